@@ -1,0 +1,27 @@
+/* cut.h - batch cuts as structs and as bytes of the batches topic (topics/cut.proto). Any thread. */
+#ifndef S4REC_CODEC_CUT_H
+#define S4REC_CODEC_CUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CUT_PARTITIONS_MAX 1024
+
+struct cut {
+	uint64_t step;
+	int64_t *offsets; /* (partitions) next offset to consume, after this batch */
+	size_t partitions;
+	int64_t now_ms;
+	int commit;
+	uint64_t version;
+	uint32_t events, dead_letters;
+	int discarded;
+	char model_id[64], run_id[64], numeric_id[64];
+	uint64_t config_hash;
+};
+
+int cut_encode(void *ret, size_t size, size_t *ret_len, const struct cut *c);
+/* offsets (partitions_max) receives the offsets. -EBADMSG, -E2BIG. */
+int cut_decode(struct cut *ret, int64_t *offsets, size_t partitions_max, const void *buf, size_t len);
+
+#endif

@@ -1,0 +1,81 @@
+/* event.h - one user-item event: from the bytes of a record to a plain struct.
+ *
+ * A decoder is made once with a format and a mapping, then fed records. It validates everything: UTF-8, sizes, finite
+ * numbers, times. It calls malloc for no event: what a record needs lives in the decoder's own arena, which is reset by
+ * the next call. One decoder per thread.
+ *
+ *     struct decoder *d;
+ *     decoder_new(&d, &opts, &why);
+ *     r = decoder_decode(d, &ev, key, key_len, value, value_len, record_ts_ms, &why);
+ *     if (r < 0) dead_letter(why);
+ */
+#ifndef S4REC_CODEC_EVENT_H
+#define S4REC_CODEC_EVENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct event {
+	const char *user;     /* UTF-8, user_len bytes, not NUL-terminated; valid until the decoder's next call */
+	size_t user_len;      /* 1..id_max_bytes */
+	const char *item;     /* as user; unset when forget is 1 */
+	size_t item_len;
+	const char *type;     /* may be empty */
+	size_t type_len;
+	const char *event_id; /* may be empty */
+	size_t event_id_len;
+	int64_t ts_ms;        /* event time, milliseconds since the Unix epoch */
+	float weight;         /* finite, >= 0 */
+	int forget;           /* 1: a null value, "forget this user" */
+};
+
+enum event_format {
+	EVENT_AUTO,     /* '{' first (after blanks) = JSON; else protobuf */
+	EVENT_PROTOBUF, /* topics/interaction.proto */
+	EVENT_JSON,     /* fields by dotted path */
+};
+
+enum event_time_unit { TIME_AUTO, TIME_S, TIME_MS, TIME_US };
+
+/* Dotted paths into a JSON object ("properties.product_id"); alternatives separated by '|', the first that is there wins.
+ * NULL = the default in brackets. Ids may be JSON strings or integers. */
+struct decoder_options {
+	enum event_format format;
+	const char *user_path;     /* [user_id|userId|user]            used when the record has no key */
+	const char *item_path;     /* [item_id|itemId|item] */
+	const char *time_path;     /* [event_time_ms|timestamp|time]   ISO-8601 text, or a number in time_unit */
+	const char *type_path;     /* [type|event] */
+	const char *weight_path;   /* [weight] */
+	const char *event_id_path; /* [event_id|messageId] */
+	enum event_time_unit time_unit; /* TIME_AUTO: by magnitude, < 1e11 s, < 1e14 ms, else us */
+	size_t id_max_bytes;       /* longest user, item, event id and type; 0 = 256 */
+	size_t record_max_bytes;   /* longest value; 0 = 65536 */
+	int64_t past_max_ms;       /* event time may lie this far before the record's timestamp; 0 = no limit */
+	int64_t future_max_ms;     /* and this far after it; 0 = 3600000 */
+};
+
+struct decoder;
+
+/* Makes a decoder; copies the options. -EINVAL with *reterr_why for a bad path, -ENOMEM. */
+int decoder_new(struct decoder **ret, const struct decoder_options *o, const char **reterr_why);
+void decoder_free(struct decoder *d);
+
+/* Decodes one record; borrows key and value until the next call (fields may point into them).
+ * key NULL = none, value NULL = forget. record_ts_ms: the record's Kafka timestamp, < 0 = unknown (times are then only
+ * checked against 0..year 9999; an event without a time is refused).
+ * 0, or with *reterr_why (a short static word for the dead letter's reason):
+ *   -EBADMSG  undecodable (not protobuf / JSON, wrong type of a field, invalid UTF-8)
+ *   -E2BIG    "oversized": the value or an id is too long
+ *   -ENODATA  "no user" / "no item"
+ *   -ERANGE   "absurd time" / "bad weight" (NaN, infinite, negative) */
+int decoder_decode(struct decoder *d, struct event *ret, const void *key, size_t key_len,
+                   const void *value, size_t value_len, int64_t record_ts_ms, const char **reterr_why);
+
+/* Serialises ev as topics/interaction.proto; the key is ev->user. *ret_len = bytes needed, also when size is too small
+ * (-ENOSPC). weight 1 is left out. */
+int event_encode(void *ret, size_t size, size_t *ret_len, const struct event *ev);
+
+/* Parses "2024-05-06T07:08:09.123Z", offsets "+02:00", a date alone, or a blank instead of T. -EINVAL. */
+int time_parse_iso8601(int64_t *ret_ms, const char *s, size_t len);
+
+#endif

@@ -1,0 +1,81 @@
+/* encoder.h - the causal transformer: layers as forward/backward pairs, and the walk over packed sequences.
+ *
+ * Layers: outputs first, then inputs, then sizes. forward overwrites; backward ADDS to gradients of weights; what it
+ * does to dx stands at each. N tokens (of one chunk), D width, O outputs.
+ *
+ * The encoder cuts its list of sequences into chunks (at most 32 sequences, about 256 tokens: the working set stays in L2).
+ * Chunk c belongs to lane c % LANES and each lane adds its chunks in order into a gradient block of its own; the lanes
+ * are summed in order. Neither depends on the number of threads, so neither do the bits.
+ */
+#ifndef S4REC_ENCODER_H
+#define S4REC_ENCODER_H
+#include "model/pool.h"
+#include "model/tensors.h"
+
+/* ---- layers ---- */
+
+/* linear: y = x W^T + b.  x (N,D)  w (O,D)  b (O)  ->  y (N,O) */
+void linear_forward(float *y, const float *x, const float *w, const float *b, size_t N, size_t D, size_t O);
+/* dx (N,D) overwritten; dw (O,D), db (O) added to. */
+void linear_backward(float *dx, float *dw, float *db, const float *dy, const float *x, const float *w, size_t N, size_t D, size_t O);
+
+/* layernorm: xhat = (x - mean) rstd, y += gain (w xhat + b) (y is added to, so that two branches can be mixed). */
+void layernorm_forward(float *y, float *xhat, float *rstd, const float *x, const float *w, const float *b, float gain, size_t N, size_t D);
+/* dx (N,D) overwritten. gain as in forward. */
+void layernorm_backward(float *dx, float *dw, float *db, const float *dy, const float *xhat, const float *rstd, const float *w,
+                        float gain, size_t N, size_t D);
+
+/* Causal attention of ONE sequence of n tokens: qkv (n,3D) -> ctx (n,D); p (heads,n,n) keeps the weights before dropout for
+ * backward. mask (n) is scratch. key (n): dropout keys of the tokens; drop.threshold 0 = none. */
+struct dropout { uint32_t threshold; float scale; }; /* an element lives when its random byte >= threshold */
+void attention_forward(float *ctx, float *p, float *mask, const float *qkv, const uint64_t *key, struct dropout drop, size_t n, size_t D, size_t heads);
+/* dqkv (n,3D) overwritten. dp (n), mask (n) scratch. */
+void attention_backward(float *dqkv, float *dp, float *mask, const float *dctx, const float *p, const float *qkv, const uint64_t *key,
+                        struct dropout drop, size_t n, size_t D, size_t heads);
+
+/* Low-pass of ONE sequence: u = lo + b^2 (x - lo), lo_l = mean(x_1..x_l).  u, x (n,D)  b, run (D: scratch) */
+void low_pass_forward(float *u, float *run, const float *x, const float *b, size_t n, size_t D);
+/* dx (n,D) and db (D) added to. lo (n,D), run (D) scratch. */
+void low_pass_backward(float *dx, float *db, float *lo, float *run, const float *du, const float *x, const float *b, size_t n, size_t D);
+
+/* x (n) times its mask; the same call serves forward and backward. */
+void dropout_apply(float *x, uint64_t key, struct dropout drop, size_t n);
+void dropout_mask(float *mask, uint64_t key, struct dropout drop, size_t n);
+struct dropout dropout_from(float p); /* p is rounded to 1/256 and the scale matches the rounded value */
+
+/* ---- the walk ---- */
+
+#define LANES 8
+#define CHUNK_SEQS 32
+#define CHUNK_TOKENS 256
+
+struct sequence {
+	const uint32_t *item;  /* (n) item rows, MASK_ROW = mask token; borrowed until backward is done */
+	uint32_t n, at;        /* tokens (1..L); first row in h: encoder_plan sets it */
+	uint64_t user;
+	uint32_t view;         /* 0 the sequence, 1 and 2 its views */
+};
+
+struct encoder;
+/* Room for seqs_max sequences of tokens_max tokens together. pool is borrowed. */
+int encoder_new(struct encoder **ret, const struct model_config *c, struct pool *pool, size_t seqs_max, size_t tokens_max);
+void encoder_free(struct encoder *e);
+
+/* The list that the next calls work on: fill (seqs_max), then plan. Returns the tokens. */
+struct sequence *encoder_sequences(struct encoder *e);
+size_t encoder_plan(struct encoder *e, size_t seqs);
+
+/* Training: with dropout, keeps activations. */
+void encoder_forward(struct encoder *e, const struct tensors *w, const float *item, size_t ld, uint64_t step);
+const float *encoder_h(const struct encoder *e);       /* (T,D) outputs */
+const float *encoder_pooled(const struct encoder *e);  /* (seqs,D) mean or last output of each sequence */
+
+/* Without dropout; h (T,D) overwritten, or with last only the newest token of each sequence: h (seqs,D). Activations are not kept. */
+void encoder_infer(struct encoder *e, float *h, int last, const struct tensors *w, const float *item, size_t ld);
+
+/* dense (floats of a block) overwritten with the gradient. Incoming: dpooled (seqs,D) or NULL, and dh (*,D): token t of the list
+ * has row dh_row[t], -1 = none; tokens from dh_tokens on have none. The inputs' gradient is encoder_dinput. */
+void encoder_backward(struct encoder *e, float *dense, const struct tensors *w, const float *dh, const int32_t *dh_row, size_t dh_tokens,
+                      const float *dpooled, uint64_t step);
+const float *encoder_dinput(const struct encoder *e);  /* (T,D) gradient of the item rows (mask tokens are in dense) */
+#endif

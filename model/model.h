@@ -1,0 +1,136 @@
+/* model.h - S4Rec as a value: configuration, weights, one training step, encoding and ranking. Knows no Kafka.
+ *
+ * Shapes: B users in a batch, T tokens (packed, no padding), L longest sequence, D width, K prototypes, N item rows.
+ * Items are dense rows 0..N-1 here; the string ids live in idmap.h. Prototypes, mask token and classifier are dense tensors.
+ * One struct model may be used by one thread at a time; it runs its own pool of compute threads inside. Results do not
+ * depend on the number of threads: the same input gives the same bits.
+ *
+ *     model_new(&m, &cfg);
+ *     model_add_item(m, &row);                        once per item, in a deterministic order
+ *     model_grad(m, g, &batch, step, &stats);         the gradient is a value ...
+ *     if (!stats.discarded) model_apply(m, g, step, lr);   ... and applying it a second function
+ *     model_encode(m, h, &batch);                     no dropout; h (T,D) on the ranking scale, see below
+ */
+#ifndef S4REC_MODEL_H
+#define S4REC_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum loss_form { LOSS_FULL, LOSS_SAMPLED, LOSS_BCE };
+enum pool_form { POOL_MEAN, POOL_LAST };
+
+struct model_config {
+	size_t L, D, heads, layers, K;   /* 50, 64, 2, 2, 128 */
+	float dropout;                   /* .5; all sites */
+	enum loss_form loss;
+	size_t negatives;                /* sampled: shared negatives per step; bce: per position */
+	int cosine;                      /* 1: logits = cos(h, item) / cosine_tau, also when ranking */
+	float cosine_tau;                /* .07 */
+	int low_pass;                    /* 1: low-pass branch in each block (y = .3 LN1(x + drop(attn)) + .7 LN3(x + drop(lo + b^2 (x - lo)))) */
+	enum pool_form pool;             /* z_u from the positions' mean or the last one */
+	int norm;                        /* 1: z and mu L2-normalised where clustered, contrasted, distilled */
+	int posden;                      /* 1: positive pair in the InfoNCE denominator */
+	int detach;                      /* 1: no gradient into the distillation teacher */
+	float eps; int iters;            /* Sinkhorn: .05, 3 */
+	size_t queue;                    /* recent z kept for Sinkhorn when B is small; 0 = none */
+	float tau1, tau2, tau3;
+	float alpha, beta1, beta2, lambda; /* weights of Clust, SCL, CKD, Adv */
+	float mask_share, crop_share, reorder_share, insert_share; /* augmentation: share masked, share KEPT by crop, ... */
+	float clip;                      /* global gradient norm clip; 0 = none */
+	float beta_1, beta_2, adam_eps, weight_decay; /* Adam .9 .999 1e-8 0 */
+	uint64_t seed;
+	int threads;                     /* compute threads, >= 1; does not change the bits */
+	size_t items_max;                /* most item rows; memory is reserved, not touched */
+	size_t batch_users_max;          /* most users in one batch */
+	size_t batch_tokens_max;         /* most tokens in one batch; 0 = batch_users_max * L */
+};
+
+#define NO_ROW UINT32_MAX
+
+/* A packed mini-batch. Arrays are borrowed during the call. */
+struct batch {
+	size_t B, T;
+	const uint64_t *user;   /* (B) stable user numbers: they key the random draws */
+	const uint32_t *start;  /* (B+1) user b has tokens start[b] .. start[b+1]-1, oldest first, 1..L of them */
+	const uint32_t *item;   /* (T) input item rows */
+	const uint32_t *target; /* (T) the item that came next, NO_ROW = no loss at this position; NULL in encode */
+	const float *weight;    /* (T) factor of the target's term in loss_sr; NULL = 1. The mean divides by the number of targets */
+	const uint8_t *head;    /* (B) 1 = head user (longest 20 %) */
+	/* Given instead of drawn (tests, golden numbers); NULL = draw. */
+	const uint32_t *negative;             /* (T, negatives) bce */
+	const uint32_t *view_start[2], *view_item[2]; /* packed like start/item; MASK_ROW = the mask token */
+	const float *item_logq;               /* (N) log of the sampling probability for logQ; NULL = uniform */
+};
+
+#define MASK_ROW (UINT32_MAX - 1)
+
+struct step_stats {
+	double loss, loss_sr, loss_clust, loss_scl, loss_ckd, loss_adv;
+	double grad_norm;      /* before clipping */
+	size_t targets, tokens;
+	int discarded;         /* 1: a loss or gradient is not finite; do not apply */
+};
+
+/* Intermediate results of the last model_grad, for tests and reports. Pointers into the model, valid until the next call. */
+struct step_trace {
+	const float *h;        /* (T,D) encoder output */
+	const float *z, *z1, *z2; /* (B,D) as pooled (normalised when cfg.norm) */
+	const float *scores;   /* (B,K) */
+	const float *q;        /* (B,K) Sinkhorn targets, rows sum to 1 */
+};
+
+struct model;
+struct grad;
+
+/* Checks the configuration. 0 or -EINVAL with *reterr_why naming the field. */
+int model_config_check(const struct model_config *c, const char **reterr_why);
+
+int model_new(struct model **ret, const struct model_config *c); /* -EINVAL, -ENOMEM */
+void model_free(struct model *m);
+const struct model_config *model_config(const struct model *m);
+
+/* A new item row, drawn N(0, .02) from (seed, row). -ENOSPC at items_max. */
+int model_add_item(struct model *m, uint32_t *ret_row);
+size_t model_items(const struct model *m);
+
+int grad_new(struct grad **ret, const struct model *m);
+void grad_free(struct grad *g);
+
+/* d loss / d weights over the batch into g (overwritten), with dropout, views and negatives drawn from
+ * (seed, step, user, position). step runs from 1. */
+void model_grad(struct model *m, struct grad *g, const struct batch *b, uint64_t step, struct step_stats *ret);
+/* Clips, then Adam at learning rate lr. step is the same as in model_grad. */
+void model_apply(struct model *m, const struct grad *g, uint64_t step, float lr);
+void model_trace(const struct model *m, struct step_trace *ret);
+
+/* Encoder without dropout: h (T,D), the vector that ranking uses: score(h, item) = dot(h, model_item_vector).
+ * With cosine scores h is L2-normalised. */
+void model_encode(struct model *m, float *h, const struct batch *b);
+/* The same for the newest position of each user only: out (B,D). */
+void model_encode_last(struct model *m, float *out, const struct batch *b);
+
+/* The published vector of an item: its embedding row, L2-normalised with cosine scores. out (D). */
+void model_item_vector(const struct model *m, float *out, uint32_t row);
+void model_prototype_vector(const struct model *m, float *out, uint32_t k);
+/* argmax_k of mu_k . x (both normalised when cfg.norm), for x (n,D) -> k (n). */
+void model_assign(struct model *m, int32_t *k, const float *x, size_t n);
+
+/* Rank (0 = best) of target[i] among all item rows (skip[row] != 0 excluded; NULL = none) for h (n,D). A tie counts half
+ * of the tied rows, rounded up, against the target: constant scores must not look good. NO_ROW gives N. */
+void model_rank(struct model *m, uint32_t *rank, const float *h, const uint32_t *target, size_t n, const uint8_t *skip);
+
+/* The k best rows for each h (n,D): rows (n,k), scores (n,k), best first, ties by lower row; short lists end with NO_ROW.
+ * exclude: for query i the rows exclude[exclude_start[i] .. exclude_start[i+1]) are left out; NULL = none. */
+void model_topk(struct model *m, uint32_t *rows, float *scores, const float *h, size_t n, size_t k,
+                const uint32_t *exclude_start, const uint32_t *exclude);
+
+/* Tensor by its name in the golden files and in the state topic ("pos.weight", "blocks.0.q.weight", "mu", "cls.weight",
+ * "mask", "item.weight" is (N,D) rows). NULL when there is none. rows x cols = its shape. */
+float *model_tensor(struct model *m, const char *name, size_t *ret_rows, size_t *ret_cols);
+const float *grad_tensor(struct model *m, struct grad *g, const char *name, size_t *ret_rows, size_t *ret_cols);
+
+/* Name of what computes: kernel and OpenBLAS core and version, e.g. "blas-0.3.21-haswell-v3". */
+const char *model_numeric_id(const struct model *m);
+
+#endif

@@ -1,0 +1,70 @@
+/* model_private.h - the inside of struct model and struct grad; for the files of model/ and its tests only. */
+#ifndef S4REC_MODEL_PRIVATE_H
+#define S4REC_MODEL_PRIVATE_H
+#include "model/model.h"
+#include "model/encoder.h"
+#include "model/nextitem.h"
+#include "model/pool.h"
+#include "model/tensors.h"
+
+struct model {
+	struct model_config cfg;
+	struct pool *pool;
+
+	/* Process: weights and optimiser state. */
+	float *item;            /* (N, 3D): row r = [weight | m | v] at item + r * item_stride; reserved for items_max rows */
+	size_t item_stride;     /* 3D floats */
+	size_t N;               /* item rows in use */
+	uint32_t *item_step;    /* (N) the step whose moments a row holds (sampled, bce) */
+	struct tensors w;       /* w.mu (K,D) raw, w.pos, ... pointers into block_w */
+	float *block_w, *block_m, *block_v; /* (dense) weights and moments */
+	size_t dense;           /* floats in a block */
+	struct tensor_info info[TENSOR_INFO_MAX];
+	size_t infos;
+	float *queue;           /* (cfg.queue, D) ring of recent z */
+	size_t queue_count, queue_next; /* rows filled, next row to write */
+
+	/* Batch: see model.c for who fills what. */
+	struct encoder *enc;
+	struct nextitem *nextitem;
+	size_t users_max, tokens_max;
+	uint32_t *view_item;    /* (2, users_max, L) drawn views */
+	uint32_t *slot;         /* (items_max) sparse gradients: 1 + place of a row in the grad's list, 0 = not there */
+	int32_t *target_slot;   /* (tokens_max) token -> row of hT, -1 = no target */
+	float *hT, *dhT;        /* (tokens_max, D) outputs at target positions */
+	uint32_t *tgt, *neg;    /* (tokens_max) targets; (tokens_max, negatives) */
+	float *tgt_w;           /* (tokens_max) */
+	float *dT, *dN;         /* gradients of target and negative rows, sparse forms */
+	float *mun, *mu_norm, *dmun; /* (K,D) (K) (K,D) normalised prototypes */
+	float *scores, *dscores, *q; /* (users_max + cfg.queue, K), (users_max, K), as scores */
+	float *zq;              /* (users_max + cfg.queue, D) z and queue rows for Sinkhorn */
+	float *dz;              /* (3, users_max, D) gradient of what the losses saw */
+	uint32_t *hk;           /* (users_max) h(u) */
+	float *scratch;
+	double *part;           /* partial sums of the gradient norm */
+	size_t B, T;            /* of the last model_grad */
+	char numeric_id[96];
+};
+
+struct grad {
+	const struct model *m;
+	float *block;           /* (dense) */
+	struct tensors d;
+	float *item;            /* (N,D) dense item gradient (full); else only filled when a test asks */
+	size_t N;               /* rows of item (full) */
+	uint32_t *row;          /* sparse: the rows touched, in order of first touch */
+	float *drow;            /* (rows, D) */
+	size_t rows, rows_max;
+	float *z;               /* (B,D) for the queue */
+	size_t B;
+	double norm;            /* global gradient norm before clipping */
+};
+
+/* Row r as [weight | m | v], 3D floats: what the state topic keeps. */
+static inline float *model_item_row(const struct model *m, uint32_t r) { return m->item + (size_t)r * m->item_stride; }
+
+/* adam.c: one bias-corrected step on n floats; scale multiplies the gradient (clipping). Any thread. */
+struct adam { float lr, beta_1, beta_2, eps, decay, correct_1, correct_2, scale; };
+struct adam adam_at(const struct model_config *c, uint64_t step, float lr, float scale);
+void adam_step(float *w, float *m, float *v, const float *g, const struct adam *a, size_t n);
+#endif

@@ -1,0 +1,22 @@
+/* vmath.h - vector exp, erf-GELU and friends over arrays: the one file compiled with relaxed floating point. Any thread. */
+#ifndef S4REC_VMATH_H
+#define S4REC_VMATH_H
+#include <stddef.h>
+
+/* y[i] = exp(a * (x[i] - max)); returns the sum. x and y may be the same. Arguments below -87 give 0. */
+float vmath_exp_sum(float *y, const float *x, float a, float max, size_t n);
+float vmath_max(const float *x, size_t n);
+float vmath_dot(const float *x, const float *y, size_t n);
+/* y += a x */
+void vmath_axpy(float *y, float a, const float *x, size_t n);
+/* GELU by erf: y = x Phi(x);  backward: dx = dy (Phi(x) + x phi(x)). */
+void vmath_gelu(float *y, const float *x, size_t n);
+void vmath_gelu_backward(float *dx, const float *dy, const float *x, size_t n);
+
+/* Function versions for x86-64-v3 beside the portable one, chosen when the program loads (gcc); none under sanitizers. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(S4_NO_CLONES)
+#define S4_CLONES __attribute__((target_clones("arch=haswell", "default")))
+#else
+#define S4_CLONES
+#endif
+#endif

@@ -1,0 +1,70 @@
+/* users.h: windows, the head/tail threshold against a plain recount, removal */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <stdlib.h>
+
+#include "model/rng.h"
+#include "worker/learn/users.h"
+
+static void window_keeps_newest(void **state)
+{
+	struct users *s;
+	(void)state;
+	assert_int_equal(users_new(&s, 10, 3), 0);
+	for (uint32_t i = 0; i < 5; i++)
+		assert_int_equal(users_append(s, 2, 100 + i, i), 0);
+	const struct user *u = users_get(s, 2);
+	assert_int_equal(u->len, 3);
+	assert_int_equal(u->items[0], 102);
+	assert_int_equal(u->items[2], 104);
+	assert_int_equal(u->events, 5);
+	assert_int_equal(u->newest_ms, 4);
+	users_free(s);
+}
+
+static int by_size(const void *a, const void *b)
+{
+	return (int)*(const uint32_t *)b - (int)*(const uint32_t *)a;
+}
+
+/* The threshold that the store walks to equals the one that sorting all lengths gives, after every event. */
+static void head_is_longest_fifth(void **state)
+{
+	enum { USERS = 60, EVENTS = 4000 };
+	struct users *s;
+	uint32_t length[USERS] = { 0 }, sorted[USERS];
+	(void)state;
+	assert_int_equal(users_new(&s, USERS, 8), 0);
+	for (uint64_t e = 0; e < EVENTS; e++) {
+		double x = rng_unit(rng_bits(7, RNG_GENERATE, e, 0, 0));
+		uint32_t u = (uint32_t)(x * x * x * USERS);
+		if (e % 97 == 96 && length[u]) {
+			users_remove(s, u);
+			length[u] = 0;
+		} else {
+			assert_int_equal(users_append(s, u, (uint32_t)e, (int64_t)e), 0);
+			length[u]++;
+		}
+		size_t live = 0, head = 0, above = 0;
+		for (uint32_t i = 0; i < USERS; i++)
+			if (length[i])
+				sorted[live++] = length[i];
+		qsort(sorted, live, sizeof *sorted, by_size);
+		for (uint32_t i = 0; i < users_rows(s); i++)
+			head += length[i] && users_is_head(s, i);
+		/* the largest set {length > n} that holds at most a fifth of the users */
+		for (size_t i = 0; i < live; i++)
+			if ((i + 1 == live || sorted[i + 1] < sorted[i]) && (i + 1) * 5 <= live)
+				above = i + 1;
+		assert_int_equal(head, above);
+	}
+	users_free(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(window_keeps_newest), cmocka_unit_test(head_is_longest_fifth) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

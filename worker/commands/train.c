@@ -1,0 +1,65 @@
+/* train.c - `s4rec train`: the worker, live or as a bounded replay */
+#include <signal.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "worker/command.h"
+#include "worker/config.h"
+#include "worker/learn/loop.h"
+#include "worker/log.h"
+
+static volatile sig_atomic_t stop;
+
+/* The first signal asks the loop to finish; a second one leaves at once: what was not committed is folded again later. */
+static void on_signal(int number)
+{
+	if (stop)
+		_exit(128 + number);
+	stop = 1;
+}
+
+static void handle_signals(void)
+{
+	struct sigaction a = { .sa_handler = on_signal };
+	sigemptyset(&a.sa_mask);
+	sigaction(SIGINT, &a, NULL);
+	sigaction(SIGTERM, &a, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static int run(const struct config *c)
+{
+	struct loop *w = NULL;
+	int r = loop_new(&w, c);
+	if (r == 0)
+		r = loop_replay(w, &stop);
+	if (r == 0)
+		r = loop_run(w, &stop);
+	loop_free(w);
+	return r;
+}
+
+int command_train(int argc, char **argv)
+{
+	struct config c;
+	int r = config_parse(&c, C_TRAIN, "s4rec train [OPTION]...", "s4rec train -b 127.0.0.1:9092 --until end", argc, argv);
+	if (r)
+		return r < 0 ? 0 : r;
+
+	if (c.arg_count) {
+		log_error("unexpected argument '%s'; see s4rec train --help", c.args[0]);
+		r = EX_USAGE;
+	} else if (c.until[0] && strcmp(c.until, "end")) {
+		log_error("until=%s is not known: use `end`, or leave it out to go on for ever", c.until);
+		r = EX_USAGE;
+	} else if (c.cut == 2 && !c.until[0]) {
+		log_error("cut=log needs --until end: without an end, a quiet partition would hold up the batch for ever");
+		r = EX_USAGE;
+	} else {
+		handle_signals();
+		r = run(&c);
+	}
+	config_release(&c);
+	return r;
+}

@@ -1,0 +1,657 @@
+/* config.c - reads options.def into a table and everything else (parsing, help, dump, hash) walks that table. */
+#include "worker/config.h"
+#include "worker/nearest.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sysexits.h>
+
+extern char **environ;
+
+struct row {
+	const char *name;
+	size_t offset; /* of the member in struct config */
+	char letter;
+	enum option_type type;
+	int64_t idflt, imin, imax; /* INT, BOOL, ENUM */
+	double fdflt, fmin, fmax;  /* FLOAT */
+	const char *sdflt;         /* STRING */
+	const char *words, *unit;
+	int fold;
+	unsigned commands;
+	const char *help;
+};
+
+#define ROW_INT(d, lo, hi) .idflt = d, .imin = lo, .imax = hi
+#define ROW_BOOL(d, lo, hi) .idflt = d
+#define ROW_ENUM(d, lo, hi) .idflt = d
+#define ROW_FLOAT(d, lo, hi) .fdflt = d, .fmin = lo, .fmax = hi
+#define ROW_STRING(d, lo, hi) .sdflt = d
+#define OPT(name_, member_, letter_, type_, d, lo, hi, words_, unit_, fold_, commands_, help_)                          \
+	{ .name = name_, .offset = offsetof(struct config, member_), .letter = letter_, .type = OPT_##type_,           \
+	  ROW_##type_(d, lo, hi), .words = words_, .unit = unit_, .fold = fold_, .commands = commands_, .help = help_ },
+static const struct row rows[] = {
+#include "worker/options.def"
+};
+#undef OPT
+#define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
+
+static const struct { unsigned bit; const char *name; } command_names[] = {
+	{ C_TOPICS, "topics" }, { C_LOAD, "load" }, { C_TRAIN, "train" }, { C_READ, "read" }, { C_QUERY, "query" },
+	{ C_GENERATE, "generate" }, { C_CONFIG, "config" }, { C_BENCH, "bench" },
+};
+
+/* `s4rec config` speaks for all commands. */
+static int row_allowed(const struct row *o, unsigned command) { return (o->commands & command) || command == C_CONFIG; }
+
+static const char *command_name(unsigned bit)
+{
+	for (size_t i = 0; i < sizeof(command_names) / sizeof(command_names[0]); i++)
+		if (command_names[i].bit == bit)
+			return command_names[i].name;
+	return "";
+}
+
+static const struct row *row_find(const char *name)
+{
+	for (size_t i = 0; i < ROW_COUNT; i++)
+		if (strcmp(rows[i].name, name) == 0)
+			return &rows[i];
+	return NULL;
+}
+
+static const char *row_nearest(const char *name)
+{
+	size_t best = 0, best_distance = edit_distance(name, rows[0].name);
+
+	for (size_t i = 1; i < ROW_COUNT; i++) {
+		size_t distance = edit_distance(name, rows[i].name);
+
+		if (distance < best_distance) {
+			best = i;
+			best_distance = distance;
+		}
+	}
+	return rows[best].name;
+}
+
+static void *member(const struct config *c, const struct row *o) { return (char *)c + o->offset; }
+
+/* ---- values as text ---- */
+
+/* The n-th word of "a|b|c"; its length, 0 when there are fewer. */
+static size_t word_at(const char *words, int n, const char **ret)
+{
+	for (; n > 0; n--) {
+		words = strchr(words, '|');
+		if (!words)
+			return 0;
+		words++;
+	}
+	*ret = words;
+	return strcspn(words, "|");
+}
+
+/* The shortest of %.15g and %.17g that reads back as the same number. */
+static void float_text(char *buf, size_t size, double x)
+{
+	snprintf(buf, size, "%.15g", x);
+	if (strtod(buf, NULL) != x)
+		snprintf(buf, size, "%.17g", x);
+}
+
+static const char *value_text(char *buf, size_t size, const struct config *c, const struct row *o)
+{
+	const char *word = "";
+	size_t n;
+
+	switch (o->type) {
+	case OPT_INT:
+		snprintf(buf, size, "%lld", (long long)*(int64_t *)member(c, o));
+		return buf;
+	case OPT_FLOAT:
+		float_text(buf, size, *(double *)member(c, o));
+		return buf;
+	case OPT_BOOL:
+		return *(int *)member(c, o) ? "true" : "false";
+	case OPT_ENUM:
+		n = word_at(o->words, *(int *)member(c, o), &word);
+		snprintf(buf, size, "%.*s", (int)n, word);
+		return buf;
+	case OPT_STRING:
+		break;
+	}
+	return *(char **)member(c, o);
+}
+
+static void range_text(char *buf, size_t size, const struct row *o)
+{
+	char lo[32], hi[32];
+
+	switch (o->type) {
+	case OPT_INT:
+		if (o->imax == INT64_MAX)
+			snprintf(buf, size, "%lld or more", (long long)o->imin);
+		else
+			snprintf(buf, size, "%lld..%lld", (long long)o->imin, (long long)o->imax);
+		break;
+	case OPT_FLOAT:
+		float_text(lo, sizeof(lo), o->fmin);
+		float_text(hi, sizeof(hi), o->fmax);
+		snprintf(buf, size, "%s..%s", lo, hi);
+		break;
+	case OPT_BOOL:
+		snprintf(buf, size, "true|false");
+		break;
+	case OPT_ENUM:
+		snprintf(buf, size, "%s", o->words);
+		break;
+	case OPT_STRING:
+		snprintf(buf, size, "text");
+		break;
+	}
+}
+
+/* ---- setting one option ---- */
+
+/* 1, 0, or -1 for neither. */
+static int bool_word(const char *s)
+{
+	static const char *const words[] = { "false", "true", "0", "1", "no", "yes", "off", "on" };
+
+	for (int i = 0; i < 8; i++)
+		if (strcasecmp(s, words[i]) == 0)
+			return i & 1;
+	return -1;
+}
+
+static int set_value(struct config *c, const struct row *o, const char *value)
+{
+	const char *word;
+	char *end, *copy;
+	long long i;
+	double x;
+	size_t n;
+	int b;
+
+	switch (o->type) {
+	case OPT_INT:
+		errno = 0;
+		i = strtoll(value, &end, 10);
+		if (end == value || *end || isspace((unsigned char)*value))
+			return -EINVAL;
+		if (errno == ERANGE || i < o->imin || i > o->imax)
+			return -ERANGE;
+		*(int64_t *)member(c, o) = i;
+		return 0;
+	case OPT_FLOAT:
+		x = strtod(value, &end);
+		if (end == value || *end || isspace((unsigned char)*value))
+			return -EINVAL;
+		if (!isfinite(x) || x < o->fmin || x > o->fmax)
+			return -ERANGE;
+		*(double *)member(c, o) = x;
+		return 0;
+	case OPT_BOOL:
+		b = bool_word(value);
+		if (b < 0)
+			return -EINVAL;
+		*(int *)member(c, o) = b;
+		return 0;
+	case OPT_ENUM:
+		for (int k = 0; (n = word_at(o->words, k, &word)) > 0; k++)
+			if (strlen(value) == n && strncmp(value, word, n) == 0) {
+				*(int *)member(c, o) = k;
+				return 0;
+			}
+		return -EINVAL;
+	case OPT_STRING:
+		copy = strdup(value);
+		if (!copy)
+			return -ENOMEM;
+		free(*(char **)member(c, o));
+		*(char **)member(c, o) = copy;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* where: "--batch.users", "S4REC_BATCH_USERS", "file:12"; code: what a refusal exits with. */
+static int set_option(struct config *c, const struct row *o, const char *value, const char *where, int code)
+{
+	char range[128];
+	int r = set_value(c, o, value);
+
+	if (r == 0)
+		return 0;
+	if (r == -ENOMEM) {
+		fprintf(stderr, "s4rec: out of memory\n");
+		return EX_OSERR;
+	}
+	range_text(range, sizeof(range), o);
+	fprintf(stderr, "s4rec: %s: %s=%s is %s; allowed: %s%s%s\n", where, o->name, value,
+	        r == -ERANGE ? "out of range" : o->type == OPT_INT ? "not a whole number" : o->type == OPT_FLOAT ? "not a number" :
+	        "not a known word", range, *o->unit ? " " : "", o->unit);
+	return code;
+}
+
+static int unknown_option(const char *name, const char *where, int code)
+{
+	fprintf(stderr, "s4rec: %s: no option '%s'; the nearest is '%s'\n", where, name, row_nearest(name));
+	return code;
+}
+
+/* A kafka.* key, without that prefix. The last value of a key wins. */
+static int set_kafka(struct config *c, const char *name, const char *value)
+{
+	char **grown, *n, *v;
+
+	for (size_t i = 0; i < c->kafka_count; i++) {
+		if (strcmp(c->kafka[2 * i], name) != 0)
+			continue;
+		v = strdup(value);
+		if (!v)
+			goto oom;
+		free(c->kafka[2 * i + 1]);
+		c->kafka[2 * i + 1] = v;
+		return 0;
+	}
+	grown = reallocarray(c->kafka, c->kafka_count + 1, 2 * sizeof(*grown));
+	if (!grown)
+		goto oom;
+	c->kafka = grown;
+	n = strdup(name);
+	v = strdup(value);
+	if (!n || !v) {
+		free(n);
+		free(v);
+		goto oom;
+	}
+	c->kafka[2 * c->kafka_count] = n;
+	c->kafka[2 * c->kafka_count + 1] = v;
+	c->kafka_count++;
+	return 0;
+oom:
+	fprintf(stderr, "s4rec: out of memory\n");
+	return EX_OSERR;
+}
+
+/* ---- sources ---- */
+
+static char *trim(char *s)
+{
+	size_t n;
+
+	while (isspace((unsigned char)*s))
+		s++;
+	for (n = strlen(s); n > 0 && isspace((unsigned char)s[n - 1]); n--)
+		s[n - 1] = '\0';
+	return s;
+}
+
+static int parse_line(struct config *c, char *line, const char *where)
+{
+	const struct row *o;
+	char *key, *value;
+
+	key = trim(line);
+	if (!*key || *key == '#' || *key == '!')
+		return 0;
+	value = key + strcspn(key, "=:");
+	if (!*value || value == key) {
+		fprintf(stderr, "s4rec: %s: '%s' is not of the form key=value\n", where, key);
+		return EX_CONFIG;
+	}
+	*value++ = '\0';
+	key = trim(key);
+	value = trim(value);
+	if (strncmp(key, "kafka.", 6) == 0 && key[6])
+		return set_kafka(c, key + 6, value);
+	o = row_find(key);
+	return o ? set_option(c, o, value, where, EX_CONFIG) : unknown_option(key, where, EX_CONFIG);
+}
+
+static int parse_file(struct config *c, const char *path)
+{
+	char *line = NULL, where[4096];
+	size_t size = 0;
+	int r = 0;
+	FILE *f = fopen(path, "re");
+
+	if (!f) {
+		fprintf(stderr, "s4rec: cannot read the configuration file %s: %s\n", path, strerror(errno));
+		return EX_NOINPUT;
+	}
+	for (int n = 1; r == 0 && getline(&line, &size, f) >= 0; n++) {
+		snprintf(where, sizeof(where), "%s:%d", path, n);
+		r = parse_line(c, line, where);
+	}
+	if (r == 0 && ferror(f)) {
+		fprintf(stderr, "s4rec: reading %s: %s\n", path, strerror(errno));
+		r = EX_NOINPUT;
+	}
+	free(line);
+	fclose(f);
+	return r;
+}
+
+/* "batch.users" answers to S4REC_BATCH_USERS. */
+static int env_matches(const char *env, size_t env_len, const char *name)
+{
+	if (strlen(name) != env_len)
+		return 0;
+	for (size_t i = 0; i < env_len; i++)
+		if (env[i] != (name[i] == '.' ? '_' : toupper((unsigned char)name[i])))
+			return 0;
+	return 1;
+}
+
+static int parse_env(struct config *c, const char *entry)
+{
+	char name[256];
+	const char *key = entry + 6, *eq = strchr(entry, '=');
+	size_t len = eq ? (size_t)(eq - key) : 0;
+
+	if (!eq || (len == 6 && strncmp(key, "CONFIG", 6) == 0))
+		return 0;
+	snprintf(name, sizeof(name), "%.*s", (int)(eq - entry), entry);
+	for (size_t i = 0; i < ROW_COUNT; i++)
+		if (env_matches(key, len, rows[i].name))
+			return set_option(c, &rows[i], eq + 1, name, EX_CONFIG);
+	/* To the option's spelling, for librdkafka and for the error text. */
+	snprintf(name, sizeof(name), "%.*s", (int)len, key);
+	for (char *p = name; *p; p++)
+		*p = *p == '_' ? '.' : (char)tolower((unsigned char)*p);
+	if (strncmp(name, "kafka.", 6) == 0 && name[6])
+		return set_kafka(c, name + 6, eq + 1);
+	fprintf(stderr, "s4rec: environment variable %.*s: no option '%s'; the nearest is '%s'\n", (int)(eq - entry), entry, name,
+	        row_nearest(name));
+	return EX_CONFIG;
+}
+
+/* ---- command line ---- */
+
+enum { SHORT_HELP = 'h', SHORT_KAFKA = 'X', LONG_CONFIG = 1000, LONG_ROW = 2000 };
+
+/* What the command line asks for; applied after file and environment, which it overrides. */
+struct asked {
+	const char *config; /* --config */
+	int help;
+	size_t count;
+	struct { const struct row *o; const char *value; } *set; /* o NULL = -X */
+};
+
+/* getopt_long also takes unique beginnings of names; those would change meaning as options are added. */
+static int abbreviated(char **argv, const char *full)
+{
+	const char *arg = argv[optind - 1];
+
+	if (optarg && optarg == arg)
+		arg = argv[optind - 2];
+	return strncmp(arg, "--", 2) == 0 && strcspn(arg + 2, "=") != strlen(full);
+}
+
+static int wrong_command(const struct row *o, unsigned command)
+{
+	fprintf(stderr, "s4rec %s: --%s is not an option of this command but of:", command_name(command), o->name);
+	for (size_t i = 0; i < sizeof(command_names) / sizeof(command_names[0]); i++)
+		if (o->commands & command_names[i].bit)
+			fprintf(stderr, " %s", command_names[i].name);
+	fputc('\n', stderr);
+	return EX_USAGE;
+}
+
+static int read_arguments(struct asked *a, unsigned command, int argc, char **argv)
+{
+	struct option longs[ROW_COUNT + 3] = { 0 };
+	char shorts[3 * ROW_COUNT + 8] = ":hX:", name[256];
+	size_t s = strlen(shorts);
+	int ch, index;
+
+	for (size_t i = 0; i < ROW_COUNT; i++) {
+		longs[i] = (struct option){ rows[i].name, rows[i].type == OPT_BOOL ? optional_argument : required_argument, NULL,
+		                            LONG_ROW + (int)i };
+		if (rows[i].letter) {
+			shorts[s++] = rows[i].letter;
+			if (rows[i].type != OPT_BOOL)
+				shorts[s++] = ':';
+		}
+	}
+	longs[ROW_COUNT] = (struct option){ "config", required_argument, NULL, LONG_CONFIG };
+	longs[ROW_COUNT + 1] = (struct option){ "help", no_argument, NULL, SHORT_HELP };
+
+	optind = 0; /* glibc: start afresh */
+	opterr = 0;
+	for (;;) {
+		const struct row *o = NULL;
+
+		index = -1;
+		ch = getopt_long(argc, argv, shorts, longs, &index);
+		if (ch == -1)
+			return 0;
+		if (ch == '?' || (index >= 0 && abbreviated(argv, longs[index].name))) {
+			if (ch == '?' && optopt > 0 && optopt < LONG_CONFIG && argv[optind - 1][1] != '-') {
+				fprintf(stderr, "s4rec %s: no option -%c (--help lists all)\n", command_name(command), optopt);
+				return EX_USAGE;
+			}
+			const char *arg = optarg && optarg == argv[optind - 1] ? argv[optind - 2] : argv[optind - 1];
+
+			snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg + 2, "="), arg + 2);
+			return unknown_option(name, "command line", EX_USAGE);
+		}
+		if (ch == ':') {
+			fprintf(stderr, "s4rec %s: %s needs a value\n", command_name(command), argv[optind - 1]);
+			return EX_USAGE;
+		}
+		if (ch == SHORT_HELP) {
+			a->help = 1;
+			return 0;
+		}
+		if (ch == LONG_CONFIG) {
+			a->config = optarg;
+			continue;
+		}
+		if (ch == SHORT_KAFKA) {
+			const char *eq = strchr(optarg, '=');
+
+			if (!(command & (C_KAFKA | C_CONFIG)) || !eq || eq == optarg) {
+				fprintf(stderr, "s4rec %s: -X %s: %s\n", command_name(command), optarg,
+				        command & (C_KAFKA | C_CONFIG) ? "not of the form name=value" : "this command uses no broker");
+				return EX_USAGE;
+			}
+			a->set[a->count++].value = optarg;
+			continue;
+		}
+		if (ch >= LONG_ROW)
+			o = &rows[ch - LONG_ROW];
+		for (size_t i = 0; !o && i < ROW_COUNT; i++)
+			if (rows[i].letter == ch)
+				o = &rows[i];
+		if (!row_allowed(o, command))
+			return wrong_command(o, command);
+		/* --cosine, --cosine=false and --cosine false */
+		if (o->type == OPT_BOOL && !optarg && ch >= LONG_ROW && optind < argc && bool_word(argv[optind]) >= 0)
+			optarg = argv[optind++];
+		a->set[a->count].o = o;
+		a->set[a->count++].value = optarg ? optarg : "true";
+	}
+}
+
+static int apply_arguments(struct config *c, const struct asked *a)
+{
+	char name[256], where[128];
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < a->count; i++) {
+		const char *value = a->set[i].value, *eq;
+
+		if (a->set[i].o) {
+			snprintf(where, sizeof(where), "--%s", a->set[i].o->name);
+			r = set_option(c, a->set[i].o, value, where, EX_USAGE);
+			continue;
+		}
+		if (strncmp(value, "kafka.", 6) == 0)
+			value += 6;
+		eq = strchr(value, '='); /* read_arguments made sure of one */
+		snprintf(name, sizeof(name), "%.*s", (int)(eq - value), value);
+		r = set_kafka(c, name, eq + 1);
+	}
+	return r;
+}
+
+static void print_help(const struct config *c, unsigned command, const char *usage, const char *example)
+{
+	char value[64], range[128], left[64];
+
+	printf("usage: %s\nexample: %s\n\n", usage, example);
+	printf("  %-32s %s\n", "    --config FILE", "read options from this .properties file");
+	if (command & (C_KAFKA | C_CONFIG))
+		printf("  %-32s %s\n", "-X, kafka.* in the file", "-X name=value: goes verbatim to librdkafka");
+	printf("  %-32s %s\n", "-h, --help", "this text");
+	for (size_t i = 0; i < ROW_COUNT; i++) {
+		const struct row *o = &rows[i];
+		const char *dflt;
+
+		if (!row_allowed(o, command))
+			continue;
+		dflt = value_text(value, sizeof(value), c, o);
+		range_text(range, sizeof(range), o);
+		snprintf(left, sizeof(left), "%c%c%c --%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ', o->letter ? ',' : ' ',
+		         o->name);
+		printf("  %-32s %s (%s%s%s%s%s)\n", left, o->help, range, *o->unit ? " " : "", o->unit, *dflt ? "; " : "", dflt);
+	}
+}
+
+static int config_init(struct config *c)
+{
+	memset(c, 0, sizeof(*c));
+	for (size_t i = 0; i < ROW_COUNT; i++) {
+		const struct row *o = &rows[i];
+
+		switch (o->type) {
+		case OPT_INT:
+			*(int64_t *)member(c, o) = o->idflt;
+			break;
+		case OPT_FLOAT:
+			*(double *)member(c, o) = o->fdflt;
+			break;
+		case OPT_BOOL:
+		case OPT_ENUM:
+			*(int *)member(c, o) = (int)o->idflt;
+			break;
+		case OPT_STRING:
+			if (set_value(c, o, o->sdflt) < 0)
+				return EX_OSERR;
+			break;
+		}
+	}
+	return 0;
+}
+
+/* What no single row can say. */
+static int check_together(const struct config *c, unsigned command)
+{
+	if ((command & (C_TRAIN | C_CONFIG)) && c->width % c->heads != 0) {
+		fprintf(stderr, "s4rec: heads=%lld does not divide width=%lld\n", (long long)c->heads, (long long)c->width);
+		return EX_CONFIG;
+	}
+	return 0;
+}
+
+int config_parse(struct config *c, unsigned command, const char *usage, const char *example, int argc, char **argv)
+{
+	struct asked a = { 0 };
+	const char *path;
+	size_t slots = 1;
+	int r = config_init(c);
+
+	/* No more options than characters: "-eee" is three. */
+	for (int i = 0; i < argc; i++)
+		slots += strlen(argv[i]);
+	a.set = calloc(slots, sizeof(*a.set));
+	if (r != 0 || !a.set) {
+		fprintf(stderr, "s4rec: out of memory\n");
+		r = EX_OSERR;
+		goto out;
+	}
+	r = read_arguments(&a, command, argc, argv);
+	if (r == 0 && a.help) {
+		print_help(c, command, usage, example);
+		r = -1;
+	}
+	if (r != 0)
+		goto out;
+
+	path = a.config ? a.config : getenv("S4REC_CONFIG");
+	if (path && *path)
+		r = parse_file(c, path);
+	for (char **e = environ; r == 0 && *e; e++)
+		if (strncmp(*e, "S4REC_", 6) == 0)
+			r = parse_env(c, *e);
+	if (r == 0)
+		r = apply_arguments(c, &a);
+	if (r == 0)
+		r = check_together(c, command);
+	c->args = argv + optind;
+	c->arg_count = (size_t)(argc - optind);
+out:
+	free(a.set);
+	if (r != 0)
+		config_release(c);
+	return r;
+}
+
+void config_release(struct config *c)
+{
+	for (size_t i = 0; i < ROW_COUNT; i++)
+		if (rows[i].type == OPT_STRING)
+			free(*(char **)member(c, &rows[i]));
+	for (size_t i = 0; i < 2 * c->kafka_count; i++)
+		free(c->kafka[i]);
+	free(c->kafka);
+	memset(c, 0, sizeof(*c));
+}
+
+/* ---- dump and hash ---- */
+
+static int is_secret(const char *key)
+{
+	return strcasestr(key, "password") || strcasestr(key, "secret") || strcasestr(key, "jaas") ||
+	       strcasestr(key, "ssl.key.pem") || strncasecmp(key, "sasl.oauthbearer.", 17) == 0;
+}
+
+void config_print(const struct config *c, FILE *f)
+{
+	char value[64];
+
+	for (size_t i = 0; i < ROW_COUNT; i++)
+		fprintf(f, "%s=%s\n", rows[i].name, value_text(value, sizeof(value), c, &rows[i]));
+	for (size_t i = 0; i < c->kafka_count; i++)
+		fprintf(f, "kafka.%s=%s\n", c->kafka[2 * i], is_secret(c->kafka[2 * i]) ? "********" : c->kafka[2 * i + 1]);
+}
+
+static uint64_t fnv1a(uint64_t h, const char *s)
+{
+	for (; *s; s++)
+		h = (h ^ (unsigned char)*s) * 0x100000001b3u;
+	return h;
+}
+
+uint64_t config_fold_hash(const struct config *c)
+{
+	char value[64];
+	uint64_t h = 0xcbf29ce484222325u;
+
+	for (size_t i = 0; i < ROW_COUNT; i++) {
+		if (!rows[i].fold)
+			continue;
+		h = fnv1a(fnv1a(h, rows[i].name), "=");
+		h = fnv1a(fnv1a(h, value_text(value, sizeof(value), c, &rows[i])), "\n");
+	}
+	return h;
+}

@@ -1,0 +1,102 @@
+/* covisit.c - see covisit.h */
+#include "worker/eval/covisit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct successor { uint32_t item, count; };
+struct successors { struct successor *s; uint32_t n, cap; };
+struct covisit { struct successors *items; size_t cap; };
+
+int covisit_new(struct covisit **ret)
+{
+	*ret = calloc(1, sizeof **ret);
+	return *ret ? 0 : -ENOMEM;
+}
+
+void covisit_free(struct covisit *c)
+{
+	if (!c)
+		return;
+	for (size_t i = 0; i < c->cap; i++)
+		free(c->items[i].s);
+	free(c->items);
+	free(c);
+}
+
+static int grow_items(struct covisit *c, size_t rows)
+{
+	size_t cap = c->cap ? c->cap : 1024;
+	while (cap < rows)
+		cap *= 2;
+	if (cap == c->cap)
+		return 0;
+	struct successors *items = realloc(c->items, cap * sizeof *items);
+	if (!items)
+		return -ENOMEM;
+
+	memset(items + c->cap, 0, (cap - c->cap) * sizeof *items);
+	c->items = items;
+	c->cap = cap;
+	return 0;
+}
+
+static int grow_successors(struct successors *l)
+{
+	if (l->n < l->cap)
+		return 0;
+	uint32_t cap = l->cap ? l->cap * 2 : 8;
+	struct successor *s = realloc(l->s, cap * sizeof *s);
+	if (!s)
+		return -ENOMEM;
+
+	l->s = s;
+	l->cap = cap;
+	return 0;
+}
+
+int covisit_add(struct covisit *c, uint32_t item, uint32_t next)
+{
+	int r = grow_items(c, (size_t)item + 1);
+	if (r < 0)
+		return r;
+
+	struct successors *l = &c->items[item];
+	uint32_t rarest = 0;
+	for (uint32_t i = 0; i < l->n; i++) {
+		if (l->s[i].item == next) {
+			l->s[i].count++;
+			return 0;
+		}
+		if (l->s[i].count < l->s[rarest].count)
+			rarest = i;
+	}
+	if (l->n == COVISIT_SUCCESSORS) {
+		l->s[rarest] = (struct successor){ next, 1 };
+		return 0;
+	}
+	r = grow_successors(l);
+	if (r < 0)
+		return r;
+
+	l->s[l->n++] = (struct successor){ next, 1 };
+	return 0;
+}
+
+uint32_t covisit_rank(const struct covisit *c, uint32_t item, uint32_t next, uint32_t popularity_rank)
+{
+	static const struct successors none;
+	const struct successors *l = item < c->cap ? &c->items[item] : &none;
+	uint32_t mine = 0, better = 0, tied = 0;
+	for (uint32_t i = 0; i < l->n; i++)
+		if (l->s[i].item == next)
+			mine = l->s[i].count;
+	if (mine == 0)
+		return l->n + popularity_rank;
+	for (uint32_t i = 0; i < l->n; i++) {
+		better += l->s[i].count > mine;
+		tied += l->s[i].count == mine;
+	}
+	return better + tied / 2; /* `tied` holds the item itself */
+}

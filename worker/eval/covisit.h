@@ -1,0 +1,18 @@
+/* covisit.h - the baseline of first-order co-visitation: which items followed the user's last one, by count.
+ * Keeps at most COVISIT_SUCCESSORS successors an item (the rarest gives way). Not thread-safe.
+ */
+#ifndef S4REC_COVISIT_H
+#define S4REC_COVISIT_H
+#include <stddef.h>
+#include <stdint.h>
+
+#define COVISIT_SUCCESSORS 256
+
+struct covisit;
+int covisit_new(struct covisit **ret); /* -ENOMEM */
+void covisit_free(struct covisit *c);
+int covisit_add(struct covisit *c, uint32_t item, uint32_t next); /* -ENOMEM */
+/* Rank from 0 of next after item; items that never followed come behind all that did, in the order of popularity
+ * (popularity_rank is given). */
+uint32_t covisit_rank(const struct covisit *c, uint32_t item, uint32_t next, uint32_t popularity_rank);
+#endif

@@ -1,0 +1,16 @@
+/* popularity.h - the baseline every recommender must beat: items ranked by an exponentially decayed count of their events.
+ * A count is kept as it would be at a moving reference time: adding 2^(age) instead of decaying all. Not thread-safe.
+ */
+#ifndef S4REC_POPULARITY_H
+#define S4REC_POPULARITY_H
+#include <stddef.h>
+#include <stdint.h>
+
+struct popularity;
+int popularity_new(struct popularity **ret, int64_t half_life_ms); /* -ENOMEM */
+void popularity_free(struct popularity *p);
+/* One event on the item at event time ts_ms. -ENOMEM. */
+int popularity_add(struct popularity *p, uint32_t item, int64_t ts_ms);
+/* Rank from 0 among `items` rows; half of the tied rows count before it, rounded up. */
+uint32_t popularity_rank(const struct popularity *p, uint32_t item, size_t items);
+#endif

@@ -1,0 +1,70 @@
+/* prequential.c - see prequential.h */
+#include "worker/eval/prequential.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct prequential {
+	uint32_t (*rank)[METHODS]; /* (window) ring */
+	size_t window;
+	uint64_t count;
+};
+
+int prequential_new(struct prequential **ret, size_t window)
+{
+	struct prequential *p = calloc(1, sizeof *p);
+	if (!p)
+		return -ENOMEM;
+
+	p->rank = malloc(window * sizeof *p->rank);
+	if (!p->rank) {
+		free(p);
+		return -ENOMEM;
+	}
+	p->window = window;
+	*ret = p;
+	return 0;
+}
+
+void prequential_free(struct prequential *p)
+{
+	if (!p)
+		return;
+	free(p->rank);
+	free(p);
+}
+
+void prequential_add(struct prequential *p, const uint32_t rank[METHODS])
+{
+	memcpy(p->rank[p->count % p->window], rank, sizeof p->rank[0]);
+	p->count++;
+}
+
+struct scores prequential_scores(const struct prequential *p, enum method m)
+{
+	struct scores s = { 0, 0, 0 };
+	size_t n = p->count < p->window ? (size_t)p->count : p->window;
+	for (size_t i = 0; i < n; i++) {
+		uint32_t rank = p->rank[i][m];
+		if (rank == UNRANKED)
+			continue;
+		s.mrr += 1.0 / (rank + 1.0);
+		if (rank < 20) {
+			s.hr20 += 1;
+			s.ndcg20 += 1 / log2(rank + 2.0);
+		}
+	}
+	if (n) {
+		s.hr20 /= (double)n;
+		s.ndcg20 /= (double)n;
+		s.mrr /= (double)n;
+	}
+	return s;
+}
+
+uint64_t prequential_count(const struct prequential *p)
+{
+	return p->count;
+}

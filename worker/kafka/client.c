@@ -1,0 +1,416 @@
+/* client.c - see client.h. */
+#include "worker/kafka/client.h"
+#include "worker/kafka/delivery.h"
+#include "topics/topics.h"
+#include "worker/log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+/* --- librdkafka's own log ------------------------------------------------------------------------------------------- */
+
+#define LOG_KINDS 16
+#define LOG_EVERY_MS 10000
+
+static int64_t clock_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Lines of one kind (librdkafka's "facility") are printed once in LOG_EVERY_MS; the others are counted. */
+static struct {
+	pthread_mutex_t lock;
+	struct { char fac[24]; int64_t printed_ms; unsigned swallowed; } kind[LOG_KINDS];
+	unsigned next;
+	int connecting;       /* > 0: keep lines for the error message instead of printing them */
+	char last[512];
+} klog = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void on_log(const rd_kafka_t *rk, int level, const char *fac, const char *buf)
+{
+	const char *text = strstr(buf, ": ");
+	int64_t now_ms = clock_ms();
+	unsigned i, swallowed = 0;
+	int print = 0;
+
+	if (level == 7) { /* only with kafka.debug: the user wants all of it */
+		log_info("librdkafka %s: %s", fac, buf);
+		return;
+	}
+	if (level > 4 || strcmp(fac, "CONFWARN") == 0) /* a producer's key on a consumer, or the other way round, is no news */
+		return;
+
+	pthread_mutex_lock(&klog.lock);
+	/* "[thrd:127.0.0.1:9/bootstrap]: text": people want the text */
+	snprintf(klog.last, sizeof klog.last, "%s", buf[0] == '[' && text ? text + 2 : buf);
+	if (!klog.connecting) {
+		for (i = 0; i < LOG_KINDS && strcmp(klog.kind[i].fac, fac) != 0; i++)
+			;
+		if (i == LOG_KINDS) {
+			i = klog.next++ % LOG_KINDS;
+			snprintf(klog.kind[i].fac, sizeof klog.kind[i].fac, "%.23s", fac);
+			klog.kind[i].swallowed = 0;
+			print = 1;
+		} else
+			print = now_ms - klog.kind[i].printed_ms >= LOG_EVERY_MS;
+		if (print) {
+			klog.kind[i].printed_ms = now_ms;
+			swallowed = klog.kind[i].swallowed;
+			klog.kind[i].swallowed = 0;
+		} else
+			klog.kind[i].swallowed++;
+	}
+	pthread_mutex_unlock(&klog.lock);
+
+	if (print && swallowed)
+		log_warn("kafka what=%s not_shown=%u %s", fac, swallowed, buf);
+	else if (print)
+		log_warn("kafka what=%s %s", fac, buf);
+}
+
+static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
+{
+	struct delivery *d = m->_private;
+
+	if (d == NULL)
+		return;
+	if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+		d->ok++;
+		return;
+	}
+	if (d->failed++ == 0)
+		d->first_error = m->err;
+}
+
+/* --- settings ------------------------------------------------------------------------------------------------------- */
+
+/* Keys that a promise of ours hangs on. */
+static const char *const owned_keys[][2] = {
+	{ "transactional.id", "--transactional.id" }, { "group.id", "--group.id" }, { "transaction.timeout.ms", "--transaction.timeout.ms" },
+	{ "isolation.level", NULL }, { "enable.auto.commit", NULL }, { "enable.auto.offset.store", NULL }, { "enable.idempotence", NULL },
+	{ "enable.partition.eof", NULL }, { "auto.offset.reset", NULL },
+};
+
+struct pair { const char *key, *value; };
+
+/* Our own settings: a refusal is a programming mistake, except for keys that this librdkafka does not know. */
+static int set_all(rd_kafka_conf_t *conf, const struct pair *p, size_t n)
+{
+	char err[512];
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		rd_kafka_conf_res_t r = rd_kafka_conf_set(conf, p[i].key, p[i].value, err, sizeof err);
+
+		if (r == RD_KAFKA_CONF_INVALID) {
+			fprintf(stderr, "error: %s=%s: %s\n", p[i].key, p[i].value, err);
+			return EX_CONFIG;
+		}
+	}
+	return 0;
+}
+
+static int set_user(rd_kafka_conf_t *conf, const struct config *c)
+{
+	char err[512];
+	size_t i, k;
+
+	for (i = 0; i < c->kafka_count; i++) {
+		const char *key = c->kafka[2 * i], *value = c->kafka[2 * i + 1];
+
+		for (k = 0; k < sizeof owned_keys / sizeof *owned_keys; k++) {
+			if (strcmp(key, owned_keys[k][0]) != 0)
+				continue;
+			if (owned_keys[k][1])
+				fprintf(stderr, "error: kafka.%s cannot be set here; use %s\n", key, owned_keys[k][1]);
+			else
+				fprintf(stderr, "error: kafka.%s cannot be set: exactly-once depends on the value that s4rec gives it\n", key);
+			return EX_CONFIG;
+		}
+		if (rd_kafka_conf_set(conf, key, value, err, sizeof err) != RD_KAFKA_CONF_OK) {
+			fprintf(stderr, "error: kafka.%s: %s (the keys are those of librdkafka %s, CONFIGURATION.md)\n", key, err, rd_kafka_version_str());
+			return EX_CONFIG;
+		}
+	}
+	return 0;
+}
+
+static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_kind kind)
+{
+	const struct pair common[] = {
+		{ "bootstrap.servers", c->bootstrap_servers }, { "client.id", "s4rec" },
+		{ "retry.backoff.ms", "5" },         /* else each commit waits 100 ms for the previous one's markers */
+		{ "retry.backoff.max.ms", "50" },    /* newer librdkafka doubles it up to here */
+		{ "reconnect.backoff.max.ms", "1000" },
+		{ "socket.nagle.disable", "true" }, { "log.connection.close", "false" },
+	};
+	const struct pair producer[] = {
+		{ "partitioner", "murmur2_random" }, /* Java's; everybody must agree where a key lives */
+		{ "enable.idempotence", "true" }, { "compression.codec", "zstd" }, { "linger.ms", "5" },
+		{ "queue.buffering.max.messages", "200000" },
+	};
+	const struct pair consumer[] = {
+		{ "check.crcs", "true" }, { "auto.offset.reset", "error" }, { "enable.auto.commit", "false" },
+		{ "enable.auto.offset.store", "false" }, { "enable.partition.eof", "true" }, { "fetch.wait.max.ms", "50" },
+		/* A full queue makes librdkafka 2.0 pause a partition for a second; memory is bounded by queued.max.messages.kbytes. */
+		{ "queued.min.messages", "1000000" }, { "fetch.queue.backoff.ms", "10" },
+		{ "isolation.level", kind == CLIENT_CONSUMER ? "read_committed" : "read_uncommitted" },
+		{ "group.id", c->group_id && *c->group_id ? c->group_id : "s4rec" }, /* assign() asks for one; nobody joins it */
+	};
+	char id[512], timeout[32];
+	const struct pair txn[] = { { "transactional.id", id }, { "transaction.timeout.ms", timeout } };
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	int r;
+
+	snprintf(timeout, sizeof timeout, "%lld", (long long)c->transaction_timeout_ms);
+	if (c->transactional_id && *c->transactional_id)
+		snprintf(id, sizeof id, "%s", c->transactional_id);
+	else
+		snprintf(id, sizeof id, "%s-%s", c->topic_prefix, c->group_id);
+
+	rd_kafka_conf_set_log_cb(conf, on_log);
+	r = set_all(conf, common, sizeof common / sizeof *common);
+	if (r == 0 && (kind == CLIENT_CONSUMER || kind == CLIENT_CONSUMER_UNCOMMITTED))
+		r = set_all(conf, consumer, sizeof consumer / sizeof *consumer);
+	else if (r == 0) {
+		rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+		r = set_all(conf, producer, sizeof producer / sizeof *producer);
+	}
+	if (r == 0 && kind == CLIENT_TXN_PRODUCER)
+		r = set_all(conf, txn, sizeof txn / sizeof *txn);
+	if (r == 0)
+		r = set_user(conf, c);
+	if (r) {
+		rd_kafka_conf_destroy(conf);
+		return r;
+	}
+	*ret = conf;
+	return 0;
+}
+
+/* --- life ----------------------------------------------------------------------------------------------------------- */
+
+/* Asks for the metadata of all topics: proof of a connection, and without it the first produce or assign costs a second. */
+static int connect_broker(rd_kafka_t *rk, const struct config *c)
+{
+	int64_t end_ms = clock_ms() + c->connect_timeout_ms, left_ms;
+	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__TIMED_OUT;
+	const struct rd_kafka_metadata *md;
+	char why[512];
+
+	pthread_mutex_lock(&klog.lock);
+	klog.connecting++;
+	klog.last[0] = '\0';
+	pthread_mutex_unlock(&klog.lock);
+
+	while ((left_ms = end_ms - clock_ms()) > 0) {
+		err = rd_kafka_metadata(rk, 1, NULL, &md, (int)left_ms);
+		if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+			rd_kafka_metadata_destroy(md);
+			break;
+		}
+		usleep(50000);
+	}
+
+	pthread_mutex_lock(&klog.lock);
+	klog.connecting--;
+	snprintf(why, sizeof why, "%s", klog.last[0] ? klog.last : rd_kafka_err2str(err));
+	pthread_mutex_unlock(&klog.lock);
+
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return 0;
+	fprintf(stderr, "error: no broker answers at %s within %g s: %s; is it running? (--bootstrap.servers)\n",
+	        c->bootstrap_servers, (double)c->connect_timeout_ms / 1000, why);
+	return EX_UNAVAILABLE;
+}
+
+int client_new(rd_kafka_t **ret, const struct config *c, enum client_kind kind)
+{
+	int consumer = kind == CLIENT_CONSUMER || kind == CLIENT_CONSUMER_UNCOMMITTED;
+	rd_kafka_conf_t *conf = NULL;
+	rd_kafka_t *rk;
+	char err[512];
+	int r;
+
+	r = make_conf(&conf, c, kind);
+	if (r)
+		return r;
+
+	rk = rd_kafka_new(consumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, err, sizeof err);
+	if (rk == NULL) {
+		rd_kafka_conf_destroy(conf);
+		fprintf(stderr, "error: librdkafka refuses the settings: %s (see the kafka.* keys)\n", err);
+		return EX_CONFIG;
+	}
+	if (consumer)
+		rd_kafka_poll_set_consumer(rk);
+
+	r = connect_broker(rk, c);
+	if (r) {
+		client_free(rk);
+		return r;
+	}
+	*ret = rk;
+	return 0;
+}
+
+void client_free(rd_kafka_t *rk)
+{
+	/* Without the consumer's close: nobody is in a group, and it may wait for a coordinator that is away. */
+	if (rk)
+		rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+/* --- topics --------------------------------------------------------------------------------------------------------- */
+
+void client_input_topic(char *ret, size_t size, const struct config *c)
+{
+	if (c->input_topic && *c->input_topic)
+		snprintf(ret, size, "%s", c->input_topic);
+	else if (topic_name(ret, size, c->topic_prefix, TOPIC_INTERACTIONS) < 0 && size)
+		ret[0] = '\0';
+}
+
+int client_watermarks(rd_kafka_t *rk, const char *topic, int partition, int64_t *ret_low, int64_t *ret_high)
+{
+	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__TIMED_OUT;
+	int i;
+
+	for (i = 0; i < 20; i++) { /* a leader that moves is no reason to give up */
+		err = rd_kafka_query_watermark_offsets(rk, topic, partition, ret_low, ret_high, 5000);
+		if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+			return 0;
+		usleep(100000);
+	}
+	log_error("kafka no_watermarks topic=%s partition=%d: %s", topic, partition, rd_kafka_err2str(err));
+	return -EIO;
+}
+
+static int own_input(const struct config *c)
+{
+	return !c->input_topic || !*c->input_topic;
+}
+
+/* The settings of one topic against the table: the number of wrong ones, each printed. */
+static int check_settings(const rd_kafka_ConfigResource_t *res, const struct topic *t)
+{
+	const char *name = rd_kafka_ConfigResource_name(res);
+	const rd_kafka_ConfigEntry_t **entries;
+	const struct topic_setting *s;
+	size_t count, i;
+	int wrong = 0;
+
+	if (rd_kafka_ConfigResource_error(res)) {
+		log_warn("topics settings_not_checked topic=%s: %s", name, rd_kafka_ConfigResource_error_string(res));
+		return 0;
+	}
+	entries = rd_kafka_ConfigResource_configs(res, &count);
+	for (s = t->settings; s < t->settings + TOPIC_SETTINGS_MAX && s->key; s++) {
+		for (i = 0; i < count && strcmp(rd_kafka_ConfigEntry_name(entries[i]), s->key) != 0; i++)
+			;
+		if (!s->required || i == count)
+			continue;
+		if (rd_kafka_ConfigEntry_value(entries[i]) && strcmp(rd_kafka_ConfigEntry_value(entries[i]), s->value) == 0)
+			continue;
+		fprintf(stderr, "error: topic %s has %s=%s, it must be %s (kafka-configs.sh --alter, or delete the topic and `s4rec topics create`)\n",
+		        name, s->key, rd_kafka_ConfigEntry_value(entries[i]) ? rd_kafka_ConfigEntry_value(entries[i]) : "(hidden)", s->value);
+		wrong++;
+	}
+	return wrong;
+}
+
+static int check_all_settings(rd_kafka_t *rk, const struct config *c, const char (*names)[TOPIC_NAME_MAX], const int *partitions)
+{
+	rd_kafka_ConfigResource_t *ask[TOPIC_COUNT];
+	rd_kafka_AdminOptions_t *options;
+	rd_kafka_queue_t *queue;
+	rd_kafka_event_t *event;
+	char err[512];
+	size_t n = 0, i;
+	int id, r = 0;
+
+	for (id = 0; id < TOPIC_COUNT; id++)
+		if (partitions[id] && (id != TOPIC_INTERACTIONS || own_input(c)))
+			ask[n++] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, names[id]);
+	if (n == 0)
+		return 0;
+
+	options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+	rd_kafka_AdminOptions_set_request_timeout(options, (int)(c->connect_timeout_ms < 1000 ? 1000 : c->connect_timeout_ms), err, sizeof err);
+	queue = rd_kafka_queue_new(rk);
+	rd_kafka_DescribeConfigs(rk, ask, n, options, queue);
+	event = rd_kafka_queue_poll(queue, -1); /* the request's own timeout bounds it */
+	if (rd_kafka_event_error(event)) {
+		fprintf(stderr, "error: cannot read the settings of the topics: %s\n", rd_kafka_event_error_string(event));
+		r = EX_UNAVAILABLE;
+	} else {
+		const rd_kafka_ConfigResource_t **got =
+			rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event), &n);
+
+		for (i = 0; i < n; i++)
+			for (id = 0; id < TOPIC_COUNT; id++)
+				if (strcmp(rd_kafka_ConfigResource_name(got[i]), names[id]) == 0 && check_settings(got[i], topic_get(id)))
+					r = EX_CONFIG;
+	}
+	rd_kafka_event_destroy(event);
+	rd_kafka_queue_destroy(queue);
+	rd_kafka_AdminOptions_destroy(options);
+	n = 0;
+	for (id = 0; id < TOPIC_COUNT; id++)
+		if (partitions[id] && (id != TOPIC_INTERACTIONS || own_input(c)))
+			rd_kafka_ConfigResource_destroy(ask[n++]);
+	return r;
+}
+
+int client_check_topics(rd_kafka_t *rk, const struct config *c, int *ret_partitions)
+{
+	char names[TOPIC_COUNT][TOPIC_NAME_MAX];
+	const struct rd_kafka_metadata *md;
+	rd_kafka_resp_err_t err;
+	int id, i, k, r = 0, missing = 0;
+
+	for (id = 0; id < TOPIC_COUNT; id++) {
+		ret_partitions[id] = 0;
+		if (topic_name(names[id], sizeof names[id], c->topic_prefix, id) < 0) {
+			fprintf(stderr, "error: topic.prefix is too long: a topic's name has at most %d characters\n", TOPIC_NAME_MAX - 1);
+			return EX_CONFIG;
+		}
+	}
+	client_input_topic(names[TOPIC_INTERACTIONS], sizeof names[0], c);
+
+	err = rd_kafka_metadata(rk, 1, NULL, &md, (int)c->connect_timeout_ms);
+	if (err) {
+		fprintf(stderr, "error: cannot list the topics at %s: %s\n", c->bootstrap_servers, rd_kafka_err2str(err));
+		return EX_UNAVAILABLE;
+	}
+	for (i = 0; i < md->topic_cnt; i++)
+		for (id = 0; id < TOPIC_COUNT; id++)
+			if (strcmp(md->topics[i].topic, names[id]) == 0 && md->topics[i].err == RD_KAFKA_RESP_ERR_NO_ERROR)
+				ret_partitions[id] = md->topics[i].partition_cnt;
+	rd_kafka_metadata_destroy(md);
+
+	for (id = 0; id < TOPIC_COUNT; id++) {
+		k = topic_get(id)->partitions;
+		if (ret_partitions[id] == 0) {
+			fprintf(stderr, "error: topic %s is missing\n", names[id]);
+			missing += id != TOPIC_INTERACTIONS || own_input(c);
+			r = EX_CONFIG;
+		} else if (k && ret_partitions[id] != k && (id != TOPIC_INTERACTIONS || own_input(c))) {
+			fprintf(stderr, "error: topic %s has %d partitions, it must have %d; delete it, then `s4rec topics create`\n",
+			        names[id], ret_partitions[id], k);
+			r = EX_CONFIG;
+		}
+	}
+	if (missing)
+		fprintf(stderr, "hint: `s4rec topics create -b %s -t %s` makes the missing topics\n", c->bootstrap_servers, c->topic_prefix);
+	i = check_all_settings(rk, c, names, ret_partitions);
+	return r ? r : i;
+}

@@ -1,0 +1,26 @@
+/* client.h - librdkafka handles from our configuration: base settings, kafka.* passed on, errors to the log.
+ * FACTS: retry.backoff.ms=5, socket.nagle.disable, partitioner=murmur2_random, isolation.level=read_committed, check.crcs,
+ * auto.offset.reset=error, enable.partition.eof are set here; metadata of all topics is asked once per handle.
+ */
+#ifndef S4REC_KAFKA_CLIENT_H
+#define S4REC_KAFKA_CLIENT_H
+#include <librdkafka/rdkafka.h>
+#include "worker/config.h"
+
+enum client_kind { CLIENT_PLAIN_PRODUCER, CLIENT_TXN_PRODUCER, CLIENT_CONSUMER, CLIENT_CONSUMER_UNCOMMITTED };
+
+/* A connected handle: the first metadata request has been answered. On failure prints one clear line (broker, reason, hint)
+ * and returns the exit code: EX_UNAVAILABLE (69) no broker answers, EX_CONFIG (78) a kafka.* key is refused. */
+int client_new(rd_kafka_t **ret, const struct config *c, enum client_kind kind);
+/* Closes and destroys, at most some seconds. NULL is fine. */
+void client_free(rd_kafka_t *rk);
+
+/* Checks all topics against topics/topics.h: 0, or prints each problem and returns EX_CONFIG / EX_UNAVAILABLE.
+ * Fills the partition counts (COUNT entries; 0 where absent). */
+int client_check_topics(rd_kafka_t *rk, const struct config *c, int *ret_partitions);
+
+/* The name of the input topic (input.topic or <prefix>.interactions). */
+void client_input_topic(char *ret, size_t size, const struct config *c);
+/* Low and high watermark by a READ_UNCOMMITTED view. 0 or -EIO. */
+int client_watermarks(rd_kafka_t *rk, const char *topic, int partition, int64_t *ret_low, int64_t *ret_high);
+#endif

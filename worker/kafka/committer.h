@@ -1,0 +1,40 @@
+/* committer.h - one Kafka transaction per commit, sent by a thread of its own from staged bytes.
+ *
+ * The fold thread fills a `struct staged` (rows, version records, cuts, dead letters, input offsets), hands it over, and goes
+ * on; at most one is in flight. An abortable error sends the same staged bytes again; an unknown outcome, a fenced producer
+ * or a fatal error ends in an exit code: memory never goes back, the next process refolds (DESIGN, promises 1 and 3).
+ * Source of the protocol: KIP-98, KIP-447 (offsets by group metadata), FACTS.
+ */
+#ifndef S4REC_COMMITTER_H
+#define S4REC_COMMITTER_H
+#include "worker/kafka/client.h"
+#include "topics/topics.h"
+
+struct staged;
+int staged_new(struct staged **ret);
+void staged_free(struct staged *s);
+void staged_clear(struct staged *s);
+/* All copy. value NULL = tombstone. partition >= 0, or -1 for the partitioner. -ENOMEM. */
+int staged_record(struct staged *s, enum topic_id topic, int32_t partition, const void *key, size_t key_len, const void *value, size_t value_len);
+/* A dead letter: key, at most max_bytes of the value, headers s4rec.reason, s4rec.topic, s4rec.partition, s4rec.offset, and s4rec.truncated = full
+ * length when it was cut. */
+int staged_dead_letter(struct staged *s, const rd_kafka_message_t *origin_or_null, const char *origin_topic, int32_t partition, int64_t offset,
+                       const void *key, size_t key_len, const void *value, size_t value_len, size_t max_bytes, const char *reason);
+void staged_offset(struct staged *s, int32_t partition, int64_t next_offset); /* of the input topic */
+size_t staged_records(const struct staged *s);
+
+struct committer;
+/* Makes the transactional producer and runs init_transactions (which fences any other worker of this id), retrying while it
+ * is retriable. On failure prints one line; returns an exit code. */
+int committer_new(struct committer **ret, const struct config *c);
+/* Takes over s (swapped for an empty one: *s stays usable) and returns at once, or waits while the previous one is in flight.
+ * 0, or the exit code with which the process must end: EX_TEMPFAIL (75) fenced or outcome unknown, EX_SOFTWARE (70). */
+int committer_submit(struct committer *c, struct staged **s);
+/* Waits until nothing is in flight. Same return. */
+int committer_wait(struct committer *c);
+/* 1 while one is in flight. */
+int committer_busy(struct committer *c);
+struct committer_stats { uint64_t commits, records, retries; double last_ms, p50_ms, p99_ms; };
+void committer_stats(struct committer *c, struct committer_stats *ret);
+void committer_free(struct committer *c);
+#endif

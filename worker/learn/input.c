@@ -1,0 +1,299 @@
+/* input.c - see input.h */
+#include "worker/learn/input.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "topics/topics.h"
+#include "worker/log.h"
+
+#define IDLE_SLICE_MS 10 /* no queue signals for all partitions at once: look again this often while idle */
+
+struct source {
+	rd_kafka_queue_t *queue; /* this partition's own queue */
+	int64_t read;            /* next offset to take from the queue */
+	int64_t end;             /* limit, or -1 */
+	int64_t eof;             /* offset at which librdkafka last said "end"; -1 = not since the last record */
+};
+
+struct input {
+	rd_kafka_t *rk;
+	struct decoder *decoder;
+	char topic[TOPIC_NAME_MAX];
+	int partitions;
+	struct source *src;        /* (partitions) */
+	struct record_list *heads; /* (partitions) read, not handed out */
+	int64_t *next;             /* (partitions) next offset to consume */
+};
+
+static int decoder_from_config(struct decoder **ret, const struct config *c)
+{
+	const char *why = "";
+	struct decoder_options o = {
+		.format = (enum event_format)c->format,
+		.user_path = c->map_user[0] ? c->map_user : NULL,
+		.item_path = c->map_item[0] ? c->map_item : NULL,
+		.time_path = c->map_time[0] ? c->map_time : NULL,
+		.type_path = c->map_type[0] ? c->map_type : NULL,
+		.weight_path = c->map_weight[0] ? c->map_weight : NULL,
+		.event_id_path = c->map_event_id[0] ? c->map_event_id : NULL,
+		.time_unit = (enum event_time_unit)c->time_unit,
+		.id_max_bytes = (size_t)c->id_max_bytes,
+		.record_max_bytes = (size_t)c->record_max_bytes,
+		.past_max_ms = c->time_past_max_ms,
+		.future_max_ms = c->time_future_max_ms,
+	};
+	if (decoder_new(ret, &o, &why) == 0)
+		return 0;
+	log_error("the input mapping is not usable: %s (see map.*)", why);
+	return EX_CONFIG;
+}
+
+int input_new(struct input **ret, const struct config *c, int partitions)
+{
+	struct input *in = calloc(1, sizeof *in);
+	int r = EX_OSERR;
+	if (!in)
+		return EX_OSERR;
+
+	in->partitions = partitions;
+	client_input_topic(in->topic, sizeof in->topic, c);
+	in->src = calloc((size_t)partitions, sizeof *in->src);
+	in->heads = calloc((size_t)partitions, sizeof *in->heads);
+	in->next = calloc((size_t)partitions, sizeof *in->next);
+	if (!in->src || !in->heads || !in->next)
+		goto fail;
+
+	r = decoder_from_config(&in->decoder, c);
+	if (r)
+		goto fail;
+
+	r = client_new(&in->rk, c, CLIENT_CONSUMER);
+	if (r)
+		goto fail;
+
+	*ret = in;
+	return 0;
+fail:
+	input_free(in);
+	return r;
+}
+
+static void close_queues(struct input *in)
+{
+	for (int p = 0; in->src && p < in->partitions; p++) {
+		if (in->src[p].queue)
+			rd_kafka_queue_destroy(in->src[p].queue);
+		in->src[p].queue = NULL;
+		record_free_all(&in->heads[p]);
+	}
+}
+
+void input_free(struct input *in)
+{
+	if (!in)
+		return;
+	if (in->heads)
+		close_queues(in);
+	client_free(in->rk);
+	decoder_free(in->decoder);
+	free(in->src);
+	free(in->heads);
+	free(in->next);
+	free(in);
+}
+
+int input_partitions(const struct input *in)
+{
+	return in->partitions;
+}
+
+static int check_still_there(struct input *in, const int64_t *offsets)
+{
+	for (int p = 0; p < in->partitions; p++) {
+		int64_t low, high;
+		if (client_watermarks(in->rk, in->topic, p, &low, &high) < 0) {
+			log_error("cannot ask for the watermarks of %s [%d]", in->topic, p);
+			return EX_UNAVAILABLE;
+		}
+		if (offsets[p] < low) {
+			log_error("input is gone: %s [%d] begins at offset %lld, this model needs it from %lld; raise retention.ms of the topic, "
+			          "or begin a new model with a new topic.prefix",
+			          in->topic, p, (long long)low, (long long)offsets[p]);
+			return EX_DATAERR;
+		}
+		if (offsets[p] > high) {
+			log_error("%s [%d] ends at offset %lld, this model has consumed up to %lld: the topic was made anew; begin a new model "
+			          "with a new topic.prefix",
+			          in->topic, p, (long long)high, (long long)offsets[p]);
+			return EX_DATAERR;
+		}
+	}
+	return 0;
+}
+
+int input_seek(struct input *in, const int64_t *offsets)
+{
+	int r = check_still_there(in, offsets);
+	if (r)
+		return r;
+
+	close_queues(in);
+	rd_kafka_topic_partition_list_t *l = rd_kafka_topic_partition_list_new(in->partitions);
+	for (int p = 0; p < in->partitions; p++) {
+		rd_kafka_topic_partition_list_add(l, in->topic, p)->offset = offsets[p];
+		in->src[p] = (struct source){ .read = offsets[p], .end = -1, .eof = -1 };
+		in->next[p] = offsets[p];
+	}
+	/* The queues are taken over before assign(), so that no record can arrive on the common one. */
+	for (int p = 0; p < in->partitions; p++) {
+		in->src[p].queue = rd_kafka_queue_get_partition(in->rk, in->topic, p);
+		if (in->src[p].queue)
+			rd_kafka_queue_forward(in->src[p].queue, NULL);
+	}
+	rd_kafka_resp_err_t err = rd_kafka_assign(in->rk, l);
+	rd_kafka_topic_partition_list_destroy(l);
+	if (err) {
+		log_error("cannot read %s: %s", in->topic, rd_kafka_err2str(err));
+		return EX_UNAVAILABLE;
+	}
+	for (int p = 0; p < in->partitions; p++) {
+		if (!in->src[p].queue)
+			in->src[p].queue = rd_kafka_queue_get_partition(in->rk, in->topic, p);
+		rd_kafka_queue_forward(in->src[p].queue, NULL);
+	}
+	return 0;
+}
+
+void input_limit(struct input *in, const int64_t *ends)
+{
+	for (int p = 0; p < in->partitions; p++)
+		in->src[p].end = ends ? ends[p] : -1;
+}
+
+/* Takes one message of partition p. 0 or an exit code. */
+static int take(struct input *in, int p, const rd_kafka_message_t *m)
+{
+	struct source *s = &in->src[p];
+	if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+		s->eof = m->offset;
+		return 0;
+	}
+	if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || m->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
+		log_error("input is gone: %s [%d] no longer has offset %lld: %s", in->topic, p, (long long)s->read, rd_kafka_message_errstr(m));
+		return EX_DATAERR;
+	}
+	if (m->err) {
+		log_warn("%s [%d] at offset %lld: %s; trying on", in->topic, p, (long long)s->read, rd_kafka_message_errstr(m));
+		return 0;
+	}
+	if (m->offset < s->read)
+		return 0; /* from before a seek */
+
+	rd_kafka_timestamp_type_t type;
+	struct record *r;
+	if (record_new(&r, in->decoder, p, m->offset, rd_kafka_message_timestamp(m, &type), m->key, m->key_len, m->payload, m->len) < 0) {
+		log_error("out of memory at %s [%d] offset %lld", in->topic, p, (long long)m->offset);
+		return EX_OSERR;
+	}
+	record_push(&in->heads[p], r);
+	s->read = m->offset + 1;
+	s->eof = -1;
+	return 0;
+}
+
+static int drain(struct input *in, int p, size_t *ret_taken)
+{
+	int r = 0;
+	while (r == 0 && in->heads[p].n < INPUT_AHEAD) {
+		rd_kafka_message_t *m = rd_kafka_consume_queue(in->src[p].queue, 0);
+		if (!m)
+			break;
+		r = take(in, p, m);
+		rd_kafka_message_destroy(m);
+		++*ret_taken;
+	}
+	return r;
+}
+
+int input_fill(struct input *in, int timeout_ms)
+{
+	size_t taken = 0;
+	for (int waited = 0; ; waited += IDLE_SLICE_MS) {
+		for (int p = 0; p < in->partitions; p++) {
+			int r = drain(in, p, &taken);
+			if (r)
+				return r;
+		}
+		if (taken || waited >= timeout_ms)
+			return 0;
+		/* Serves errors and callbacks, and is the wait. */
+		rd_kafka_message_t *m = rd_kafka_consumer_poll(in->rk, IDLE_SLICE_MS);
+		if (m) {
+			if (m->err && m->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
+				log_warn("%s", rd_kafka_message_errstr(m));
+			rd_kafka_message_destroy(m);
+		}
+	}
+}
+
+/* Nothing of partition p will come (before its limit, or as far as is known now). */
+static int exhausted(const struct input *in, int p)
+{
+	const struct source *s = &in->src[p];
+	if (s->end >= 0)
+		return in->next[p] >= s->end || s->eof >= s->end || (in->heads[p].first && in->heads[p].first->offset >= s->end);
+	return !in->heads[p].first && s->eof >= 0;
+}
+
+struct record *input_next(struct input *in, int whole_log)
+{
+	int best = -1;
+	for (int p = 0; p < in->partitions; p++) {
+		const struct record *head = in->heads[p].first;
+		const struct source *s = &in->src[p];
+		if (head && s->end >= 0 && head->offset >= s->end)
+			head = NULL;
+		if (!head) {
+			if (whole_log && !exhausted(in, p))
+				return NULL;
+			continue;
+		}
+		if (best < 0 || head->order_ms < in->heads[best].first->order_ms)
+			best = p;
+	}
+	if (best < 0)
+		return NULL;
+	struct record *r = record_shift(&in->heads[best]);
+	in->next[best] = r->offset + 1;
+	return r;
+}
+
+int input_at_end(const struct input *in)
+{
+	for (int p = 0; p < in->partitions; p++) {
+		int has = in->heads[p].first && (in->src[p].end < 0 || in->heads[p].first->offset < in->src[p].end);
+		if (has || !exhausted(in, p))
+			return 0;
+	}
+	return 1;
+}
+
+const int64_t *input_offsets(const struct input *in)
+{
+	return in->next;
+}
+
+int64_t input_lag(struct input *in)
+{
+	int64_t lag = 0;
+	for (int p = 0; p < in->partitions; p++) {
+		int64_t low, high;
+		if (rd_kafka_get_watermark_offsets(in->rk, in->topic, p, &low, &high) || high < 0)
+			return -1;
+		if (high > in->next[p])
+			lag += high - in->next[p];
+	}
+	return lag;
+}

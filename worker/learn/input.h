@@ -1,0 +1,40 @@
+/* input.h - the input topic as one queue of decoded records per partition, with their positions.
+ *
+ * All partitions are assign()ed, no group is joined: who may train is decided by the transactional id. A partition is read
+ * ahead by INPUT_AHEAD records at most; the rest waits in librdkafka's own bounded queue.
+ *
+ *     input_seek(in, offsets);                 where to begin
+ *     input_limit(in, ends);                   optional: treat records from there on as not yet there
+ *     input_fill(in, 100);                     reads what is there
+ *     while ((r = input_next(in, whole_log)))  the next record in the order of the fold
+ */
+#ifndef S4REC_INPUT_H
+#define S4REC_INPUT_H
+#include "worker/kafka/client.h"
+#include "worker/learn/record.h"
+
+#define INPUT_AHEAD 4096
+
+struct input;
+/* Prints its own errors and returns an exit code, as all functions of this file that return int. */
+int input_new(struct input **ret, const struct config *c, int partitions);
+void input_free(struct input *in);
+int input_partitions(const struct input *in);
+
+/* Begins at these offsets (partitions of them). EX_DATAERR when one of them is no longer there. */
+int input_seek(struct input *in, const int64_t *offsets);
+/* Reads no record at or behind these offsets; NULL = no limit. */
+void input_limit(struct input *in, const int64_t *ends);
+/* Moves what has arrived into the queues; waits at most timeout_ms when there was nothing. */
+int input_fill(struct input *in, int timeout_ms);
+
+/* The next record in merge order, owned by the caller, or NULL. whole_log: NULL is also returned while any partition that
+ * has not reached its limit or its end has no record here, so that the order does not depend on arrival. */
+struct record *input_next(struct input *in, int whole_log);
+/* 1 when every partition was handed out up to its limit (without one: up to the end that was last seen). */
+int input_at_end(const struct input *in);
+/* Next offset to consume by partition, as of what input_next has handed out. (partitions) */
+const int64_t *input_offsets(const struct input *in);
+/* Records behind the newest known high watermark; -1 unknown. */
+int64_t input_lag(struct input *in);
+#endif

@@ -1,0 +1,410 @@
+/* learner.c - see learner.h. Reading order: learner_train, then the phases that it names. */
+#include "worker/learn/learner.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "model/rng.h"
+#include "worker/log.h"
+
+/* One event of the batch that is scored before it trains. */
+struct pending {
+	const struct record *r;
+	uint32_t user, item;
+	uint32_t seq;             /* the user's event count just after it: tells its place in the sequence */
+	uint32_t rank[METHODS];
+	uint32_t at;              /* row of h that predicts it; UINT32_MAX = nothing was known */
+};
+
+static int no_memory(void)
+{
+	log_error("out of memory: lower max.users, max.items or batch.users");
+	return EX_OSERR;
+}
+
+static struct model_config model_config_from(const struct config *c, size_t batch_users_max)
+{
+	return (struct model_config){
+		.L = (size_t)c->max_length, .D = (size_t)c->width, .heads = (size_t)c->heads, .layers = (size_t)c->layers,
+		.K = (size_t)c->prototypes, .dropout = (float)c->dropout, .loss = (enum loss_form)c->loss,
+		.negatives = (size_t)c->negatives, .cosine = c->cosine, .cosine_tau = (float)c->cosine_tau, .low_pass = c->low_pass,
+		.pool = (enum pool_form)c->pool, .norm = c->norm, .posden = c->posden, .detach = c->teacher_detach,
+		.eps = (float)c->sinkhorn_eps, .iters = (int)c->sinkhorn_iters, .queue = (size_t)c->sinkhorn_queue,
+		.tau1 = (float)c->tau1, .tau2 = (float)c->tau2, .tau3 = (float)c->tau3, .alpha = (float)c->alpha,
+		.beta1 = (float)c->beta1, .beta2 = (float)c->beta2, .lambda = (float)c->lambda, .mask_share = (float)c->mask_share,
+		.crop_share = (float)c->crop_share, .reorder_share = (float)c->reorder_share, .insert_share = (float)c->insert_share,
+		.clip = (float)c->clip, .beta_1 = .9f, .beta_2 = .999f, .adam_eps = 1e-8f, .weight_decay = (float)c->weight_decay,
+		.seed = (uint64_t)c->seed, .threads = (int)c->threads, .items_max = (size_t)c->max_items,
+		.batch_users_max = batch_users_max, .batch_tokens_max = 0,
+	};
+}
+
+int learner_new(struct learner **ret, const struct config *c, const char *input_topic, int partitions)
+{
+	const char *why = "";
+	struct learner *l = calloc(1, sizeof *l);
+	if (!l)
+		return no_memory();
+
+	l->cfg = c;
+	l->input_topic = input_topic;
+	int r = scratch_new(&l->scratch, c);
+	if (r < 0)
+		goto fail;
+
+	struct model_config mc = model_config_from(c, scratch_room(l->scratch));
+	if (model_config_check(&mc, &why) < 0) {
+		log_error("the model's options do not fit: %s", why);
+		learner_free(l);
+		return EX_CONFIG;
+	}
+	r = model_new(&l->model, &mc);
+	if (r == 0)
+		r = grad_new(&l->grad, l->model);
+	if (r == 0)
+		r = idmap_new(&l->item_ids, (size_t)c->max_items);
+	if (r == 0)
+		r = idmap_new(&l->user_ids, (size_t)c->max_users);
+	if (r == 0)
+		r = users_new(&l->users, (size_t)c->max_users, (size_t)c->max_length + 1);
+	if (r == 0)
+		r = popularity_new(&l->popularity, c->eval_half_life_ms);
+	if (r == 0 && c->eval_covisit)
+		r = covisit_new(&l->covisit);
+	if (r == 0)
+		r = prequential_new(&l->prequential, (size_t)c->eval_window);
+	if (r == 0)
+		r = published_new(&l->published, c, partitions);
+	if (r < 0)
+		goto fail;
+
+	*ret = l;
+	return 0;
+fail:
+	learner_free(l);
+	return no_memory();
+}
+
+void learner_free(struct learner *l)
+{
+	if (!l)
+		return;
+	published_free(l->published);
+	prequential_free(l->prequential);
+	covisit_free(l->covisit);
+	popularity_free(l->popularity);
+	users_free(l->users);
+	idmap_free(l->user_ids);
+	idmap_free(l->item_ids);
+	grad_free(l->grad);
+	model_free(l->model);
+	scratch_free(l->scratch);
+	free(l->item_ms);
+	free(l);
+}
+
+double learner_refused_share(const struct learner *l)
+{
+	return l->recent_records < REFUSED_WINDOW ? 0 : (double)l->recent_refused / (double)l->recent_records;
+}
+
+static void count_record(struct learner *l, int refused)
+{
+	if (l->recent_records >= 2 * REFUSED_WINDOW) {
+		l->recent_records /= 2;
+		l->recent_refused /= 2;
+	}
+	l->recent_records++;
+	l->recent_refused += (uint64_t)refused;
+}
+
+static int dead_letter(struct learner *l, const struct record *r, const char *reason, struct staged *out)
+{
+	l->dead_letters++;
+	if (!out)
+		return 0;
+	if (staged_dead_letter(out, NULL, l->input_topic, r->partition, r->offset, r->key, r->key_len, r->value, r->value_len,
+	                       (size_t)l->cfg->dlq_max_bytes, reason) < 0)
+		return no_memory();
+	return 0;
+}
+
+static int know_item(struct learner *l, uint32_t row, int64_t ts_ms)
+{
+	if (row >= l->item_cap) {
+		size_t cap = l->item_cap ? l->item_cap * 2 : 1024;
+		int64_t *ms = realloc(l->item_ms, cap * sizeof *ms);
+		if (!ms)
+			return no_memory();
+
+		memset(ms + l->item_cap, 0, (cap - l->item_cap) * sizeof *ms);
+		l->item_ms = ms;
+		l->item_cap = cap;
+	}
+	if (ts_ms > l->item_ms[row])
+		l->item_ms[row] = ts_ms;
+	return 0;
+}
+
+/* The rows of an event, made at first sight. Sets *ret_reason when a limit forbids a new one. */
+static int find_rows(struct learner *l, const struct event *ev, uint32_t *ret_user, uint32_t *ret_item, const char **ret_reason)
+{
+	int new_item, new_user;
+	if (idmap_find(l->user_ids, ev->user, ev->user_len) == UINT32_MAX && idmap_count(l->user_ids) >= (size_t)l->cfg->max_users) {
+		*ret_reason = "too many users";
+		return 0;
+	}
+	int r = idmap_intern(l->item_ids, ret_item, &new_item, ev->item, ev->item_len);
+	if (r == -ENOSPC) {
+		*ret_reason = "too many items";
+		return 0;
+	}
+	if (r == 0 && new_item) {
+		uint32_t row;
+		r = model_add_item(l->model, &row);
+		assert(r < 0 || row == *ret_item); /* both count from 0 in the order of first sight */
+	}
+	if (r == 0)
+		r = idmap_intern(l->user_ids, ret_user, &new_user, ev->user, ev->user_len);
+	if (r == -ENOSPC) {
+		*ret_reason = "too many users";
+		return 0;
+	}
+	if (r < 0)
+		return no_memory();
+	return know_item(l, *ret_item, ev->ts_ms);
+}
+
+/* Baselines rank the event by what they knew a moment before it, then learn it. */
+static int score_baselines(struct learner *l, struct pending *p, const struct user *before)
+{
+	p->rank[BY_POPULARITY] = popularity_rank(l->popularity, p->item, model_items(l->model));
+	p->rank[BY_COVISIT] = UNRANKED;
+	if (l->covisit && before && before->len) {
+		uint32_t last = before->items[before->len - 1];
+		p->rank[BY_COVISIT] = covisit_rank(l->covisit, last, p->item, p->rank[BY_POPULARITY]);
+		if (covisit_add(l->covisit, last, p->item) < 0)
+			return no_memory();
+	}
+	if (popularity_add(l->popularity, p->item, p->r->ev.ts_ms) < 0)
+		return no_memory();
+	return 0;
+}
+
+static int fold_forget(struct learner *l, const struct record *r)
+{
+	uint32_t row = idmap_find(l->user_ids, r->ev.user, r->ev.user_len);
+	if (row == UINT32_MAX)
+		return 0;
+	return published_forget_user(l, row) < 0 ? no_memory() : 0;
+}
+
+static int fold_event(struct learner *l, const struct record *r, struct pending *pending, size_t *n, struct staged *out)
+{
+	const char *reason = NULL;
+	struct pending *p = &pending[*n];
+	*p = (struct pending){ .r = r, .at = UINT32_MAX };
+	int code = find_rows(l, &r->ev, &p->user, &p->item, &reason);
+	if (code)
+		return code;
+	if (reason)
+		return dead_letter(l, r, reason, out);
+
+	const struct user *before = p->user < users_rows(l->users) ? users_get(l->users, p->user) : NULL;
+	code = score_baselines(l, p, before);
+	if (code)
+		return code;
+	if (users_append(l->users, p->user, p->item, r->ev.ts_ms) < 0)
+		return no_memory();
+
+	p->seq = users_get(l->users, p->user)->events;
+	++*n;
+	l->events++;
+	if (r->ev.ts_ms > l->watermark_ms)
+		l->watermark_ms = r->ev.ts_ms;
+	published_event(l, r->ev.ts_ms);
+	return 0;
+}
+
+static int fold_record(struct learner *l, const struct record *r, struct pending *pending, size_t *n, struct staged *out)
+{
+	uint64_t dead = l->dead_letters;
+	int code;
+	if (r->reason)
+		code = dead_letter(l, r, r->reason, out);
+	else if (r->ev.forget)
+		code = fold_forget(l, r);
+	else
+		code = fold_event(l, r, pending, n, out);
+	count_record(l, l->dead_letters != dead);
+	return code;
+}
+
+/* The users of the batch's events, in the order of their first event, each once. */
+static void gather_fresh(struct learner *l, const struct pending *pending, size_t n)
+{
+	scratch_clear(l->scratch);
+	for (size_t i = 0; i < n; i++) {
+		struct user *u = users_get(l->users, pending[i].user);
+		if (!u->live || u->batch_stamp == l->step)
+			continue;
+		u->batch_stamp = l->step;
+		u->batch_index = (uint32_t)scratch_batch(l->scratch).B;
+		scratch_add(l->scratch, l, pending[i].user, l->cfg->targets ? SIZE_MAX / 2 : u->fresh);
+	}
+}
+
+/* Which row of h predicts the event: the output at the event before it, if the kept window still holds that. */
+static uint32_t predicting_token(const struct learner *l, const struct pending *p, const struct batch *b)
+{
+	const struct user *u = users_get(l->users, p->user);
+	if (!u->live || u->batch_stamp != l->step || p->seq > u->events)
+		return UINT32_MAX;
+	uint32_t back = u->events - p->seq; /* 0 = the newest event */
+	if (back + 2 > u->len)
+		return UINT32_MAX; /* the user's first event, or its history has left the window */
+	return b->start[u->batch_index] + (u->len - 2 - back);
+}
+
+static int score_model(struct learner *l, struct pending *pending, size_t n)
+{
+	struct batch b = scratch_batch(l->scratch);
+	size_t D = model_config(l->model)->D, scored = 0;
+	float *h = scratch_h(l->scratch);
+	if (b.B == 0)
+		return 0;
+
+	float *q = malloc(n * D * sizeof *q + 1);
+	uint32_t *target = malloc(n * sizeof *target + 1), *rank = malloc(n * sizeof *rank + 1);
+	if (!q || !target || !rank) {
+		free(q), free(target), free(rank);
+		return no_memory();
+	}
+	model_encode(l->model, h, &b);
+	for (size_t i = 0; i < n; i++) {
+		pending[i].at = predicting_token(l, &pending[i], &b);
+		if (pending[i].at == UINT32_MAX)
+			continue;
+		memcpy(q + scored * D, h + pending[i].at * D, D * sizeof *q);
+		target[scored++] = pending[i].item;
+	}
+	if (scored)
+		model_rank(l->model, rank, q, target, scored, NULL);
+	for (size_t i = 0, j = 0; i < n; i++)
+		pending[i].rank[BY_MODEL] = pending[i].at == UINT32_MAX ? UNRANKED : rank[j++];
+	free(q), free(target), free(rank);
+	return 0;
+}
+
+static void write_rank(FILE *f, uint32_t rank)
+{
+	if (rank == UNRANKED)
+		fputs("\tNA", f);
+	else
+		fprintf(f, "\t%u", rank);
+}
+
+/* Only events with a history are scored, by all methods alike. */
+static void record_scores(struct learner *l, const struct pending *pending, size_t n, int silent)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct pending *p = &pending[i];
+		if (p->at == UINT32_MAX)
+			continue;
+		prequential_add(l->prequential, p->rank);
+		if (!l->eval_out || silent)
+			continue;
+		fprintf(l->eval_out, "%.*s\t%lld", (int)p->r->ev.event_id_len, p->r->ev.event_id, (long long)p->r->ev.ts_ms);
+		for (int m = 0; m < METHODS; m++)
+			write_rank(l->eval_out, p->rank[m]);
+		fputc('\n', l->eval_out);
+	}
+}
+
+/* Rehearsal: `rehearse` stored users per fresh one, drawn by (seed, step, i); a user already in the batch is passed over. */
+static void gather_rehearsal(struct learner *l)
+{
+	size_t fresh = scratch_batch(l->scratch).B, rows = users_rows(l->users);
+	size_t want = (size_t)((double)fresh * l->cfg->rehearse + .5);
+	for (size_t i = 0; i < want && scratch_room(l->scratch) > 0; i++) {
+		uint32_t row = (uint32_t)rng_below(rng_bits((uint64_t)l->cfg->seed, RNG_REHEARSE, l->step, i, 0), rows);
+		struct user *u = users_get(l->users, row);
+		if (!u->live || u->len < 2 || u->batch_stamp == l->step)
+			continue;
+		u->batch_stamp = l->step;
+		scratch_add(l->scratch, l, row, SIZE_MAX / 2);
+	}
+}
+
+static float learning_rate(const struct config *c, uint64_t step)
+{
+	double share = c->warmup_steps ? (double)step / (double)c->warmup_steps : 1;
+	return (float)(c->learning_rate * (share < 1 ? share : 1));
+}
+
+/* Marks every user of the batch for publishing; what was fresh has been trained. */
+static int finish_users(struct learner *l)
+{
+	struct batch b = scratch_batch(l->scratch);
+	for (size_t i = 0; i < b.B; i++) {
+		users_get(l->users, (uint32_t)b.user[i])->fresh = 0;
+		if (published_mark_user(l, (uint32_t)b.user[i]) < 0)
+			return no_memory();
+	}
+	return 0;
+}
+
+static int train(struct learner *l, struct train_result *ret)
+{
+	struct batch b = scratch_batch(l->scratch);
+	ret->users = b.B;
+	if (b.B == 0)
+		return 0;
+	model_grad(l->model, l->grad, &b, l->step, &ret->stats);
+	if (!ret->stats.discarded)
+		model_apply(l->model, l->grad, l->step, learning_rate(l->cfg, l->step));
+	return finish_users(l);
+}
+
+int learner_train(struct learner *l, struct record_list *batch, int partitions, uint64_t step, struct staged *out, struct train_result *ret)
+{
+	size_t n = 0, records = 0;
+	struct record_list done = { 0 };
+	int code = 0, p;
+	*ret = (struct train_result){ 0 };
+	for (int i = 0; i < partitions; i++)
+		records += batch[i].n;
+	struct pending *pending = malloc(records * sizeof *pending + 1);
+	if (!pending)
+		return no_memory();
+
+	assert(step == l->step + 1);
+	l->step = step;
+	uint64_t dead = l->dead_letters;
+	while (code == 0 && (p = record_merge(batch, partitions)) >= 0) {
+		struct record *r = record_shift(&batch[p]);
+		record_push(&done, r); /* pending[] points at it */
+		code = fold_record(l, r, pending, &n, out);
+	}
+	if (code)
+		goto out;
+
+	gather_fresh(l, pending, n);
+	code = score_model(l, pending, n); /* test ... */
+	if (code)
+		goto out;
+	record_scores(l, pending, n, out == NULL);
+
+	gather_rehearsal(l);
+	code = train(l, ret); /* ... then train */
+	ret->events = (uint32_t)n;
+	ret->dead_letters = (uint32_t)(l->dead_letters - dead);
+out:
+	free(pending);
+	record_free_all(&done);
+	return code;
+}

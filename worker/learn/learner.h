@@ -1,0 +1,85 @@
+/* learner.h - the fold: everything that a log of events becomes. Knows no consumer and no producer; records come in as
+ * lists, what readers shall see goes out as staged bytes.
+ *
+ * State after n batches is a function of (records, configuration, cuts): nothing here reads a clock or draws from a
+ * sequence. learner_train folds one batch, learner_publish one commit; a replay calls the same two functions with out = NULL
+ * and ends with the same bits. Not thread-safe.
+ */
+#ifndef S4REC_LEARNER_H
+#define S4REC_LEARNER_H
+#include "model/idmap.h"
+#include "model/model.h"
+#include "worker/config.h"
+#include "worker/eval/covisit.h"
+#include "worker/eval/popularity.h"
+#include "worker/eval/prequential.h"
+#include "worker/kafka/committer.h"
+#include "worker/learn/record.h"
+#include "worker/learn/users.h"
+
+struct published; /* what readers have: publish.c */
+struct scratch;   /* the arrays of one batch: batch.c */
+
+struct learner {
+	const struct config *cfg;
+	const char *input_topic;
+	struct model *model;
+	struct grad *grad;
+	struct idmap *item_ids, *user_ids;
+	struct users *users;
+	int64_t *item_ms;           /* (item rows) event time of the newest event on the item */
+	size_t item_cap;
+	struct popularity *popularity;
+	struct covisit *covisit;    /* NULL unless eval.covisit */
+	struct prequential *prequential;
+	FILE *eval_out;             /* NULL unless eval.out; silent while replaying */
+
+	uint64_t step;              /* last step folded */
+	int64_t watermark_ms;       /* newest event time that was folded */
+	uint64_t published_step;    /* step of the last learner_publish */
+	uint64_t events, dead_letters;
+	uint64_t recent_records, recent_refused; /* of the last REFUSED_WINDOW records: the older half is forgotten at a time */
+	uint64_t items_published, users_published; /* rows sent, for the progress line */
+	int64_t freshness_p99_ms;   /* of the last commit */
+	struct published *published;
+	struct scratch *scratch;
+};
+
+#define REFUSED_WINDOW 10000
+
+struct train_result {
+	uint32_t events, dead_letters;
+	size_t users;
+	struct step_stats stats; /* zeros when the batch held no user */
+};
+
+/* Exit codes as in sysexits.h; errors are printed. partitions: of the embeddings topic. */
+int learner_new(struct learner **ret, const struct config *c, const char *input_topic, int partitions);
+void learner_free(struct learner *l);
+
+/* Folds one batch: lists by partition of the input (emptied and freed). out = NULL: silent. */
+int learner_train(struct learner *l, struct record_list *batch, int partitions, uint64_t step, struct staged *out, struct train_result *ret);
+
+/* One commit of the fold: decides which rows readers get, stages them and a version record per partition.
+ * now_ms: the clock value of the commit's last cut; offsets (partitions of the input): its positions. */
+int learner_publish(struct learner *l, struct staged *out, uint64_t version, int64_t now_ms, const int64_t *offsets, int input_partitions);
+
+/* Share of the last records that were refused, once REFUSED_WINDOW of them were seen; else 0. */
+double learner_refused_share(const struct learner *l);
+
+/* For learner.c, batch.c and publish.c only. */
+int published_new(struct published **ret, const struct config *c, int partitions);
+void published_free(struct published *p);
+int published_mark_user(struct learner *l, uint32_t row);        /* to be encoded and sent by the next commit */
+int published_forget_user(struct learner *l, uint32_t row);      /* sends a delete; the row is reused after it */
+void published_event(struct learner *l, int64_t event_ms);       /* an event whose freshness counts */
+int scratch_new(struct scratch **ret, const struct config *c);
+void scratch_free(struct scratch *s);
+/* Adds the newest items of a user: inputs and the items that followed; only the newest `targets` positions are targets. */
+void scratch_clear(struct scratch *s);
+void scratch_add(struct scratch *s, const struct learner *l, uint32_t user, size_t targets);
+void scratch_add_history(struct scratch *s, const struct learner *l, uint32_t user); /* newest L items, to be encoded */
+struct batch scratch_batch(const struct scratch *s);
+size_t scratch_room(const struct scratch *s);                    /* users that still fit */
+float *scratch_h(struct scratch *s);                             /* (tokens max, D) */
+#endif

@@ -1,0 +1,466 @@
+/* loop.c - see loop.h
+ *
+ * A batch is cut by what was read, folded, and its cut noted. A commit stages rows, version records, the cuts since the last
+ * commit, dead letters and input offsets, and hands them to the committer, which sends them as one transaction while the loop
+ * goes on. Crash anywhere: what was not committed is cut anew, and no reader saw it.
+ */
+#include "worker/learn/loop.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "worker/kafka/committer.h"
+#include "worker/learn/cutlog.h"
+#include "worker/learn/input.h"
+#include "worker/learn/learner.h"
+#include "worker/learn/progress.h"
+#include "worker/learn/userset.h"
+#include "worker/log.h"
+
+#define POLL_MS 50
+#define CUTS_MAX 1024               /* steps in one commit at most */
+#define STAGED_RECORDS_MAX 1000000  /* records in one transaction at which a commit is made early */
+
+struct loop {
+	const struct config *cfg;
+	int whole_log;              /* batches by the log alone */
+	int partitions;             /* of the input */
+	char input_topic[TOPIC_NAME_MAX];
+	char run_id[64];
+	struct input *input;
+	struct learner *learner;
+	struct committer *committer;
+	struct staged *staged;      /* what the next commit sends, as far as it is known */
+	int64_t *until;             /* (partitions) or NULL */
+
+	struct record_list *batch;  /* (partitions) the batch being filled */
+	size_t batch_records;
+	int64_t batch_since_ms;     /* monotonic time of its first record */
+	struct userset *batch_users;
+
+	struct cut cuts[CUTS_MAX];  /* since the last commit */
+	int64_t *cut_offsets;       /* (CUTS_MAX, partitions) */
+	size_t cut_n;
+	uint64_t version;           /* of the last commit */
+	int64_t commit_ms;          /* monotonic time of the last commit */
+	struct progress *progress;
+};
+
+static int64_t wall_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int64_t monotonic_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int no_memory(void)
+{
+	log_error("out of memory");
+	return EX_OSERR;
+}
+
+/* ---- life cycle ---- */
+
+static int connect_all(struct loop *w, const struct config *c)
+{
+	int counts[TOPIC_COUNT] = { 0 };
+	rd_kafka_t *rk = NULL;
+	int r = client_new(&rk, c, CLIENT_CONSUMER);
+	if (r)
+		return r;
+	r = client_check_topics(rk, c, counts);
+	client_free(rk);
+	if (r)
+		return r;
+
+	w->partitions = counts[TOPIC_INTERACTIONS];
+	if (w->partitions > CUT_PARTITIONS_MAX) {
+		log_error("%s has %d partitions, at most %d are supported", w->input_topic, w->partitions, CUT_PARTITIONS_MAX);
+		return EX_CONFIG;
+	}
+	r = learner_new(&w->learner, c, w->input_topic, counts[TOPIC_EMBEDDINGS]);
+	if (r == 0)
+		r = input_new(&w->input, c, w->partitions);
+	if (r == 0)
+		r = committer_new(&w->committer, c); /* from here on no other worker of this model can commit */
+	return r;
+}
+
+int loop_new(struct loop **ret, const struct config *c)
+{
+	struct loop *w = calloc(1, sizeof *w);
+	if (!w)
+		return no_memory();
+
+	w->cfg = c;
+	w->whole_log = c->cut == 2 || (c->cut == 0 && c->until[0]);
+	client_input_topic(w->input_topic, sizeof w->input_topic, c);
+	snprintf(w->run_id, sizeof w->run_id, "%lld-%d", (long long)wall_ms(), (int)getpid());
+	int r = connect_all(w, c);
+	if (r)
+		goto fail;
+
+	r = EX_OSERR;
+	w->batch = calloc((size_t)w->partitions, sizeof *w->batch);
+	w->cut_offsets = calloc(CUTS_MAX * (size_t)w->partitions, sizeof *w->cut_offsets);
+	if (!w->batch || !w->cut_offsets || staged_new(&w->staged) < 0 || userset_new(&w->batch_users, (size_t)c->batch_users) < 0 ||
+	    progress_new(&w->progress, c, w->learner, w->input, w->committer) < 0) {
+		no_memory();
+		goto fail;
+	}
+	*ret = w;
+	return 0;
+fail:
+	loop_free(w);
+	return r;
+}
+
+void loop_free(struct loop *w)
+{
+	if (!w)
+		return;
+	for (int p = 0; w->batch && p < w->partitions; p++)
+		record_free_all(&w->batch[p]);
+	progress_free(w->progress);
+	committer_free(w->committer);
+	input_free(w->input);
+	if (w->learner && w->learner->eval_out)
+		fclose(w->learner->eval_out);
+	learner_free(w->learner);
+	staged_free(w->staged);
+	userset_free(w->batch_users);
+	free(w->batch);
+	free(w->cut_offsets);
+	free(w->until);
+	free(w);
+}
+
+/* ---- one batch ---- */
+
+static void batch_add(struct loop *w, struct record *r, int64_t now_ms)
+{
+	if (w->batch_records++ == 0)
+		w->batch_since_ms = now_ms;
+	if (!r->reason)
+		userset_add(w->batch_users, r->ev.user, r->ev.user_len);
+	record_push(&w->batch[r->partition], r);
+}
+
+static int batch_full(const struct loop *w)
+{
+	return userset_count(w->batch_users) >= (size_t)w->cfg->batch_users || w->batch_records >= (size_t)w->cfg->batch_events;
+}
+
+static int batch_fill(struct loop *w, int64_t now_ms, int whole_log, int timeout_ms)
+{
+	struct record *r;
+	int code = input_fill(w->input, timeout_ms);
+	while (code == 0 && !batch_full(w) && (r = input_next(w->input, whole_log)))
+		batch_add(w, r, now_ms);
+	return code;
+}
+
+static int batch_due(const struct loop *w, int64_t now_ms, int draining)
+{
+	if (w->batch_records == 0)
+		return 0;
+	if (batch_full(w) || draining)
+		return 1;
+	if (w->whole_log)
+		return w->until && input_at_end(w->input);
+	return now_ms - w->batch_since_ms >= w->cfg->linger_ms;
+}
+
+/* Folds the batch as step `step`. out NULL = silent. */
+static int fold(struct loop *w, uint64_t step, struct staged *out, struct train_result *ret)
+{
+	int r = learner_train(w->learner, w->batch, w->partitions, step, out, ret);
+	w->batch_records = 0;
+	userset_clear(w->batch_users);
+	return r;
+}
+
+static void note_cut(struct loop *w, uint64_t step, const struct train_result *t)
+{
+	struct cut *c = &w->cuts[w->cut_n];
+	*c = (struct cut){
+		.step = step, .offsets = w->cut_offsets + w->cut_n * (size_t)w->partitions, .partitions = (size_t)w->partitions,
+		.now_ms = wall_ms(), .events = t->events, .dead_letters = t->dead_letters, .discarded = t->stats.discarded,
+		.config_hash = config_fold_hash(w->cfg),
+	};
+	memcpy(c->offsets, input_offsets(w->input), (size_t)w->partitions * sizeof *c->offsets);
+	snprintf(c->model_id, sizeof c->model_id, "%s", w->cfg->model_id);
+	snprintf(c->run_id, sizeof c->run_id, "%s", w->run_id);
+	snprintf(c->numeric_id, sizeof c->numeric_id, "%s", model_numeric_id(w->learner->model));
+	w->cut_n++;
+}
+
+static int check_refused_share(const struct loop *w)
+{
+	double share = learner_refused_share(w->learner);
+	if (share <= w->cfg->dlq_max_share)
+		return 0;
+	log_error("%.0f %% of the last records were refused (limit dlq.max.share=%g): is `format` or a map.* option wrong? The dead letters in %s.dlq say why",
+	          share * 100, w->cfg->dlq_max_share, w->cfg->topic_prefix);
+	return EX_DATAERR;
+}
+
+static int step(struct loop *w)
+{
+	struct train_result t;
+	uint64_t number = w->learner->step + 1;
+	int r = fold(w, number, w->staged, &t);
+	if (r)
+		return r;
+
+	if (t.stats.discarded)
+		log_warn("step=%llu discarded: a loss or gradient is not finite", (unsigned long long)number);
+	note_cut(w, number, &t);
+	progress_step(w->progress, &t);
+	return check_refused_share(w);
+}
+
+/* ---- one commit ---- */
+
+static int commit_due(struct loop *w, int64_t now_ms, int draining)
+{
+	if (w->cut_n == 0)
+		return 0;
+	if (draining || w->cut_n == CUTS_MAX || staged_records(w->staged) >= STAGED_RECORDS_MAX)
+		return 1;
+	if (w->whole_log)
+		return w->cut_n >= (size_t)w->cfg->commit_steps || (w->until && input_at_end(w->input));
+	return now_ms - w->commit_ms >= w->cfg->commit_ms && !committer_busy(w->committer);
+}
+
+static int stage_cut(struct staged *s, const struct cut *c)
+{
+	char key[24];
+	uint8_t value[CUT_PARTITIONS_MAX * 10 + 1024];
+	size_t len;
+	int key_len = snprintf(key, sizeof key, "%llu", (unsigned long long)c->step);
+	int r = cut_encode(value, sizeof value, &len, c);
+	return r < 0 ? r : staged_record(s, TOPIC_BATCHES, 0, key, (size_t)key_len, value, len);
+}
+
+static int stage_position(struct loop *w)
+{
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < w->cut_n; i++)
+		r = stage_cut(w->staged, &w->cuts[i]);
+	const int64_t *offsets = w->cuts[w->cut_n - 1].offsets;
+	for (int p = 0; r == 0 && p < w->partitions; p++)
+		staged_offset(w->staged, p, offsets[p]);
+	return r;
+}
+
+static int commit(struct loop *w)
+{
+	struct cut *last = &w->cuts[w->cut_n - 1];
+	last->commit = 1;
+	last->version = ++w->version;
+	last->now_ms = wall_ms(); /* the one clock of this commit: freshness is told by it, and a replay tells the same */
+	int r = learner_publish(w->learner, w->staged, w->version, last->now_ms, last->offsets, w->partitions);
+	if (r)
+		return r;
+	if (stage_position(w) < 0)
+		return no_memory();
+	w->cut_n = 0;
+	w->commit_ms = monotonic_ms();
+	return committer_submit(w->committer, &w->staged);
+}
+
+/* ---- replay of what was committed ---- */
+
+/* The first run: the fold begins where the input begins today. Recorded as cut 0, in the first transaction. */
+static int begin_fold(struct loop *w)
+{
+	struct train_result none = { 0 };
+	int64_t *low = w->cut_offsets, high;
+	rd_kafka_t *rk = NULL;
+	int r = client_new(&rk, w->cfg, CLIENT_CONSUMER_UNCOMMITTED);
+	for (int p = 0; r == 0 && p < w->partitions; p++)
+		if (client_watermarks(rk, w->input_topic, p, &low[p], &high) < 0)
+			r = EX_UNAVAILABLE;
+	client_free(rk);
+	if (r == 0)
+		r = input_seek(w->input, low);
+	if (r == 0)
+		note_cut(w, 0, &none);
+	return r;
+}
+
+static int check_cut(const struct loop *w, const struct cut *c)
+{
+	if (c->partitions == (size_t)w->partitions)
+		return 0;
+	log_error("%s has %d partitions, this model was folded from %zu: begin a new model with a new topic.prefix", w->input_topic, w->partitions, c->partitions);
+	return EX_CONFIG;
+}
+
+/* Folds one recorded batch again. */
+static int refold(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
+{
+	struct train_result t;
+	struct record *rec;
+	input_limit(w->input, c->offsets);
+	for (int waits = 0; ; waits++) {
+		while ((rec = input_next(w->input, 1)))
+			batch_add(w, rec, 0);
+		if (input_at_end(w->input))
+			break;
+		if (*stop)
+			return EX_TEMPFAIL;
+		int r = input_fill(w->input, POLL_MS);
+		if (r)
+			return r;
+		if (waits == 600) {
+			log_error("replay of step %llu: no input for 30 s; is the broker still there?", (unsigned long long)c->step);
+			return EX_UNAVAILABLE;
+		}
+	}
+	int r = fold(w, c->step, NULL, &t);
+	if (r)
+		return r;
+	if (t.events != c->events || t.dead_letters != c->dead_letters || t.stats.discarded != c->discarded) {
+		log_error("replay of step %llu differs: %u events and %u dead letters, recorded were %u and %u: the input topic is not the one that was trained",
+		          (unsigned long long)c->step, t.events, t.dead_letters, c->events, c->dead_letters);
+		return EX_DATAERR;
+	}
+	return 0;
+}
+
+/* Cut 0 says where the fold begins, every other one where a batch ended; a commit is an event of the fold, too. */
+static int replay_cut(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
+{
+	int r = c->step == 0 ? input_seek(w->input, c->offsets) : refold(w, c, stop);
+	if (r || !c->commit)
+		return r;
+	w->version = c->version;
+	return learner_publish(w->learner, NULL, c->version, c->now_ms, c->offsets, w->partitions);
+}
+
+static int replay_cuts(struct loop *w, struct cutlog *log, const volatile sig_atomic_t *stop)
+{
+	struct cut c;
+	int end, r = 0, warned = 0;
+	uint64_t steps = 0;
+	for (;;) {
+		r = cutlog_next(log, &c, &end);
+		if (r || end)
+			break;
+		r = check_cut(w, &c);
+		if (r)
+			return r;
+		if (!warned && strcmp(c.numeric_id, model_numeric_id(w->learner->model))) {
+			log_warn("this model was computed as %s, now it is %s: replayed numbers may differ in the last bits", c.numeric_id,
+			         model_numeric_id(w->learner->model));
+			warned = 1;
+		}
+		r = replay_cut(w, &c, stop);
+		if (r)
+			return r;
+		if (steps++ == 0)
+			log_info("replaying the committed cuts of %s", w->cfg->topic_prefix);
+		progress_replay(w->progress, c.step);
+	}
+	if (r)
+		return r;
+	if (steps == 0)
+		return begin_fold(w);
+	log_info("replay done: step=%llu version=%llu events=%llu", (unsigned long long)w->learner->step, (unsigned long long)w->version,
+	         (unsigned long long)w->learner->events);
+	input_limit(w->input, NULL);
+	return 0;
+}
+
+static int set_until(struct loop *w)
+{
+	rd_kafka_t *rk = NULL;
+	int64_t low;
+	if (!w->cfg->until[0])
+		return 0;
+	w->until = calloc((size_t)w->partitions, sizeof *w->until);
+	if (!w->until)
+		return no_memory();
+	int r = client_new(&rk, w->cfg, CLIENT_CONSUMER_UNCOMMITTED);
+	for (int p = 0; r == 0 && p < w->partitions; p++)
+		if (client_watermarks(rk, w->input_topic, p, &low, &w->until[p]) < 0)
+			r = EX_UNAVAILABLE;
+	client_free(rk);
+	return r;
+}
+
+static int open_eval_out(struct loop *w)
+{
+	const char *name = w->cfg->eval_out;
+	if (!name[0])
+		return 0;
+	w->learner->eval_out = fopen(name, w->learner->step ? "a" : "w"); /* a replay does not write its lines again */
+	if (!w->learner->eval_out) {
+		log_error("cannot write %s: %s (eval.out)", name, strerror(errno));
+		return EX_CANTCREAT;
+	}
+	if (!w->learner->step)
+		fprintf(w->learner->eval_out, "event_id\tts_ms\trank_model\trank_popularity\trank_covisit\n");
+	return 0;
+}
+
+int loop_replay(struct loop *w, const volatile sig_atomic_t *stop)
+{
+	struct cutlog *log = NULL;
+	int r = set_until(w);
+	if (r == 0)
+		r = cutlog_new(&log, w->cfg);
+	if (r == 0)
+		r = replay_cuts(w, log, stop);
+	cutlog_free(log);
+	if (r == 0)
+		input_limit(w->input, w->until);
+	if (r == 0)
+		r = open_eval_out(w);
+	return r;
+}
+
+/* ---- the loop ---- */
+
+static int at_end(const struct loop *w)
+{
+	return w->until && w->batch_records == 0 && w->cut_n == 0 && input_at_end(w->input);
+}
+
+int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
+{
+	int r = 0;
+	w->commit_ms = monotonic_ms();
+	while (r == 0 && !*stop && !at_end(w)) {
+		int64_t now_ms = monotonic_ms();
+		r = batch_fill(w, now_ms, w->whole_log, batch_full(w) ? 0 : POLL_MS);
+		if (r == 0 && batch_due(w, now_ms, 0))
+			r = step(w);
+		if (r == 0 && commit_due(w, now_ms, 0))
+			r = commit(w);
+		progress_tick(w->progress, now_ms);
+	}
+	/* Drain: what was read is trained and committed, then nothing is left to lose. */
+	if (r == 0 && batch_due(w, 0, 1))
+		r = step(w);
+	if (r == 0 && commit_due(w, 0, 1))
+		r = commit(w);
+	if (r == 0)
+		r = committer_wait(w->committer);
+	progress_end(w->progress, r);
+	return r;
+}

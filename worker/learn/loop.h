@@ -1,0 +1,15 @@
+/* loop.h - the worker: input, learner and committer joined. Reading order: loop_run, loop_replay, then train.c which calls them. */
+#ifndef S4REC_LOOP_H
+#define S4REC_LOOP_H
+#include <signal.h>
+#include "worker/config.h"
+
+struct loop;
+/* Connects, checks the topics, fences any other worker of this model. Prints its errors; exit code. */
+int loop_new(struct loop **ret, const struct config *c);
+void loop_free(struct loop *w);
+/* Folds again, silently, what earlier runs have committed, along the cuts that they recorded. Exit code. */
+int loop_replay(struct loop *w, const volatile sig_atomic_t *stop);
+/* Learns and publishes until *stop, or until the end with --until end. Exit code. */
+int loop_run(struct loop *w, const volatile sig_atomic_t *stop);
+#endif

@@ -1,0 +1,123 @@
+/* progress.c - see progress.h */
+#include "worker/learn/progress.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "worker/log.h"
+
+#define REPAINT_MS 250
+#define SMOOTH 0.05 /* weight of the newest step in the losses that are shown */
+
+struct progress {
+	const struct config *cfg;
+	const struct learner *l;
+	struct input *in;
+	struct committer *k;
+	int terminal;
+	int64_t last_ms;
+	uint64_t last_events;
+	double rate;        /* events per second since the last line */
+	struct step_stats mean; /* running means */
+	int any;
+};
+
+int progress_new(struct progress **ret, const struct config *c, const struct learner *l, struct input *in, struct committer *k)
+{
+	struct progress *p = calloc(1, sizeof *p);
+	if (!p)
+		return -ENOMEM;
+
+	*p = (struct progress){ .cfg = c, .l = l, .in = in, .k = k, .terminal = isatty(STDERR_FILENO) };
+	*ret = p;
+	return 0;
+}
+
+void progress_free(struct progress *p)
+{
+	free(p);
+}
+
+static void smooth(double *mean, double x, int first)
+{
+	*mean = first ? x : *mean + SMOOTH * (x - *mean);
+}
+
+void progress_step(struct progress *p, const struct train_result *t)
+{
+	if (t->users == 0 || t->stats.discarded)
+		return;
+	int first = !p->any;
+	smooth(&p->mean.loss_sr, t->stats.loss_sr, first);
+	smooth(&p->mean.loss_clust, t->stats.loss_clust, first);
+	smooth(&p->mean.loss_scl, t->stats.loss_scl, first);
+	smooth(&p->mean.loss_ckd, t->stats.loss_ckd, first);
+	smooth(&p->mean.loss_adv, t->stats.loss_adv, first);
+	p->any = 1;
+}
+
+static void event_time(char *ret, size_t size, int64_t ms)
+{
+	time_t s = (time_t)(ms / 1000);
+	struct tm tm;
+	gmtime_r(&s, &tm);
+	strftime(ret, size, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+static void report(struct progress *p, int repaint)
+{
+	char line[640], time[32] = "-";
+	struct scores m = prequential_scores(p->l->prequential, BY_MODEL), pop = prequential_scores(p->l->prequential, BY_POPULARITY);
+	if (p->l->watermark_ms)
+		event_time(time, sizeof time, p->l->watermark_ms);
+	snprintf(line, sizeof line,
+	         "events=%llu rate=%.0f/s event_time=%s lag=%lld step=%llu loss_sr=%.3f loss_clust=%.3f loss_scl=%.3f loss_ckd=%.4f loss_adv=%.3f "
+	         "hr20=%.4f ndcg20=%.4f mrr=%.4f popularity_hr20=%.4f popularity_ndcg20=%.4f popularity_mrr=%.4f items_published=%llu users_published=%llu dead_letters=%llu",
+	         (unsigned long long)p->l->events, p->rate, time, (long long)input_lag(p->in), (unsigned long long)p->l->step, p->mean.loss_sr,
+	         p->mean.loss_clust, p->mean.loss_scl, p->mean.loss_ckd, p->mean.loss_adv, m.hr20, m.ndcg20, m.mrr, pop.hr20, pop.ndcg20, pop.mrr,
+	         (unsigned long long)p->l->items_published, (unsigned long long)p->l->users_published, (unsigned long long)p->l->dead_letters);
+	if (!repaint) {
+		log_info("train %s", line);
+		return;
+	}
+	snprintf(line, sizeof line, "%s  %.0f ev/s  lag %lld  SR %.2f Clust %.2f SCL %.2f CKD %.3f Adv %.2f | NDCG@20 %.3f (popularity %.3f) HR@20 %.3f | rows %llu", time,
+	         p->rate, (long long)input_lag(p->in), p->mean.loss_sr, p->mean.loss_clust, p->mean.loss_scl, p->mean.loss_ckd, p->mean.loss_adv,
+	         m.ndcg20, pop.ndcg20, m.hr20, (unsigned long long)(p->l->items_published + p->l->users_published));
+	log_progress(line);
+}
+
+void progress_tick(struct progress *p, int64_t now_ms)
+{
+	int64_t every = p->terminal ? REPAINT_MS : p->cfg->progress_ms;
+	if (p->last_ms == 0) {
+		p->last_ms = now_ms;
+		p->last_events = p->l->events;
+	}
+	if (now_ms - p->last_ms < every)
+		return;
+	p->rate = (double)(p->l->events - p->last_events) * 1000 / (double)(now_ms - p->last_ms);
+	p->last_ms = now_ms;
+	p->last_events = p->l->events;
+	report(p, p->terminal);
+}
+
+void progress_replay(struct progress *p, uint64_t step)
+{
+	if (step && step % 1000 == 0)
+		log_info("replay step=%llu events=%llu", (unsigned long long)step, (unsigned long long)p->l->events);
+}
+
+void progress_end(struct progress *p, int code)
+{
+	struct committer_stats s;
+	if (p->terminal)
+		log_progress(NULL);
+	committer_stats(p->k, &s);
+	report(p, 0);
+	log_info("stopped code=%d step=%llu commits=%llu commit_p50_ms=%.1f commit_p99_ms=%.1f retries=%llu", code, (unsigned long long)p->l->step,
+	         (unsigned long long)s.commits, s.p50_ms, s.p99_ms, (unsigned long long)s.retries);
+}

@@ -1,0 +1,14 @@
+/* progress.h - how the worker tells what it does: one repainted line on a terminal, a log line every progress.ms elsewhere. */
+#ifndef S4REC_PROGRESS_H
+#define S4REC_PROGRESS_H
+#include "worker/learn/input.h"
+#include "worker/learn/learner.h"
+
+struct progress;
+int progress_new(struct progress **ret, const struct config *c, const struct learner *l, struct input *in, struct committer *k); /* -ENOMEM */
+void progress_free(struct progress *p);
+void progress_step(struct progress *p, const struct train_result *t);
+void progress_replay(struct progress *p, uint64_t step);
+void progress_tick(struct progress *p, int64_t now_ms); /* monotonic */
+void progress_end(struct progress *p, int code);        /* the last line, in full */
+#endif

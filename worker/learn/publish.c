@@ -1,0 +1,416 @@
+/* publish.c - what readers have, and what the next commit sends them.
+ *
+ * An item or prototype row is sent when it is new, when it moved more than publish.epsilon (relative to its length) from the
+ * vector that readers last saw (after quantisation), or when it moved at all and publish.max.steps have passed. User rows are
+ * sent when they were encoded anew: on their event, on rehearsal, by the background sweep. All of it is part of the fold: a
+ * replay decides the same, with out = NULL.
+ */
+#include "worker/learn/learner.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "codec/embedding.h"
+#include "worker/log.h"
+
+#define FRESHNESS_MAX 65536 /* events per commit whose freshness is kept */
+#define KEY_MAX_BYTES (16 + 4096)
+#define OFFSETS_BYTES_MAX (1024 * 24) /* a version record names the position of every input partition */
+
+struct seen {
+	float *vector;     /* (cap, D) as readers see it */
+	uint64_t *at_step; /* (cap) step at which it was sent; 0 = never */
+	size_t cap;
+};
+
+struct rows_u32 { uint32_t *row; size_t n, cap; };
+
+struct published {
+	size_t D;
+	int partitions;
+	struct seen items, prototypes;
+	uint64_t *count[ROW_KINDS];  /* (partitions) live rows that readers have, by kind */
+	uint64_t total[ROW_KINDS];
+	struct rows_u32 dirty;       /* users to encode and send */
+	struct rows_u32 forgotten;   /* user rows to delete; then free */
+	char (*forgotten_id)[4096 + 2]; /* their ids; length in front (2 bytes) */
+	uint32_t sweep;              /* where the background refresh goes on */
+	int64_t *event_ms;           /* (FRESHNESS_MAX) event times since the last commit */
+	size_t event_n;
+	uint8_t *value;              /* scratch for one encoded row */
+	size_t value_max;
+	float *vec, *sent;           /* (D) */
+};
+
+static int push(struct rows_u32 *l, uint32_t row)
+{
+	if (l->n == l->cap) {
+		size_t cap = l->cap ? l->cap * 2 : 1024;
+		uint32_t *rows = realloc(l->row, cap * sizeof *rows);
+		if (!rows)
+			return -ENOMEM;
+
+		l->row = rows;
+		l->cap = cap;
+	}
+	l->row[l->n++] = row;
+	return 0;
+}
+
+int published_new(struct published **ret, const struct config *c, int partitions)
+{
+	struct published *p = calloc(1, sizeof *p);
+	if (!p)
+		return -ENOMEM;
+
+	p->D = (size_t)c->width;
+	p->partitions = partitions;
+	p->value_max = 1024 + p->D * 24 + OFFSETS_BYTES_MAX;
+	p->value = malloc(p->value_max);
+	p->vec = malloc(p->D * sizeof *p->vec);
+	p->sent = malloc(p->D * sizeof *p->sent);
+	p->event_ms = malloc(FRESHNESS_MAX * sizeof *p->event_ms);
+	int ok = p->value && p->vec && p->sent && p->event_ms;
+	for (int k = 0; k < ROW_KINDS; k++) {
+		p->count[k] = calloc((size_t)partitions, sizeof *p->count[k]);
+		ok = ok && p->count[k];
+	}
+	if (!ok) {
+		published_free(p);
+		return -ENOMEM;
+	}
+	*ret = p;
+	return 0;
+}
+
+void published_free(struct published *p)
+{
+	if (!p)
+		return;
+	for (int k = 0; k < ROW_KINDS; k++)
+		free(p->count[k]);
+	free(p->items.vector);
+	free(p->items.at_step);
+	free(p->prototypes.vector);
+	free(p->prototypes.at_step);
+	free(p->dirty.row);
+	free(p->forgotten.row);
+	free(p->forgotten_id);
+	free(p->event_ms);
+	free(p->value);
+	free(p->vec);
+	free(p->sent);
+	free(p);
+}
+
+void published_event(struct learner *l, int64_t event_ms)
+{
+	struct published *p = l->published;
+	if (p->event_n < FRESHNESS_MAX)
+		p->event_ms[p->event_n++] = event_ms;
+}
+
+int published_mark_user(struct learner *l, uint32_t row)
+{
+	struct user *u = users_get(l->users, row);
+	if (u->dirty)
+		return 0;
+	u->dirty = 1;
+	return push(&l->published->dirty, row);
+}
+
+int published_forget_user(struct learner *l, uint32_t row)
+{
+	struct published *p = l->published;
+	int was_published = users_get(l->users, row)->published;
+	size_t len, n = p->forgotten.n;
+	const char *id = idmap_id(l->user_ids, row, &len);
+	char(*ids)[4096 + 2] = realloc(p->forgotten_id, (n + 1) * sizeof *ids);
+	if (!ids)
+		return -ENOMEM;
+
+	p->forgotten_id = ids;
+	int r = push(&p->forgotten, row);
+	if (r < 0)
+		return r;
+
+	uint16_t stored = was_published ? (uint16_t)len : 0; /* 0: readers never had a row, no delete is needed */
+	memcpy(ids[n], &stored, 2);
+	memcpy(ids[n] + 2, id, stored);
+	users_remove(l->users, row);
+	idmap_remove(l->user_ids, row);
+	return 0;
+}
+
+static int grow_seen(struct seen *s, size_t rows, size_t D)
+{
+	if (rows <= s->cap)
+		return 0;
+	size_t cap = s->cap ? s->cap : 256;
+	while (cap < rows)
+		cap *= 2;
+	float *vector = realloc(s->vector, cap * D * sizeof *vector);
+	if (!vector)
+		return -ENOMEM;
+	s->vector = vector;
+
+	uint64_t *at_step = realloc(s->at_step, cap * sizeof *at_step);
+	if (!at_step)
+		return -ENOMEM;
+	memset(at_step + s->cap, 0, (cap - s->cap) * sizeof *at_step);
+	s->at_step = at_step;
+	s->cap = cap;
+	return 0;
+}
+
+/* One row to its partition. fresh: readers did not have it. */
+static int send_row(struct learner *l, struct staged *out, enum row_kind kind, const char *id, size_t id_len,
+                    const struct embedding *e, int fresh)
+{
+	struct published *p = l->published;
+	char key[KEY_MAX_BYTES];
+	size_t key_len, len = 0;
+	if (row_key(key, sizeof key, &key_len, kind, id, id_len) < 0)
+		return -ENAMETOOLONG;
+
+	int32_t partition = partition_of(key, key_len, p->partitions);
+	if (fresh) {
+		p->count[kind][partition]++;
+		p->total[kind]++;
+	}
+	if (!out)
+		return 0;
+	int r = embedding_encode(p->value, p->value_max, &len, (enum embedding_format)l->cfg->embedding_format, e);
+	return r < 0 ? r : staged_record(out, TOPIC_EMBEDDINGS, partition, key, key_len, p->value, len);
+}
+
+static int send_delete(struct learner *l, struct staged *out, enum row_kind kind, const char *id, size_t id_len)
+{
+	struct published *p = l->published;
+	char key[KEY_MAX_BYTES];
+	size_t key_len;
+	if (row_key(key, sizeof key, &key_len, kind, id, id_len) < 0)
+		return -ENAMETOOLONG;
+
+	int32_t partition = partition_of(key, key_len, p->partitions);
+	p->count[kind][partition]--;
+	p->total[kind]--;
+	return out ? staged_record(out, TOPIC_EMBEDDINGS, partition, key, key_len, NULL, 0) : 0;
+}
+
+/* Has the row moved far enough from what readers have? */
+static int worth_sending(const struct learner *l, const struct seen *s, size_t i, const float *vec)
+{
+	const float *was = s->vector + i * l->published->D;
+	double moved = 0, length = 0;
+	if (s->at_step[i] == 0)
+		return 1;
+	for (size_t d = 0; d < l->published->D; d++) {
+		double delta = (double)vec[d] - (double)was[d];
+		moved += delta * delta;
+		length += (double)was[d] * (double)was[d];
+	}
+	double epsilon = l->cfg->publish_epsilon;
+	return moved > epsilon * epsilon * length || (moved > 0 && l->step - s->at_step[i] >= (uint64_t)l->cfg->publish_max_steps);
+}
+
+static void remember(struct learner *l, struct seen *s, size_t i, const float *vec)
+{
+	embedding_roundtrip(s->vector + i * l->published->D, vec, l->published->D, (enum embedding_format)l->cfg->embedding_format);
+	s->at_step[i] = l->step ? l->step : 1;
+}
+
+static int send_items(struct learner *l, struct staged *out, uint64_t version)
+{
+	struct published *p = l->published;
+	size_t n = model_items(l->model);
+	int r = grow_seen(&p->items, n, p->D);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		struct embedding e = { .vector = p->vec, .D = p->D, .version = version, .event_time_ms = l->item_ms[i] };
+		model_item_vector(l->model, p->vec, (uint32_t)i);
+		if (!worth_sending(l, &p->items, i, p->vec))
+			continue;
+		size_t len;
+		const char *id = idmap_id(l->item_ids, (uint32_t)i, &len);
+		model_assign(l->model, &e.prototype, p->vec, 1);
+		r = send_row(l, out, ROW_ITEM, id, len, &e, p->items.at_step[i] == 0);
+		remember(l, &p->items, i, p->vec);
+		l->items_published++;
+	}
+	return r;
+}
+
+static int send_prototypes(struct learner *l, struct staged *out, uint64_t version)
+{
+	struct published *p = l->published;
+	size_t K = model_config(l->model)->K;
+	int r = grow_seen(&p->prototypes, K, p->D);
+	for (size_t k = 0; r == 0 && k < K; k++) {
+		struct embedding e = { .vector = p->vec, .D = p->D, .version = version, .event_time_ms = l->watermark_ms, .prototype = (int32_t)k };
+		char id[24];
+		model_prototype_vector(l->model, p->vec, (uint32_t)k);
+		if (!worth_sending(l, &p->prototypes, k, p->vec))
+			continue;
+		int len = snprintf(id, sizeof id, "%zu", k);
+		r = send_row(l, out, ROW_PROTOTYPE, id, (size_t)len, &e, p->prototypes.at_step[k] == 0);
+		remember(l, &p->prototypes, k, p->vec);
+	}
+	return r;
+}
+
+static int send_encoded(struct learner *l, struct staged *out, uint64_t version)
+{
+	struct published *p = l->published;
+	struct batch b = scratch_batch(l->scratch);
+	float *h = scratch_h(l->scratch);
+	int r = 0;
+	if (b.B == 0)
+		return 0;
+	model_encode_last(l->model, h, &b);
+	for (size_t i = 0; r == 0 && i < b.B; i++) {
+		uint32_t row = (uint32_t)b.user[i];
+		struct user *u = users_get(l->users, row);
+		struct embedding e = { .vector = h + i * p->D, .D = p->D, .version = version, .event_time_ms = u->newest_ms };
+		size_t len;
+		const char *id = idmap_id(l->user_ids, row, &len);
+		model_assign(l->model, &e.prototype, e.vector, 1);
+		r = send_row(l, out, ROW_USER, id, len, &e, !u->published);
+		u->published = 1;
+		u->encoded_step = l->step;
+		l->users_published++;
+	}
+	scratch_clear(l->scratch);
+	return r;
+}
+
+static int send_users(struct learner *l, struct staged *out, uint64_t version)
+{
+	struct published *p = l->published;
+	int r = 0;
+	scratch_clear(l->scratch);
+	for (size_t i = 0; r == 0 && i < p->dirty.n; i++) {
+		struct user *u = users_get(l->users, p->dirty.row[i]);
+		if (!u->live || !u->dirty)
+			continue; /* forgotten since, or here twice */
+		u->dirty = 0;
+		scratch_add_history(l->scratch, l, p->dirty.row[i]);
+		if (scratch_room(l->scratch) == 0)
+			r = send_encoded(l, out, version);
+	}
+	if (r == 0)
+		r = send_encoded(l, out, version);
+	p->dirty.n = 0;
+	return r;
+}
+
+/* The background sweep: the next refresh.users rows per step since the last commit, round and round. */
+static int sweep_users(struct learner *l, uint64_t steps)
+{
+	struct published *p = l->published;
+	size_t rows = users_rows(l->users);
+	uint64_t want = steps * (uint64_t)l->cfg->refresh_users;
+	for (uint64_t i = 0; i < want && i < rows; i++) {
+		p->sweep = p->sweep + 1 < rows ? p->sweep + 1 : 0;
+		if (users_get(l->users, p->sweep)->live && published_mark_user(l, p->sweep) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int send_forgotten(struct learner *l, struct staged *out)
+{
+	struct published *p = l->published;
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < p->forgotten.n; i++) {
+		uint16_t len;
+		memcpy(&len, p->forgotten_id[i], 2);
+		/* A user who came back in the same commit has a new row, which is sent after this delete. */
+		if (len)
+			r = send_delete(l, out, ROW_USER, p->forgotten_id[i] + 2, len);
+		idmap_reuse(l->user_ids, p->forgotten.row[i]);
+	}
+	p->forgotten.n = 0;
+	return r;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+	return (x > y) - (x < y);
+}
+
+static void freshness(struct published *p, int64_t now_ms, int64_t *ret_p50, int64_t *ret_p99)
+{
+	*ret_p50 = *ret_p99 = 0;
+	if (p->event_n == 0)
+		return;
+	qsort(p->event_ms, p->event_n, sizeof *p->event_ms, by_value); /* oldest first = largest age first */
+	*ret_p50 = now_ms - p->event_ms[p->event_n / 2];
+	*ret_p99 = now_ms - p->event_ms[p->event_n / 100];
+	p->event_n = 0;
+}
+
+static uint64_t oldest_user_steps(const struct learner *l)
+{
+	uint64_t oldest = 0;
+	for (uint32_t i = 0; i < users_rows(l->users); i++) {
+		const struct user *u = users_get(l->users, i);
+		if (u->published && l->step - u->encoded_step > oldest)
+			oldest = l->step - u->encoded_step;
+	}
+	return oldest;
+}
+
+/* To every partition, behind its rows: a transaction becomes visible partition by partition. */
+static int send_version(struct learner *l, struct staged *out, uint64_t number, int64_t now_ms, const int64_t *offsets, int input_partitions)
+{
+	struct published *p = l->published;
+	struct version v = {
+		.version = number, .step = l->step, .watermark_ms = l->watermark_ms, .published_ms = now_ms,
+		.offsets = (int64_t *)offsets, .offset_count = (size_t)input_partitions,
+		.total_items = p->total[ROW_ITEM], .total_users = p->total[ROW_USER], .total_prototypes = p->total[ROW_PROTOTYPE],
+		.oldest_user_steps = oldest_user_steps(l), .dimension = (uint32_t)p->D,
+	};
+	int r = 0;
+	freshness(p, now_ms, &v.freshness_p50_ms, &v.freshness_p99_ms);
+	l->freshness_p99_ms = v.freshness_p99_ms;
+	if (!out)
+		return 0;
+	snprintf(v.model_id, sizeof v.model_id, "%s", l->cfg->model_id);
+	snprintf(v.space_id, sizeof v.space_id, "%.55s-1", l->cfg->model_id);
+	snprintf(v.numeric_id, sizeof v.numeric_id, "%s", model_numeric_id(l->model));
+	for (int i = 0; r == 0 && i < p->partitions; i++) {
+		size_t len;
+		v.partition = i;
+		v.items = p->count[ROW_ITEM][i];
+		v.users = p->count[ROW_USER][i];
+		v.prototypes = p->count[ROW_PROTOTYPE][i];
+		r = version_encode(p->value, p->value_max, &len, (enum embedding_format)l->cfg->embedding_format, &v);
+		if (r == 0)
+			r = staged_record(out, TOPIC_EMBEDDINGS, i, "model", 5, p->value, len);
+	}
+	return r;
+}
+
+int learner_publish(struct learner *l, struct staged *out, uint64_t version, int64_t now_ms, const int64_t *offsets, int input_partitions)
+{
+	int r = send_forgotten(l, out);
+	if (r == 0)
+		r = sweep_users(l, l->step - l->published_step);
+	if (r == 0)
+		r = send_users(l, out, version);
+	if (r == 0)
+		r = send_items(l, out, version);
+	if (r == 0)
+		r = send_prototypes(l, out, version);
+	if (r == 0)
+		r = send_version(l, out, version, now_ms, offsets, input_partitions);
+	l->published_step = l->step;
+	if (r == 0)
+		return 0;
+	log_error("cannot stage commit %llu: %s", (unsigned long long)version, strerror(-r));
+	return r == -ENOMEM ? EX_OSERR : EX_SOFTWARE;
+}

@@ -1,0 +1,87 @@
+/* record.c - see record.h */
+#include "worker/learn/record.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void record_push(struct record_list *l, struct record *r)
+{
+	r->next = NULL;
+	if (l->last)
+		l->last->next = r;
+	else
+		l->first = r;
+	l->last = r;
+	l->n++;
+}
+
+struct record *record_shift(struct record_list *l)
+{
+	struct record *r = l->first;
+	if (!r)
+		return NULL;
+	l->first = r->next;
+	if (!l->first)
+		l->last = NULL;
+	l->n--;
+	return r;
+}
+
+void record_free_all(struct record_list *l)
+{
+	struct record *r;
+	while ((r = record_shift(l)))
+		free(r);
+}
+
+static const char *copy(unsigned char **at, const void *from, size_t len)
+{
+	char *to = (char *)*at;
+	if (len)
+		memcpy(to, from, len);
+	*at += len;
+	return to;
+}
+
+int record_new(struct record **ret, struct decoder *d, int32_t partition, int64_t offset, int64_t ts_ms,
+               const void *key, size_t key_len, const void *value, size_t value_len)
+{
+	struct event ev = { .forget = 0 };
+	const char *reason = NULL;
+	if (decoder_decode(d, &ev, key, key_len, value, value_len, ts_ms, &reason) < 0) {
+		reason = reason ? reason : "undecodable";
+		memset(&ev, 0, sizeof ev);
+	}
+	size_t text = ev.user_len + ev.item_len + ev.event_id_len + ev.type_len;
+	struct record *r = malloc(sizeof *r + key_len + value_len + text);
+	if (!r)
+		return -ENOMEM;
+
+	unsigned char *at = r->bytes;
+	r->next = NULL;
+	r->partition = partition;
+	r->offset = offset;
+	r->reason = reason;
+	r->order_ms = reason || ev.forget ? ts_ms : ev.ts_ms;
+	r->key = key ? copy(&at, key, key_len) : NULL;
+	r->value = value ? copy(&at, value, value_len) : NULL;
+	r->key_len = key_len;
+	r->value_len = value_len;
+	r->ev = ev;
+	r->ev.user = copy(&at, ev.user, ev.user_len);
+	r->ev.item = copy(&at, ev.item, ev.item_len);
+	r->ev.event_id = copy(&at, ev.event_id, ev.event_id_len);
+	r->ev.type = copy(&at, ev.type, ev.type_len);
+	*ret = r;
+	return 0;
+}
+
+int record_merge(const struct record_list *heads, int partitions)
+{
+	int best = -1;
+	for (int p = 0; p < partitions; p++)
+		if (heads[p].first && (best < 0 || heads[p].first->order_ms < heads[best].first->order_ms))
+			best = p;
+	return best;
+}

@@ -1,0 +1,34 @@
+/* record.h - one input record after decoding: an event, or the reason why it is none; with its place in the log. */
+#ifndef S4REC_RECORD_H
+#define S4REC_RECORD_H
+#include <stddef.h>
+#include <stdint.h>
+#include "codec/event.h"
+
+struct record {
+	struct record *next;
+	int32_t partition;
+	int64_t offset;
+	int64_t order_ms;   /* what the merge orders by: event time; for a refused record its Kafka timestamp */
+	const char *reason; /* static text: why it is a dead letter; NULL = ev is valid */
+	struct event ev;    /* strings point into bytes[] */
+	const void *key, *value; /* as they came, for a dead letter; point into bytes[]; NULL = none */
+	size_t key_len, value_len;
+	unsigned char bytes[];
+};
+
+/* First in, first out; a zero struct is an empty list. */
+struct record_list { struct record *first, *last; size_t n; };
+
+void record_push(struct record_list *l, struct record *r);
+struct record *record_shift(struct record_list *l); /* NULL when empty */
+void record_free_all(struct record_list *l);
+
+/* Decodes a Kafka record into a heap copy. -ENOMEM only: what cannot be decoded becomes a record with a reason. */
+int record_new(struct record **ret, struct decoder *d, int32_t partition, int64_t offset, int64_t ts_ms,
+               const void *key, size_t key_len, const void *value, size_t value_len);
+
+/* The one order of the fold: by (event time, partition) over the heads of the partitions, offset order inside a partition
+ * kept. heads: lists by partition; returns the partition whose head comes next, -1 when all are empty. */
+int record_merge(const struct record_list *heads, int partitions);
+#endif

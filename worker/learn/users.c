@@ -1,0 +1,148 @@
+/* users.c - see users.h */
+#include "worker/learn/users.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LENGTH_MAX 4096 /* lengths above this count as this in the histogram */
+
+struct users {
+	struct user *u;
+	size_t rows, cap, rows_max, keep;
+	uint64_t hist[LENGTH_MAX + 1]; /* live users by number of events */
+	uint64_t live;
+	uint32_t head_above;           /* head users have more events than this */
+	uint64_t longer;               /* how many they are */
+};
+
+int users_new(struct users **ret, size_t rows_max, size_t keep)
+{
+	assert(keep >= 1 && keep < UINT16_MAX);
+	struct users *s = calloc(1, sizeof *s);
+	if (!s)
+		return -ENOMEM;
+
+	s->rows_max = rows_max;
+	s->keep = keep;
+	*ret = s;
+	return 0;
+}
+
+void users_free(struct users *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->rows; i++)
+		free(s->u[i].items);
+	free(s->u);
+	free(s);
+}
+
+size_t users_rows(const struct users *s)
+{
+	return s->rows;
+}
+
+struct user *users_get(struct users *s, uint32_t row)
+{
+	assert(row < s->rows);
+	return &s->u[row];
+}
+
+static int grow_rows(struct users *s, uint32_t row)
+{
+	if (row < s->cap)
+		return 0;
+	size_t cap = s->cap ? s->cap * 2 : 1024;
+	while (cap <= row)
+		cap *= 2;
+	if (cap > s->rows_max && row < s->rows_max)
+		cap = s->rows_max;
+	struct user *u = realloc(s->u, cap * sizeof *u);
+	if (!u)
+		return -ENOMEM;
+
+	memset(u + s->cap, 0, (cap - s->cap) * sizeof *u);
+	s->u = u;
+	s->cap = cap;
+	return 0;
+}
+
+/* Head users have more events than head_above: the smallest length such that at most 20 % of the live users are longer.
+ * One event moves it by a length or two, so it is walked from where it stands; `longer` counts the users above it. */
+static void walk_head(struct users *s)
+{
+	while (s->head_above < LENGTH_MAX && s->longer * 5 > s->live)
+		s->longer -= s->hist[++s->head_above];
+	while (s->head_above > 0 && (s->longer + s->hist[s->head_above]) * 5 <= s->live)
+		s->longer += s->hist[s->head_above--];
+}
+
+static void count_user(struct users *s, uint32_t events, int sign)
+{
+	uint32_t n = events < LENGTH_MAX ? events : LENGTH_MAX;
+	s->hist[n] += (uint64_t)(int64_t)sign;
+	if (n > s->head_above)
+		s->longer += (uint64_t)(int64_t)sign;
+}
+
+int users_append(struct users *s, uint32_t row, uint32_t item, int64_t ts_ms)
+{
+	int r = grow_rows(s, row);
+	if (r < 0)
+		return r;
+
+	struct user *u = &s->u[row];
+	if (u->len == u->cap && u->cap < s->keep) {
+		size_t cap = u->cap ? u->cap * 2u : 4;
+		if (cap > s->keep)
+			cap = s->keep;
+		uint32_t *items = realloc(u->items, cap * sizeof *items);
+		if (!items)
+			return -ENOMEM;
+
+		u->items = items;
+		u->cap = (uint16_t)cap;
+	}
+	if (row >= s->rows)
+		s->rows = row + 1;
+	if (!u->live) {
+		u->live = 1;
+		s->live++;
+	} else {
+		count_user(s, u->events, -1);
+	}
+	if (u->len == s->keep) {
+		memmove(u->items, u->items + 1, (s->keep - 1) * sizeof *u->items);
+		u->len--;
+	}
+	u->items[u->len++] = item;
+	if (u->fresh < u->len)
+		u->fresh++;
+	if (u->events < UINT32_MAX)
+		u->events++;
+	count_user(s, u->events, 1);
+	if (ts_ms > u->newest_ms)
+		u->newest_ms = ts_ms;
+	walk_head(s);
+	return 0;
+}
+
+void users_remove(struct users *s, uint32_t row)
+{
+	struct user *u = users_get(s, row);
+	if (!u->live)
+		return;
+	count_user(s, u->events, -1);
+	s->live--;
+	free(u->items);
+	memset(u, 0, sizeof *u);
+	walk_head(s);
+}
+
+int users_is_head(const struct users *s, uint32_t row)
+{
+	return s->u[row].events > s->head_above;
+}

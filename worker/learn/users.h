@@ -1,0 +1,36 @@
+/* users.h - the user store: each user's newest events, as item rows. It is also the replay memory that rehearsal draws from.
+ *
+ * Users are dense rows (model/idmap.h gives them). A user keeps at most `keep` (L+1) newest items; memory follows the length.
+ * The store knows which users are head users: those longer than the 80th percentile of all lengths, kept exactly by a
+ * histogram of lengths, so a user may move from tail to head as it grows. Not thread-safe.
+ */
+#ifndef S4REC_USERS_H
+#define S4REC_USERS_H
+#include <stddef.h>
+#include <stdint.h>
+
+struct user {
+	uint32_t *items;          /* (len) oldest first; owned by the store */
+	uint16_t len, cap;
+	uint16_t fresh;           /* newest events that no step has trained yet, at most len */
+	uint8_t published;        /* readers have a row of this user */
+	uint8_t live;
+	uint32_t events;          /* all events ever seen (saturates) */
+	int64_t newest_ms;        /* event time of the newest event */
+	uint64_t encoded_step;    /* step at which the published row was encoded */
+	uint64_t batch_stamp;     /* last step whose batch holds the user ... */
+	uint32_t batch_index;     /* ... and its place there */
+	uint8_t dirty;            /* waits to be encoded and published by the next commit */
+};
+
+struct users;
+int users_new(struct users **ret, size_t rows_max, size_t keep); /* -ENOMEM */
+void users_free(struct users *s);
+size_t users_rows(const struct users *s); /* highest row ever used + 1 */
+struct user *users_get(struct users *s, uint32_t row);
+/* Appends an event; the row is made when it is new. -ENOMEM. */
+int users_append(struct users *s, uint32_t row, uint32_t item, int64_t ts_ms);
+void users_remove(struct users *s, uint32_t row);
+/* 1 when the user is among the longest 20 % as of now. */
+int users_is_head(const struct users *s, uint32_t row);
+#endif
