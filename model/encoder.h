@@ -73,7 +73,7 @@ const float *encoder_pooled(const struct encoder *e);  /* (seqs,D) mean or last 
 /* Without dropout; h (T,D) overwritten, or with last only the newest token of each sequence: h (seqs,D). Activations are not kept. */
 void encoder_infer(struct encoder *e, float *h, int last, const struct tensors *w, const float *item, size_t ld);
 
-/* dense (floats of a block) overwritten with the gradient. Incoming: dpooled (seqs,D) or NULL, and dh (*,D): token t of the list
+/* The gradient is added to dense (floats of a block). Incoming: dpooled (seqs,D) or NULL, and dh (*,D): token t of the list
  * has row dh_row[t], -1 = none; tokens from dh_tokens on have none. The inputs' gradient is encoder_dinput. */
 void encoder_backward(struct encoder *e, float *dense, const struct tensors *w, const float *dh, const int32_t *dh_row, size_t dh_tokens,
                       const float *dpooled, uint64_t step);

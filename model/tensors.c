@@ -34,10 +34,10 @@ size_t tensors_list(struct tensor_info ret[TENSOR_INFO_MAX], size_t *ret_floats,
 void tensors_point(struct tensors *ret, float *block, const struct model_config *c)
 {
 	memset(ret, 0, sizeof(*ret));
-#define X(field, name, rows, cols, init, meaning) ret->field = (rows) ? block : NULL; block += (rows) * (cols);
+#define X(field, name, rows, cols, init, meaning) ret->field = (rows) > 0 ? block : NULL; block += (rows) * (cols);
 	TENSORS(X)
 #undef X
-#define X(field, name, rows, cols, init, meaning) ret->block[i].field = (rows) ? block : NULL; block += (rows) * (cols);
+#define X(field, name, rows, cols, init, meaning) ret->block[i].field = (rows) > 0 ? block : NULL; block += (rows) * (cols);
 	for (size_t i = 0; i < c->layers; i++) {
 		BLOCK_TENSORS(X)
 	}

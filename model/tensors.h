@@ -51,7 +51,7 @@ struct tensors {
 };
 #undef FIELD
 
-struct tensor_info { char name[32]; size_t rows, cols, at; enum tensor_init init; };
+struct tensor_info { char name[64]; size_t rows, cols, at; enum tensor_init init; };
 #define TENSOR_INFO_MAX (16 + 24 * LAYERS_MAX)
 
 /* Lists the tensors in block order; returns how many. *ret_floats = floats in a block. */

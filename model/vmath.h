@@ -15,7 +15,7 @@ void vmath_gelu_backward(float *dx, const float *dy, const float *x, size_t n);
 
 /* Function versions for x86-64-v3 beside the portable one, chosen when the program loads (gcc); none under sanitizers. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(S4_NO_CLONES)
-#define S4_CLONES __attribute__((target_clones("arch=haswell", "default")))
+#define S4_CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
 #else
 #define S4_CLONES
 #endif

@@ -8,7 +8,7 @@
  * says; only an error that asks for an abort and is not a timeout still goes back to the left side (the abort that follows
  * fails with INVALID_TXN_STATE should the commit have gone through after all, and that ends the process).
  */
-#include "worker/kafka/committer.h"
+#include "worker/kafka/committer_private.h"
 #include "worker/kafka/delivery.h"
 #include "worker/log.h"
 
@@ -21,26 +21,6 @@
 #include <unistd.h>
 
 /* --- staged bytes --------------------------------------------------------------------------------------------------- */
-
-#define NONE SIZE_MAX
-#define ORIGIN_HEADERS_MAX 16384 /* bytes of the original record's headers that a dead letter keeps */
-
-struct record {
-	size_t key, value, headers; /* offsets into the arena, NONE = absent */
-	uint32_t key_len, value_len, headers_len;
-	int32_t partition;
-	uint32_t topic;
-};
-
-struct staged {
-	char *bytes;
-	size_t used, size;
-	struct record *records;
-	size_t count, records_size;
-	int64_t *offsets; /* next offset per partition of the input, -1 = none */
-	size_t partitions;
-	int broken;       /* an offset could not be kept: out of memory */
-};
 
 int staged_new(struct staged **ret)
 {
@@ -79,7 +59,7 @@ static int arena_reserve(struct staged *s, size_t n)
 	size_t size = s->size ? s->size : 65536;
 	char *bytes;
 
-	if (n <= s->size - s->used)
+	if (s->bytes && n <= s->size - s->used) /* an empty value has a place too: it is not a null one */
 		return 0;
 	while (size - s->used < n) {
 		if (size > SIZE_MAX / 4)
@@ -106,11 +86,11 @@ static size_t arena_put(struct staged *s, const void *p, size_t n)
 }
 
 /* A record whose bytes are in the arena behind the mark `used`; on -ENOMEM the caller goes back to its mark. */
-static int record_add(struct staged *s, const struct record *rec)
+static int record_add(struct staged *s, const struct staged_row *rec)
 {
 	if (s->count == s->records_size) {
 		size_t n = s->records_size ? 2 * s->records_size : 1024;
-		struct record *p = realloc(s->records, n * sizeof *p);
+		struct staged_row *p = realloc(s->records, n * sizeof *p);
 
 		if (p == NULL)
 			return -ENOMEM;
@@ -121,7 +101,7 @@ static int record_add(struct staged *s, const struct record *rec)
 	return 0;
 }
 
-static int stage(struct staged *s, struct record *rec, const void *key, size_t key_len, const void *value, size_t value_len)
+static int stage(struct staged *s, struct staged_row *rec, const void *key, size_t key_len, const void *value, size_t value_len)
 {
 	int r;
 
@@ -130,16 +110,16 @@ static int stage(struct staged *s, struct record *rec, const void *key, size_t k
 	r = arena_reserve(s, (key ? key_len : 0) + (value ? value_len : 0));
 	if (r < 0)
 		return r;
-	rec->key = key ? arena_put(s, key, key_len) : NONE;
+	rec->key = key ? arena_put(s, key, key_len) : STAGED_NONE;
 	rec->key_len = (uint32_t)key_len;
-	rec->value = value ? arena_put(s, value, value_len) : NONE;
+	rec->value = value ? arena_put(s, value, value_len) : STAGED_NONE;
 	rec->value_len = (uint32_t)value_len;
 	return record_add(s, rec);
 }
 
 int staged_record(struct staged *s, enum topic_id topic, int32_t partition, const void *key, size_t key_len, const void *value, size_t value_len)
 {
-	struct record rec = { .headers = NONE, .partition = partition < 0 ? RD_KAFKA_PARTITION_UA : partition, .topic = topic };
+	struct staged_row rec = { .headers = STAGED_NONE, .partition = partition < 0 ? RD_KAFKA_PARTITION_UA : partition, .topic = topic };
 	size_t mark = s->used;
 	int r = stage(s, &rec, key, key_len, value, value_len);
 
@@ -198,7 +178,7 @@ static int origin_headers(struct staged *s, const rd_kafka_message_t *m)
 int staged_dead_letter(struct staged *s, const rd_kafka_message_t *origin_or_null, const char *origin_topic, int32_t partition, int64_t offset,
                        const void *key, size_t key_len, const void *value, size_t value_len, size_t max_bytes, const char *reason)
 {
-	struct record rec = { .partition = RD_KAFKA_PARTITION_UA, .topic = TOPIC_DLQ };
+	struct staged_row rec = { .partition = RD_KAFKA_PARTITION_UA, .topic = TOPIC_DLQ };
 	size_t mark = s->used, kept = value_len > max_bytes ? max_bytes : value_len;
 	size_t key_kept = key_len > max_bytes ? max_bytes : key_len; /* an absurd key must not make the letter too large to send */
 	int r = 0;
@@ -332,12 +312,12 @@ static enum verdict judge(struct committer *c, const char *what, rd_kafka_error_
 	return v;
 }
 
-static rd_kafka_headers_t *headers_of(const struct staged *s, const struct record *rec)
+static rd_kafka_headers_t *headers_of(const struct staged *s, const struct staged_row *rec)
 {
 	rd_kafka_headers_t *h;
 	const char *p = s->bytes + rec->headers, *end = p + rec->headers_len;
 
-	if (rec->headers == NONE)
+	if (rec->headers == STAGED_NONE)
 		return NULL;
 	h = rd_kafka_headers_new(8);
 	while (p < end) {
@@ -352,10 +332,10 @@ static rd_kafka_headers_t *headers_of(const struct staged *s, const struct recor
 	return h;
 }
 
-static enum verdict produce_one(struct committer *c, const struct staged *s, const struct record *rec)
+static enum verdict produce_one(struct committer *c, const struct staged *s, const struct staged_row *rec)
 {
-	void *key = rec->key == NONE ? NULL : s->bytes + rec->key;
-	void *value = rec->value == NONE ? NULL : s->bytes + rec->value;
+	void *key = rec->key == STAGED_NONE ? NULL : s->bytes + rec->key;
+	void *value = rec->value == STAGED_NONE ? NULL : s->bytes + rec->value;
 	int64_t end_us = now_us() + (int64_t)c->timeout_ms * 1000;
 	rd_kafka_resp_err_t err;
 

@@ -1,0 +1,718 @@
+/* model.c - life of the model, one training step as a gradient, its application, encoding.
+ *
+ * model_grad in order: views -> plan -> encoder forward -> next item -> z and the four losses -> encoder backward ->
+ * item rows -> norm. Sequences are one list: B users, then B first views, then B second views; the base tokens are
+ * therefore rows 0..T-1 of h. Everything that runs in parallel does so over fixed units (pool.h).
+ */
+#include <assert.h>
+#include <cblas.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "model/augment.h"
+#include "model/losses.h"
+#include "model/model_private.h"
+#include "model/rng.h"
+#include "model/vmath.h"
+
+#define VIEWS 3          /* the sequence and two views */
+#define QUEUE_FILL 4     /* Sinkhorn sees at least QUEUE_FILL * K rows while the queue has them */
+
+/* ---- configuration ---- */
+
+int model_config_check(const struct model_config *c, const char **reterr_why)
+{
+	const char *why = NULL;
+
+#define MUST(what, ok) if (!why && !(ok)) why = what
+	MUST("L: 1..4096", c->L >= 1 && c->L <= 4096);
+	MUST("D: 1..1024", c->D >= 1 && c->D <= 1024);
+	MUST("heads: must divide D", c->heads >= 1 && c->D % c->heads == 0);
+	MUST("layers: 1..8", c->layers >= 1 && c->layers <= LAYERS_MAX);
+	MUST("K: 1..65536", c->K >= 1 && c->K <= 65536);
+	MUST("dropout: 0 .. below 1", c->dropout >= 0 && c->dropout < 1);
+	MUST("loss: full, sampled or bce", c->loss == LOSS_FULL || c->loss == LOSS_SAMPLED || c->loss == LOSS_BCE);
+	MUST("negatives: at least 1 for sampled and bce", c->loss == LOSS_FULL || c->negatives >= 1);
+	MUST("cosine_tau: above 0", !c->cosine || c->cosine_tau > 0);
+	MUST("eps: above 0", c->eps > 0);
+	MUST("iters: 0..1000", c->iters >= 0 && c->iters <= 1000);
+	MUST("tau1: above 0", c->tau1 > 0);
+	MUST("tau2: above 0", c->tau2 > 0);
+	MUST("tau3: above 0", c->tau3 > 0);
+	MUST("clip: 0 or above", c->clip >= 0);
+	MUST("beta_1: 0 .. below 1", c->beta_1 >= 0 && c->beta_1 < 1);
+	MUST("beta_2: 0 .. below 1", c->beta_2 >= 0 && c->beta_2 < 1);
+	MUST("adam_eps: above 0", c->adam_eps > 0);
+	MUST("weight_decay: 0 or above", c->weight_decay >= 0);
+	MUST("threads: 1..256", c->threads >= 1 && c->threads <= 256);
+	MUST("items_max: 1 .. 2^32 - 3", c->items_max >= 1 && c->items_max < MASK_ROW);
+	MUST("batch_users_max: at least 1", c->batch_users_max >= 1);
+	MUST("batch_users_max * L: too large", c->batch_users_max <= (size_t)INT32_MAX / VIEWS / c->L);
+#undef MUST
+	if (why && reterr_why)
+		*reterr_why = why;
+	return why ? -EINVAL : 0;
+}
+
+/* ---- life ---- */
+
+/* Address space without memory: pages come, zeroed, when first touched. */
+static void *reserve(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void unreserve(void *p, size_t bytes)
+{
+	if (p)
+		munmap(p, bytes);
+}
+
+static int floats(float **ret, size_t n) { *ret = calloc(n ? n : 1, sizeof(float)); return *ret ? 0 : -ENOMEM; }
+static int rows(uint32_t **ret, size_t n) { *ret = calloc(n ? n : 1, sizeof(uint32_t)); return *ret ? 0 : -ENOMEM; }
+
+static int needs_views(const struct model_config *c) { return c->beta1 != 0 || c->beta2 != 0; }
+static int needs_z(const struct model_config *c) { return c->alpha != 0 || c->lambda != 0 || needs_views(c); }
+
+#define NORM_BLOCK 65536
+static size_t norm_parts(const struct model *m, size_t item_floats) { return (m->dense + NORM_BLOCK - 1) / NORM_BLOCK + (item_floats + NORM_BLOCK - 1) / NORM_BLOCK; }
+
+/* Rows a sparse gradient can touch. */
+static size_t touched_max(const struct model *m)
+{
+	size_t L = m->cfg.L, T = m->tokens_max;
+	size_t n = T + 2 * m->users_max * L + T + (m->cfg.loss == LOSS_BCE ? T * m->cfg.negatives : m->cfg.negatives);
+
+	return m->cfg.loss == LOSS_FULL ? 0 : n < m->cfg.items_max ? n : m->cfg.items_max;
+}
+
+/* blas-<version>-<core>-<our function version> */
+static void name_numerics(char *ret, size_t len)
+{
+	char version[24] = "0", core[24] = "";
+	const char *loops = "v1";
+
+	sscanf(openblas_get_config(), "OpenBLAS %23s", version);
+	snprintf(core, sizeof(core), "%s", openblas_get_corename());
+	for (char *p = core; *p; p++)
+		*p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);
+#if defined(__x86_64__) && !defined(S4_NO_CLONES)
+	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
+		loops = "v3";
+#endif
+	snprintf(ret, len, "blas-%s-%s-%s", version, core, loops);
+}
+
+int model_new(struct model **ret, const struct model_config *cfg)
+{
+	struct model *m;
+	size_t D = cfg->D, K = cfg->K, U, T, neg, scratch;
+	int r = model_config_check(cfg, NULL);
+
+	if (r < 0)
+		return r;
+
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return -ENOMEM;
+
+	openblas_set_num_threads(1); /* we thread; BLAS inside a thread must not */
+	m->cfg = *cfg;
+	if (!m->cfg.batch_tokens_max)
+		m->cfg.batch_tokens_max = cfg->batch_users_max * cfg->L;
+	U = m->users_max = cfg->batch_users_max;
+	T = m->tokens_max = m->cfg.batch_tokens_max;
+	m->item_stride = 3 * D;
+	m->infos = tensors_list(m->info, &m->dense, cfg);
+	neg = cfg->loss == LOSS_BCE ? T * cfg->negatives : cfg->loss == LOSS_SAMPLED ? cfg->negatives : 0;
+	scratch = contrast_scratch(U, K);
+	if (scratch < sinkhorn_scratch(U + cfg->queue, K))
+		scratch = sinkhorn_scratch(U + cfg->queue, K);
+	if (scratch < U * K)
+		scratch = U * K; /* cluster_loss */
+
+	r = pool_new(&m->pool, cfg->threads);
+	if (r < 0)
+		goto out;
+
+	r = -ENOMEM;
+	m->item = reserve(cfg->items_max * m->item_stride * sizeof(float));
+	m->item_step = reserve(cfg->items_max * sizeof(*m->item_step));
+	m->slot = reserve(cfg->items_max * sizeof(*m->slot));
+	m->target_slot = calloc(T, sizeof(*m->target_slot));
+	m->part = calloc(norm_parts(m, (cfg->loss == LOSS_FULL ? cfg->items_max : touched_max(m)) * D) + 1, sizeof(*m->part));
+	if (!m->item || !m->item_step || !m->slot || !m->target_slot || !m->part)
+		goto out;
+	if (floats(&m->block_w, m->dense) | floats(&m->block_m, m->dense) | floats(&m->block_v, m->dense) | floats(&m->queue, cfg->queue * D)
+	    | rows(&m->view_item, 2 * U * cfg->L) | floats(&m->hT, T * D) | floats(&m->dhT, T * D) | rows(&m->tgt, T) | rows(&m->neg, neg)
+	    | floats(&m->tgt_w, T) | floats(&m->dT, cfg->loss == LOSS_FULL ? 0 : T * D) | floats(&m->dN, neg * D)
+	    | floats(&m->mun, K * D) | floats(&m->mu_norm, K + VIEWS * U) | floats(&m->dmun, K * D)
+	    | floats(&m->scores, (U + cfg->queue) * K) | floats(&m->dscores, U * K) | floats(&m->q, (U + cfg->queue) * K)
+	    | floats(&m->zq, (VIEWS * U + cfg->queue) * D) | floats(&m->dz, 2 * VIEWS * U * D) | rows(&m->hk, U) | floats(&m->scratch, scratch))
+		goto out;
+
+	r = encoder_new(&m->enc, &m->cfg, m->pool, VIEWS * U, T + 2 * U * cfg->L);
+	if (r < 0)
+		goto out;
+
+	r = nextitem_new(&m->nextitem, &m->cfg, m->pool);
+	if (r < 0)
+		goto out;
+
+	tensors_point(&m->w, m->block_w, &m->cfg);
+	tensors_init(m->block_w, &m->cfg);
+	name_numerics(m->numeric_id, sizeof(m->numeric_id));
+	*ret = m;
+	return 0;
+out:
+	model_free(m);
+	return r;
+}
+
+void model_free(struct model *m)
+{
+	if (!m)
+		return;
+
+	nextitem_free(m->nextitem);
+	encoder_free(m->enc);
+	pool_free(m->pool);
+	unreserve(m->item, m->cfg.items_max * m->item_stride * sizeof(float));
+	unreserve(m->item_step, m->cfg.items_max * sizeof(*m->item_step));
+	unreserve(m->slot, m->cfg.items_max * sizeof(*m->slot));
+	free(m->target_slot); free(m->part);
+	free(m->block_w); free(m->block_m); free(m->block_v); free(m->queue); free(m->view_item);
+	free(m->hT); free(m->dhT); free(m->tgt); free(m->neg); free(m->tgt_w); free(m->dT); free(m->dN);
+	free(m->mun); free(m->mu_norm); free(m->dmun); free(m->scores); free(m->dscores); free(m->q);
+	free(m->zq); free(m->dz); free(m->hk); free(m->scratch);
+	free(m);
+}
+
+const struct model_config *model_config(const struct model *m) { return &m->cfg; }
+size_t model_items(const struct model *m) { return m->N; }
+const char *model_numeric_id(const struct model *m) { return m->numeric_id; }
+
+int model_add_item(struct model *m, uint32_t *ret_row)
+{
+	if (m->N == m->cfg.items_max)
+		return -ENOSPC;
+
+	*ret_row = (uint32_t)m->N++;
+	draw_normal(model_item_row(m, *ret_row), m->cfg.D, m->cfg.seed, RNG_ITEM_INIT, *ret_row); /* moments are zero pages */
+	return 0;
+}
+
+int grad_new(struct grad **ret, const struct model *m)
+{
+	struct grad *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return -ENOMEM;
+
+	g->m = m;
+	g->rows_max = touched_max(m);
+	g->item = reserve(m->cfg.items_max * m->cfg.D * sizeof(float));
+	if (!g->item || floats(&g->block, m->dense) | floats(&g->z, m->users_max * m->cfg.D) | rows(&g->row, g->rows_max) | floats(&g->drow, g->rows_max * m->cfg.D)) {
+		grad_free(g);
+		return -ENOMEM;
+	}
+
+	tensors_point(&g->d, g->block, &m->cfg);
+	*ret = g;
+	return 0;
+}
+
+void grad_free(struct grad *g)
+{
+	if (!g)
+		return;
+
+	unreserve(g->item, g->m->cfg.items_max * g->m->cfg.D * sizeof(float));
+	free(g->block); free(g->z); free(g->row); free(g->drow);
+	free(g);
+}
+
+/* ---- the step: sequences and views ---- */
+
+struct views { struct model *m; const struct batch *b; uint64_t step; };
+
+#define VIEW_USERS 32 /* users per unit */
+
+static void views_unit(void *ctx, size_t unit, int thread)
+{
+	const struct views *v = ctx;
+	const struct batch *b = v->b;
+	struct sequence *s = encoder_sequences(v->m->enc);
+	size_t U = v->m->users_max, L = v->m->cfg.L;
+
+	for (size_t u = unit * VIEW_USERS; u < b->B && u < (unit + 1) * VIEW_USERS; u++)
+		for (size_t i = 0; i < 2; i++) {
+			struct sequence *q = &s[(i + 1) * b->B + u];
+			uint32_t *item = v->m->view_item + (i * U + u) * L;
+
+			*q = (struct sequence){ .user = b->user[u], .view = (uint32_t)i + 1 };
+			if (b->view_item[i]) {
+				q->item = b->view_item[i] + b->view_start[i][u];
+				q->n = b->view_start[i][u + 1] - b->view_start[i][u];
+			} else {
+				q->item = item;
+				q->n = (uint32_t)augment_view(item, b->item + b->start[u], b->start[u + 1] - b->start[u], b->item, b->T,
+				                              &v->m->cfg, v->step, b->user[u], (int)i);
+			}
+		}
+}
+
+static size_t list_batch(struct model *m, const struct batch *b, size_t from, size_t to)
+{
+	struct sequence *s = encoder_sequences(m->enc);
+
+	for (size_t u = from; u < to; u++)
+		s[u - from] = (struct sequence){ .item = b->item + b->start[u], .n = b->start[u + 1] - b->start[u], .user = b->user ? b->user[u] : 0 };
+	return to - from;
+}
+
+/* ---- the step: sparse rows ---- */
+
+/* Adds dx to the gradient of an item row; its place in the list is made at first touch. */
+static void touch(struct model *m, struct grad *g, uint32_t row, const float *dx)
+{
+	size_t D = m->cfg.D;
+	float *d;
+
+	assert(row < m->N);
+	if (!m->slot[row]) {
+		assert(g->rows < g->rows_max);
+		g->row[g->rows] = row;
+		memset(g->drow + g->rows * D, 0, D * sizeof(float));
+		m->slot[row] = (uint32_t)++g->rows;
+	}
+	d = g->drow + (size_t)(m->slot[row] - 1) * D;
+	for (size_t i = 0; i < D; i++)
+		d[i] += dx[i];
+}
+
+/* ---- the step: next item ---- */
+
+/* Gathers the target positions (n), runs the loss; leaves d loss / d h in dhT and its place in target_slot. */
+static double next_item(struct model *m, struct grad *g, const struct batch *b, uint64_t step, size_t *ret_n)
+{
+	const struct model_config *c = &m->cfg;
+	const float *h = encoder_h(m->enc);
+	size_t D = c->D, n = 0, k = c->negatives;
+	double loss = 0;
+
+	for (size_t u = 0; u < b->B; u++)
+		for (size_t t = b->start[u]; t < b->start[u + 1]; t++) {
+			m->target_slot[t] = -1;
+			if (!b->target || b->target[t] == NO_ROW)
+				continue;
+
+			assert(b->target[t] < m->N);
+			m->target_slot[t] = (int32_t)n;
+			m->tgt[n] = b->target[t];
+			m->tgt_w[n] = b->weight ? b->weight[t] : 1;
+			memcpy(m->hT + n * D, h + t * D, D * sizeof(float));
+			for (size_t j = 0; c->loss == LOSS_BCE && j < k; j++) {
+				uint64_t pos = b->start[u + 1] - 1 - t; /* from the end */
+				uint32_t r;
+
+				if (b->negative) {
+					r = b->negative[t * k + j];
+				} else {
+					r = (uint32_t)rng_below(rng_bits(c->seed, RNG_NEGATIVE, step, b->user[u], pos << 32 | j), m->N);
+					if (r == b->target[t]) /* the neighbour instead: a position never opposes its own target */
+						r = (uint32_t)((r + 1) % m->N);
+				}
+				m->neg[n * k + j] = r;
+			}
+			n++;
+		}
+	*ret_n = n;
+
+	if (c->loss == LOSS_FULL) {
+		g->N = m->N;
+		if (n)
+			return nextitem_full(m->nextitem, m->dhT, g->item, m->hT, m->tgt, m->tgt_w, m->item, m->item_stride, n, m->N);
+		memset(g->item, 0, m->N * D * sizeof(float));
+		return 0;
+	}
+	if (!n)
+		return 0;
+
+	if (c->loss == LOSS_SAMPLED)
+		loss = nextitem_sampled(m->nextitem, m->dhT, m->dT, m->dN, m->neg, m->hT, m->tgt, m->tgt_w, b->item_logq, m->item, m->item_stride, n, m->N, step);
+	else
+		loss = nextitem_bce(m->nextitem, m->dhT, m->dT, m->dN, m->hT, m->tgt, m->neg, m->tgt_w, m->item, m->item_stride, n);
+	for (size_t i = 0; i < n; i++)
+		touch(m, g, m->tgt[i], m->dT + i * D);
+	for (size_t i = 0; i < (c->loss == LOSS_BCE ? n * k : k); i++)
+		touch(m, g, m->neg[i], m->dN + i * D);
+	return loss;
+}
+
+/* ---- the step: the losses on z ---- */
+
+/* z (V,B,D) in m->zq: as clustered, contrasted, distilled; the gradient with respect to the pooled outputs ends in
+ * m->dz (V,B,D). dmu and the classifier's gradient are added to g->d. */
+static void z_losses(struct model *m, struct grad *g, const struct batch *b, size_t V, struct step_stats *st)
+{
+	const struct model_config *c = &m->cfg;
+	const float *pooled = encoder_pooled(m->enc), *mu = m->w.mu;
+	size_t B = b->B, D = c->D, K = c->K, Q = 0, VBD = V * B * D;
+	float *z = m->zq, *z1 = z + B * D, *z2 = z1 + B * D;
+	float *dz = m->dz, *dz1 = dz + B * D, *dz2 = dz1 + B * D;       /* of what the losses saw */
+	float *dpooled = m->dz + VIEWS * m->users_max * D;              /* of the pooled outputs */
+	float *norm = m->mu_norm + K, *dmu = g->d.mu;
+	float *queue_z = z + VBD;
+
+	memset(dz, 0, VBD * sizeof(float));
+	memset(dpooled, 0, VBD * sizeof(float));
+	if (c->norm) {
+		normalise_forward(z, norm, pooled, V * B, D);
+		normalise_forward(m->mun, m->mu_norm, m->w.mu, K, D);
+		memset(m->dmun, 0, K * D * sizeof(float));
+		mu = m->mun;
+		dmu = m->dmun;
+	} else {
+		memcpy(z, pooled, VBD * sizeof(float));
+	}
+
+	/* Sinkhorn over the batch and, while it is small, the newest of the queue; no gradient flows through q. */
+	if (B < QUEUE_FILL * K) {
+		Q = QUEUE_FILL * K - B;
+		Q = Q < m->queue_count ? Q : m->queue_count;
+	}
+	for (size_t i = 0; i < Q; i++)
+		memcpy(queue_z + i * D, m->queue + (m->queue_next + c->queue - 1 - i) % c->queue * D, D * sizeof(float));
+	/* (B,K) = (B,D) (K,D)^T, then the same for the queue's rows */
+	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)B, (int)K, (int)D, 1, z, (int)D, mu, (int)D, 0, m->scores, (int)K);
+	if (Q)
+		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)Q, (int)K, (int)D, 1, queue_z, (int)D, mu, (int)D, 0, m->scores + B * K, (int)K);
+	sinkhorn(m->q, m->scores, B + Q, K, c->eps, c->iters, m->scratch);
+	for (size_t u = 0; u < B; u++) {
+		const float *q = m->q + u * K;
+
+		m->hk[u] = 0;
+		for (size_t k = 1; k < K; k++)
+			if (q[k] > q[m->hk[u]])
+				m->hk[u] = (uint32_t)k;
+	}
+
+	/* The losses. scores = z mu^T, so dz += dscores mu, dmu += dscores^T z. */
+	memset(m->dscores, 0, B * K * sizeof(float));
+	st->loss_clust = cluster_loss(m->dscores, m->scores, m->q, B, K, c->tau1, c->alpha, m->scratch);
+	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)B, (int)D, (int)K, 1, m->dscores, (int)K, mu, (int)D, 1, dz, (int)D);
+	cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)K, (int)D, (int)B, 1, m->dscores, (int)K, z, (int)D, 1, dmu, (int)D);
+	if (V == VIEWS) {
+		st->loss_scl = contrast_loss(dz1, dz2, dmu, z1, z2, mu, m->hk, B, K, D, c->tau2, c->posden, c->beta1, m->scratch);
+		st->loss_ckd = distill_loss(dz1, dmu, z1, mu, m->hk, B, D, c->tau3, c->detach, c->beta2)
+		             + distill_loss(dz2, dmu, z2, mu, m->hk, B, D, c->tau3, c->detach, c->beta2);
+	}
+	if (b->head)
+		st->loss_adv = adversary_loss(dz, g->d.cls_w, g->d.cls_b, z, m->w.cls_w, m->w.cls_b, b->head, B, D, c->lambda);
+
+	/* Back through the normalisation. */
+	if (c->norm) {
+		normalise_backward(dpooled, dz, z, norm, V * B, D);
+		normalise_backward(g->d.mu, m->dmun, m->mun, m->mu_norm, K, D);
+	} else {
+		for (size_t i = 0; i < VBD; i++)
+			dpooled[i] += dz[i];
+	}
+
+	g->B = B;
+	memcpy(g->z, z, B * D * sizeof(float));
+}
+
+/* ---- the step: norm ---- */
+
+struct norm { const struct grad *g; size_t dense, dense_parts, items; double *part; const float *item; };
+
+S4_CLONES double sum_squares(const float *x, size_t n);
+S4_CLONES double sum_squares(const float *x, size_t n)
+{
+	double s[8] = { 0 }, r = 0;
+	size_t i = 0;
+
+	for (; i + 8 <= n; i += 8)
+		for (size_t j = 0; j < 8; j++)
+			s[j] += (double)x[i + j] * (double)x[i + j];
+	for (; i < n; i++)
+		r += (double)x[i] * (double)x[i];
+	for (size_t j = 0; j < 8; j++)
+		r += s[j];
+	return r;
+}
+
+static void norm_unit(void *ctx, size_t unit, int thread)
+{
+	const struct norm *n = ctx;
+	int dense = unit < n->dense_parts;
+	size_t from = (dense ? unit : unit - n->dense_parts) * NORM_BLOCK, all = dense ? n->dense : n->items;
+
+	n->part[unit] = sum_squares((dense ? n->g->block : n->item) + from, all - from < NORM_BLOCK ? all - from : NORM_BLOCK);
+}
+
+static double grad_norm(struct model *m, const struct grad *g)
+{
+	int full = m->cfg.loss == LOSS_FULL;
+	struct norm n = { .g = g, .dense = m->dense, .dense_parts = (m->dense + NORM_BLOCK - 1) / NORM_BLOCK, .part = m->part,
+	                  .items = (full ? g->N : g->rows) * m->cfg.D, .item = full ? g->item : g->drow };
+	size_t parts = norm_parts(m, n.items);
+	double s = 0;
+
+	pool_run(m->pool, norm_unit, &n, parts);
+	for (size_t i = 0; i < parts; i++)
+		s += m->part[i];
+	return sqrt(s);
+}
+
+/* ---- the step ---- */
+
+void model_grad(struct model *m, struct grad *g, const struct batch *b, uint64_t step, struct step_stats *ret)
+{
+	const struct model_config *c = &m->cfg;
+	struct views v = { m, b, step };
+	struct sequence *s = encoder_sequences(m->enc);
+	const float *dpooled = NULL, *de;
+	size_t B = b->B, D = c->D, V, seqs, T;
+
+	assert(B >= 1 && B <= m->users_max && b->T <= m->tokens_max && b->start[B] == b->T);
+	*ret = (struct step_stats){ .tokens = b->T };
+	m->B = B;
+	m->T = b->T;
+	g->rows = g->B = g->N = 0;
+
+	/* Sequences: users, then views where a loss wants them. */
+	V = needs_views(c) || b->view_item[0] ? VIEWS : 1;
+	seqs = list_batch(m, b, 0, B);
+	if (V == VIEWS) {
+		pool_run(m->pool, views_unit, &v, (B + VIEW_USERS - 1) / VIEW_USERS);
+		seqs = VIEWS * B;
+	}
+	T = encoder_plan(m->enc, seqs);
+
+	/* Forward; the losses with their gradients on h, z, mu and classifier; backward adds the encoder's. */
+	encoder_forward(m->enc, &m->w, m->item, m->item_stride, step);
+	ret->loss_sr = next_item(m, g, b, step, &ret->targets);
+	memset(g->block, 0, m->dense * sizeof(float));
+	if (needs_z(c) || V == VIEWS) {
+		z_losses(m, g, b, V, ret);
+		dpooled = m->dz + VIEWS * m->users_max * D;
+	}
+	encoder_backward(m->enc, g->block, &m->w, m->dhT, m->target_slot, b->T, dpooled, step);
+
+	/* Item rows as inputs, in token order. */
+	de = encoder_dinput(m->enc);
+	for (size_t i = 0; i < seqs; i++)
+		for (size_t j = 0; j < s[i].n; j++, de += D) {
+			uint32_t row = s[i].item[j];
+
+			if (row == MASK_ROW)
+				continue;
+			if (c->loss == LOSS_FULL) {
+				float *d = g->item + (size_t)row * D;
+
+				for (size_t x = 0; x < D; x++)
+					d[x] += de[x];
+			} else {
+				touch(m, g, row, de);
+			}
+		}
+	assert(de == encoder_dinput(m->enc) + T * D);
+	for (size_t i = 0; i < g->rows; i++)
+		m->slot[g->row[i]] = 0;
+
+	/* A loss or norm that is not finite: nothing of this step may reach the weights. */
+	ret->loss = ret->loss_sr + c->alpha * ret->loss_clust + c->beta1 * ret->loss_scl + c->beta2 * ret->loss_ckd + c->lambda * ret->loss_adv;
+	ret->grad_norm = g->norm = grad_norm(m, g);
+	ret->discarded = !isfinite(ret->loss) || !isfinite(ret->grad_norm);
+}
+
+/* ---- apply ---- */
+
+#define APPLY_FLOATS 8192
+#define APPLY_ROWS 256
+
+struct apply { struct model *m; const struct grad *g; struct adam a; uint64_t step; size_t dense_units, count; };
+
+static void apply_row(struct model *m, uint32_t row, const float *d, const struct apply *p)
+{
+	size_t D = m->cfg.D;
+	float *w = model_item_row(m, row), *mm = w + D, *vv = mm + D;
+
+	if (m->cfg.loss != LOSS_FULL) {
+		/* Lazy: a row that was away has missed `away` steps with gradient 0; its moments decay for them now. The weight's own
+		 * movement in those steps (Adam's momentum tail) is NOT made up for: an exact catch-up would be a sum per element. */
+		uint64_t away = p->step - 1 - m->item_step[row];
+
+		if (away > 0 && m->item_step[row] && p->step > m->item_step[row]) {
+			float f1 = (float)pow(m->cfg.beta_1, (double)away), f2 = (float)pow(m->cfg.beta_2, (double)away);
+
+			for (size_t i = 0; i < D; i++) {
+				mm[i] *= f1;
+				vv[i] *= f2;
+			}
+		}
+		m->item_step[row] = (uint32_t)p->step;
+	}
+	adam_step(w, mm, vv, d, &p->a, D);
+}
+
+static void apply_unit(void *ctx, size_t unit, int thread)
+{
+	const struct apply *p = ctx;
+	struct model *m = p->m;
+	const struct grad *g = p->g;
+	size_t D = m->cfg.D;
+
+	if (unit < p->dense_units) {
+		size_t from = unit * APPLY_FLOATS, n = m->dense - from < APPLY_FLOATS ? m->dense - from : APPLY_FLOATS;
+
+		adam_step(m->block_w + from, m->block_m + from, m->block_v + from, g->block + from, &p->a, n);
+		return;
+	}
+	unit -= p->dense_units;
+	for (size_t i = unit * APPLY_ROWS; i < p->count && i < (unit + 1) * APPLY_ROWS; i++) {
+		if (m->cfg.loss == LOSS_FULL)
+			apply_row(m, (uint32_t)i, g->item + i * D, p);
+		else
+			apply_row(m, g->row[i], g->drow + i * D, p);
+	}
+}
+
+void model_apply(struct model *m, const struct grad *g, uint64_t step, float lr)
+{
+	float clip = m->cfg.clip, scale = clip > 0 && g->norm > clip ? (float)(clip / g->norm) : 1;
+	struct apply p = { .m = m, .g = g, .a = adam_at(&m->cfg, step, lr, scale), .step = step,
+	                   .dense_units = (m->dense + APPLY_FLOATS - 1) / APPLY_FLOATS, .count = m->cfg.loss == LOSS_FULL ? g->N : g->rows };
+	size_t D = m->cfg.D;
+
+	pool_run(m->pool, apply_unit, &p, p.dense_units + (p.count + APPLY_ROWS - 1) / APPLY_ROWS);
+	for (size_t u = 0; m->cfg.queue && u < g->B; u++) {
+		memcpy(m->queue + m->queue_next * D, g->z + u * D, D * sizeof(float));
+		m->queue_next = (m->queue_next + 1) % m->cfg.queue;
+		m->queue_count += m->queue_count < m->cfg.queue;
+	}
+}
+
+void model_trace(const struct model *m, struct step_trace *ret)
+{
+	size_t BD = m->B * m->cfg.D;
+
+	*ret = (struct step_trace){ .h = encoder_h(m->enc), .z = m->zq, .z1 = m->zq + BD, .z2 = m->zq + 2 * BD, .scores = m->scores, .q = m->q };
+}
+
+/* ---- encoding ---- */
+
+static void encode(struct model *m, float *out, const struct batch *b, int last)
+{
+	size_t D = m->cfg.D, n;
+
+	/* Any number of users: in groups of what the list holds. */
+	for (size_t u = 0; u < b->B;) {
+		size_t to = u, tokens = 0;
+
+		while (to < b->B && to - u < m->users_max && tokens + (b->start[to + 1] - b->start[to]) <= m->tokens_max) {
+			tokens += b->start[to + 1] - b->start[to];
+			to++;
+		}
+		assert(to > u);
+		encoder_plan(m->enc, list_batch(m, b, u, to));
+		encoder_infer(m->enc, out + (last ? u : b->start[u]) * D, last, &m->w, m->item, m->item_stride);
+		u = to;
+	}
+
+	n = last ? b->B : b->T;
+	for (size_t i = 0; m->cfg.cosine && i < n; i++) {
+		float norm;
+
+		normalise_forward(out + i * D, &norm, out + i * D, 1, D);
+	}
+}
+
+void model_encode(struct model *m, float *h, const struct batch *b) { encode(m, h, b, 0); }
+void model_encode_last(struct model *m, float *out, const struct batch *b) { encode(m, out, b, 1); }
+
+void model_item_vector(const struct model *m, float *out, uint32_t row)
+{
+	float norm;
+
+	assert(row < m->N);
+	if (m->cfg.cosine)
+		normalise_forward(out, &norm, model_item_row(m, row), 1, m->cfg.D);
+	else
+		memcpy(out, model_item_row(m, row), m->cfg.D * sizeof(float));
+}
+
+void model_prototype_vector(const struct model *m, float *out, uint32_t k)
+{
+	float norm;
+
+	assert(k < m->cfg.K);
+	if (m->cfg.norm)
+		normalise_forward(out, &norm, m->w.mu + (size_t)k * m->cfg.D, 1, m->cfg.D);
+	else
+		memcpy(out, m->w.mu + (size_t)k * m->cfg.D, m->cfg.D * sizeof(float));
+}
+
+/* ---- by name ---- */
+
+static float *tensor_in(const struct model *m, float *block, const char *name, size_t *ret_rows, size_t *ret_cols)
+{
+	for (size_t i = 0; i < m->infos; i++)
+		if (!strcmp(m->info[i].name, name)) {
+			*ret_rows = m->info[i].rows;
+			*ret_cols = m->info[i].cols;
+			return block + m->info[i].at;
+		}
+	return NULL;
+}
+
+/* item.weight: rows lie 3D floats apart, [weight | m | v]; cols says D. Moments: the name with "/m" or "/v" behind it. */
+float *model_tensor(struct model *m, const char *name, size_t *ret_rows, size_t *ret_cols)
+{
+	size_t len = strlen(name);
+	char base[64];
+
+	if (!strcmp(name, "item.weight")) {
+		*ret_rows = m->N;
+		*ret_cols = m->cfg.D;
+		return m->item;
+	}
+	if (!strcmp(name, "queue") && m->cfg.queue) {
+		*ret_rows = m->cfg.queue;
+		*ret_cols = m->cfg.D;
+		return m->queue;
+	}
+	if (len > 2 && len < sizeof(base) && (!strcmp(name + len - 2, "/m") || !strcmp(name + len - 2, "/v"))) {
+		memcpy(base, name, len - 2);
+		base[len - 2] = 0;
+		return tensor_in(m, name[len - 1] == 'm' ? m->block_m : m->block_v, base, ret_rows, ret_cols);
+	}
+	return tensor_in(m, m->block_w, name, ret_rows, ret_cols);
+}
+
+/* item.weight is (N,D), dense also for the sparse forms (then made here: for tests). */
+const float *grad_tensor(struct model *m, struct grad *g, const char *name, size_t *ret_rows, size_t *ret_cols)
+{
+	size_t D = m->cfg.D;
+
+	if (strcmp(name, "item.weight"))
+		return tensor_in(m, g->block, name, ret_rows, ret_cols);
+
+	*ret_rows = m->N;
+	*ret_cols = D;
+	if (m->cfg.loss != LOSS_FULL) {
+		memset(g->item, 0, m->N * D * sizeof(float));
+		for (size_t i = 0; i < g->rows; i++)
+			memcpy(g->item + (size_t)g->row[i] * D, g->drow + i * D, D * sizeof(float));
+	}
+	return g->item;
+}

@@ -1,0 +1,251 @@
+/* rank.c - ranking against all items: rank of a target, the k best, and the nearest prototype.
+ *
+ * A unit of work is a block of queries; it meets the items block by block and keeps (QB,CB) scores on its stack, so the
+ * (n,N) matrix never exists and nothing is allocated. Item blocks are copied together (rows lie between their moments),
+ * normalised with cosine scores, and always CB wide, zero filled: every column then takes the same path through sgemm
+ * and equal items get equal bits, which is what makes counting ties meaningful.
+ */
+#include <assert.h>
+#include <cblas.h>
+#include <math.h>
+#include <string.h>
+
+#include "model/model_private.h"
+#include "model/vmath.h"
+
+#define QB 64
+#define CB 256
+#define EXCLUDED -3e38f /* below every score */
+
+/* What the units of one call share. */
+struct job {
+	struct model *m;
+	const float *h;
+	const uint32_t *target, *exclude_start, *exclude;
+	const uint8_t *skip;
+	uint32_t *rank, *rows;
+	float *scores;
+	int32_t *assign;
+	const float *mu_inv;
+	size_t n, k;
+};
+
+/* e (CB,D): item vectors row[0..count), or first, first + 1, ... when row is NULL; the rest zero. */
+static void item_block(const struct model *m, float *e, const uint32_t *row, size_t first, size_t count)
+{
+	size_t D = m->cfg.D;
+
+	for (size_t i = 0; i < count; i++) {
+		const float *w = model_item_row(m, row ? row[i] : (uint32_t)(first + i));
+		float inv = 1.0f;
+
+		if (m->cfg.cosine) {
+			float norm = sqrtf(vmath_dot(w, w, D));
+
+			inv = 1.0f / (norm > 1e-12f ? norm : 1e-12f);
+		}
+		for (size_t d = 0; d < D; d++)
+			e[i * D + d] = w[d] * inv;
+	}
+	memset(e + count * D, 0, (CB - count) * D * sizeof *e);
+}
+
+/* s (q,CB) = h (q,D) e (CB,D)^T */
+static void block_scores(const struct job *j, float *s, const float *e, size_t from, size_t q)
+{
+	int d = (int)j->m->cfg.D;
+
+	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)q, CB, d, 1.0f, j->h + from * (size_t)d, d, e, d, 0.0f, s, CB);
+}
+
+static void rank_unit(void *ctx, size_t unit, int thread)
+{
+	const struct job *j = ctx;
+	size_t N = j->m->N, from = unit * QB, q = j->n - from < QB ? j->n - from : QB;
+	float e[CB * j->m->cfg.D], s[QB * CB], mine[QB];
+	uint32_t row[QB], above[QB] = {0}, level[QB] = {0}; /* level: not below the target, itself included */
+
+	/* the targets' own scores: the diagonal of queries x target rows */
+	for (size_t i = 0; i < q; i++) {
+		assert(j->target[from + i] == NO_ROW || j->target[from + i] < N);
+		row[i] = j->target[from + i] == NO_ROW ? 0 : j->target[from + i];
+	}
+	item_block(j->m, e, row, 0, q);
+	block_scores(j, s, e, from, q);
+	for (size_t i = 0; i < q; i++)
+		mine[i] = s[i * CB + i];
+
+	for (size_t col = 0; col < N; col += CB) {
+		size_t count = N - col < CB ? N - col : CB;
+
+		item_block(j->m, e, NULL, col, count);
+		block_scores(j, s, e, from, q);
+		for (size_t c = 0; c < count; c++)
+			for (size_t i = 0; j->skip && j->skip[col + c] && i < q; i++)
+				s[i * CB + c] = EXCLUDED;
+		for (size_t i = 0; i < q; i++) {
+			const float *s_i = s + i * CB;
+			uint32_t a = 0, l = 0;
+
+			for (size_t c = 0; c < count; c++) {
+				a += s_i[c] > mine[i];
+				l += !(s_i[c] < mine[i]); /* so that NaN counts as a tie, not as a success */
+			}
+			above[i] += a;
+			level[i] += l;
+		}
+	}
+
+	for (size_t i = 0; i < q; i++) {
+		uint32_t t = j->target[from + i], ties = level[i] - above[i];
+
+		if (t != NO_ROW && !(j->skip && j->skip[t]) && ties > 0)
+			ties--; /* the target itself */
+		j->rank[from + i] = t == NO_ROW ? (uint32_t)N : above[i] + (ties + 1) / 2;
+	}
+}
+
+void model_rank(struct model *m, uint32_t *rank, const float *h, const uint32_t *target, size_t n, const uint8_t *skip)
+{
+	struct job j = {.m = m, .h = h, .target = target, .skip = skip, .rank = rank, .n = n};
+
+	if (m->N == 0) {
+		for (size_t i = 0; i < n; i++)
+			rank[i] = 0; /* = N: every target is NO_ROW */
+		return;
+	}
+	pool_run(m->pool, rank_unit, &j, (n + QB - 1) / QB);
+}
+
+/* Order of the lists: a before b? */
+static int better(float sa, uint32_t ra, float sb, uint32_t rb) { return sa > sb || (sa == sb && ra < rb); }
+
+/* A heap in the output arrays, the worst of the n kept on top: lets (score, r) sink from place i. */
+static void sink(float *score, uint32_t *row, size_t n, size_t i, float s, uint32_t r)
+{
+	for (size_t c = 2 * i + 1; c < n; c = 2 * i + 1) {
+		if (c + 1 < n && better(score[c], row[c], score[c + 1], row[c + 1]))
+			c++;
+		if (!better(s, r, score[c], row[c]))
+			break;
+		score[i] = score[c];
+		row[i] = row[c];
+		i = c;
+	}
+	score[i] = s;
+	row[i] = r;
+}
+
+/* Takes one candidate; rows come in ascending order, so at equal score what is kept already is better. */
+static size_t keep(float *score, uint32_t *row, size_t n, size_t k, float s, uint32_t r)
+{
+	if (n == k) {
+		if (s > score[0])
+			sink(score, row, n, 0, s, r);
+		return n;
+	}
+
+	/* not full: rise from the end, worst to the top */
+	for (size_t i = n; ; ) {
+		size_t up = (i - 1) / 2;
+
+		if (i == 0 || better(s, r, score[up], row[up])) {
+			score[i] = s;
+			row[i] = r;
+			return n + 1;
+		}
+		score[i] = score[up];
+		row[i] = row[up];
+		i = up;
+	}
+}
+
+static void topk_unit(void *ctx, size_t unit, int thread)
+{
+	const struct job *j = ctx;
+	size_t N = j->m->N, k = j->k, from = unit * QB, q = j->n - from < QB ? j->n - from : QB, kept[QB] = {0};
+	float e[CB * j->m->cfg.D], s[QB * CB];
+
+	for (size_t col = 0; col < N; col += CB) {
+		size_t count = N - col < CB ? N - col : CB;
+
+		item_block(j->m, e, NULL, col, count);
+		block_scores(j, s, e, from, q);
+		for (size_t i = 0; i < q; i++) {
+			float *s_i = s + i * CB, *score = j->scores + (from + i) * k;
+			uint32_t *row = j->rows + (from + i) * k;
+
+			for (uint32_t x = j->exclude ? j->exclude_start[from + i] : 0; j->exclude && x < j->exclude_start[from + i + 1]; x++)
+				if (j->exclude[x] >= col && j->exclude[x] < col + count)
+					s_i[j->exclude[x] - col] = EXCLUDED;
+			if (kept[i] == k && !(vmath_max(s_i, count) > score[0]))
+				continue;
+			for (size_t c = 0; c < count; c++)
+				if (s_i[c] > EXCLUDED && (kept[i] < k || s_i[c] > score[0]))
+					kept[i] = keep(score, row, kept[i], k, s_i[c], (uint32_t)(col + c));
+		}
+	}
+
+	/* heap sort: the worst goes to the end each time */
+	for (size_t i = 0; i < q; i++) {
+		float *score = j->scores + (from + i) * k;
+		uint32_t *row = j->rows + (from + i) * k;
+
+		for (size_t n = kept[i]; n > 1; n--) {
+			float s_last = score[n - 1];
+			uint32_t r_last = row[n - 1];
+
+			score[n - 1] = score[0];
+			row[n - 1] = row[0];
+			sink(score, row, n - 1, 0, s_last, r_last);
+		}
+		for (size_t p = kept[i]; p < k; p++) {
+			score[p] = 0.0f;
+			row[p] = NO_ROW;
+		}
+	}
+}
+
+void model_topk(struct model *m, uint32_t *rows, float *scores, const float *h, size_t n, size_t k,
+                const uint32_t *exclude_start, const uint32_t *exclude)
+{
+	struct job j = {.m = m, .h = h, .exclude_start = exclude_start, .exclude = exclude, .rows = rows, .scores = scores, .n = n, .k = k};
+
+	if (k > 0)
+		pool_run(m->pool, topk_unit, &j, (n + QB - 1) / QB);
+}
+
+static void assign_unit(void *ctx, size_t unit, int thread)
+{
+	const struct job *j = ctx;
+	size_t D = j->m->cfg.D, K = j->m->cfg.K, to = (unit + 1) * QB < j->n ? (unit + 1) * QB : j->n;
+
+	for (size_t i = unit * QB; i < to; i++) {
+		float best = 0.0f;
+
+		j->assign[i] = 0;
+		for (size_t k = 0; k < K; k++) {
+			float s = vmath_dot(j->m->w.mu + k * D, j->h + i * D, D) * j->mu_inv[k];
+
+			if (k == 0 || s > best) {
+				best = s;
+				j->assign[i] = (int32_t)k;
+			}
+		}
+	}
+}
+
+/* The length of x changes no argmax, so only the prototypes are normalised. */
+void model_assign(struct model *m, int32_t *k, const float *x, size_t n)
+{
+	size_t D = m->cfg.D, K = m->cfg.K;
+	float inv[K + 1];
+	struct job j = {.m = m, .h = x, .assign = k, .mu_inv = inv, .n = n};
+
+	for (size_t p = 0; p < K; p++) {
+		float norm = sqrtf(vmath_dot(m->w.mu + p * D, m->w.mu + p * D, D));
+
+		inv[p] = m->cfg.norm ? 1.0f / (norm > 1e-12f ? norm : 1e-12f) : 1.0f;
+	}
+	pool_run(m->pool, assign_unit, &j, (n + QB - 1) / QB);
+}

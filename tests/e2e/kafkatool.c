@@ -1,0 +1,151 @@
+/* kafkatool.c - what end-to-end tests need of Kafka beside s4rec itself (BROKER=host:port in the environment):
+ *   kafkatool produce TOPIC PARTITION KEY VALUE      "-" = none (a null key or value); \xHH in VALUE is a byte
+ *   kafkatool fill TOPIC PARTITION KEY BYTES         a value of so many bytes
+ *   kafkatool delete-records TOPIC PARTITION OFFSET  everything before OFFSET is gone
+ *   kafkatool dump TOPIC                             one line a record: partition offset key value-bytes header=value ...
+ */
+#include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void die(const char *what, const char *why)
+{
+	fprintf(stderr, "kafkatool: %s: %s\n", what, why);
+	exit(1);
+}
+
+static rd_kafka_t *handle(rd_kafka_type_t type)
+{
+	char why[512];
+	const char *broker = getenv("BROKER");
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	if (!broker)
+		die("BROKER", "not set");
+	rd_kafka_conf_set(conf, "bootstrap.servers", broker, NULL, 0);
+	if (type == RD_KAFKA_CONSUMER) {
+		rd_kafka_conf_set(conf, "group.id", "kafkatool", NULL, 0);
+		rd_kafka_conf_set(conf, "enable.partition.eof", "true", NULL, 0);
+		rd_kafka_conf_set(conf, "enable.auto.commit", "false", NULL, 0);
+		rd_kafka_conf_set(conf, "isolation.level", "read_committed", NULL, 0);
+	}
+	rd_kafka_t *rk = rd_kafka_new(type, conf, why, sizeof why);
+	if (!rk)
+		die("client", why);
+	return rk;
+}
+
+static size_t unescape(char *to, const char *s)
+{
+	size_t n = 0;
+	while (*s) {
+		unsigned byte;
+		if (s[0] == '\\' && s[1] == 'x' && sscanf(s + 2, "%2x", &byte) == 1) {
+			to[n++] = (char)byte;
+			s += 4;
+		} else {
+			to[n++] = *s++;
+		}
+	}
+	return n;
+}
+
+static void produce(const char *topic, int partition, const char *key, const void *value, size_t len)
+{
+	rd_kafka_t *rk = handle(RD_KAFKA_PRODUCER);
+	int has_key = strcmp(key, "-") != 0;
+	rd_kafka_resp_err_t err = rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
+	                                            RD_KAFKA_V_KEY(has_key ? key : NULL, has_key ? strlen(key) : 0),
+	                                            RD_KAFKA_V_VALUE((void *)value, len), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+	if (err || rd_kafka_flush(rk, 10000))
+		die("produce", rd_kafka_err2str(err));
+	rd_kafka_destroy(rk);
+}
+
+static void delete_records(const char *topic, int partition, long long offset)
+{
+	rd_kafka_t *rk = handle(RD_KAFKA_PRODUCER);
+	rd_kafka_topic_partition_list_t *l = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_list_add(l, topic, partition)->offset = offset;
+	rd_kafka_DeleteRecords_t *request = rd_kafka_DeleteRecords_new(l);
+	rd_kafka_queue_t *q = rd_kafka_queue_new(rk);
+	rd_kafka_DeleteRecords(rk, &request, 1, NULL, q);
+	rd_kafka_event_t *ev = rd_kafka_queue_poll(q, 20000);
+	if (!ev || rd_kafka_event_error(ev))
+		die("delete-records", ev ? rd_kafka_event_error_string(ev) : "no answer");
+	rd_kafka_event_destroy(ev);
+	rd_kafka_queue_destroy(q);
+	rd_kafka_DeleteRecords_destroy(request);
+	rd_kafka_topic_partition_list_destroy(l);
+	rd_kafka_destroy(rk);
+}
+
+static void print_record(const rd_kafka_message_t *m)
+{
+	rd_kafka_headers_t *headers;
+	const char *name;
+	const void *value;
+	size_t len;
+	printf("%d %lld %.*s %zd", m->partition, (long long)m->offset, m->key ? (int)m->key_len : 1, m->key ? (const char *)m->key : "-",
+	       m->payload ? (ssize_t)m->len : -1);
+	if (rd_kafka_message_headers(m, &headers) == 0)
+		for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &len) == 0; i++)
+			printf(" %s=%.*s", name, (int)len, (const char *)value);
+	putchar('\n');
+}
+
+static void dump(const char *topic)
+{
+	const struct rd_kafka_metadata *md;
+	rd_kafka_t *rk = handle(RD_KAFKA_CONSUMER);
+	rd_kafka_topic_t *rkt = rd_kafka_topic_new(rk, topic, NULL);
+	rd_kafka_resp_err_t err = rd_kafka_metadata(rk, 0, rkt, &md, 10000);
+	if (err)
+		die(topic, rd_kafka_err2str(err));
+	int left = md->topics[0].partition_cnt;
+	rd_kafka_topic_partition_list_t *l = rd_kafka_topic_partition_list_new(left);
+	for (int p = 0; p < left; p++)
+		rd_kafka_topic_partition_list_add(l, topic, p)->offset = RD_KAFKA_OFFSET_BEGINNING;
+	rd_kafka_assign(rk, l);
+	while (left > 0) {
+		rd_kafka_message_t *m = rd_kafka_consumer_poll(rk, 10000);
+		if (!m)
+			die(topic, "no answer in 10 s");
+		if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+			left--;
+		else if (m->err)
+			die(topic, rd_kafka_message_errstr(m));
+		else
+			print_record(m);
+		rd_kafka_message_destroy(m);
+	}
+	rd_kafka_topic_partition_list_destroy(l);
+	rd_kafka_metadata_destroy(md);
+	rd_kafka_topic_destroy(rkt);
+	rd_kafka_consumer_close(rk);
+	rd_kafka_destroy(rk);
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+	if (argc == 6 && !strcmp(what, "produce")) {
+		char *value = malloc(strlen(argv[5]) + 1);
+		size_t len = unescape(value, argv[5]);
+		int null = !strcmp(argv[5], "-");
+		produce(argv[2], atoi(argv[3]), argv[4], null ? NULL : value, null ? 0 : len);
+		free(value);
+	} else if (argc == 6 && !strcmp(what, "fill")) {
+		char *value = malloc((size_t)atol(argv[5]));
+		memset(value, 'x', (size_t)atol(argv[5]));
+		produce(argv[2], atoi(argv[3]), argv[4], value, (size_t)atol(argv[5]));
+		free(value);
+	} else if (argc == 5 && !strcmp(what, "delete-records")) {
+		delete_records(argv[2], atoi(argv[3]), atoll(argv[4]));
+	} else if (argc == 3 && !strcmp(what, "dump")) {
+		dump(argv[2]);
+	} else {
+		die("usage", "see the head of kafkatool.c");
+	}
+	return 0;
+}

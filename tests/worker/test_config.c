@@ -1,0 +1,283 @@
+/* test_config.c - options: where they come from, who wins, what is refused and how it is said. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "worker/config.h"
+#include "worker/nearest.h"
+
+static char said[4096];                             /* what the last parse wrote to stderr */
+static char file_name[] = "/tmp/s4rec_config_XXXXXX"; /* a .properties file */
+
+/* Parses "train" or another command with up to four arguments, stderr kept in `said`. */
+static int parse_as(unsigned command, struct config *c, const char *a0, const char *a1, const char *a2, const char *a3)
+{
+	const char *all[] = { "x", a0, a1, a2, a3, NULL };
+	static char copies[6][256];
+	char *argv[7] = { 0 };
+	int argc = 0, r, saved = dup(STDERR_FILENO);
+	FILE *f = tmpfile();
+	size_t n;
+
+	for (size_t i = 0; i < 5 && all[i]; i++) {
+		snprintf(copies[argc], sizeof(copies[0]), "%s", all[i]);
+		argv[argc] = copies[argc];
+		argc++;
+	}
+	fflush(stderr);
+	dup2(fileno(f), STDERR_FILENO);
+	r = config_parse(c, command, "usage", "example", argc, argv);
+	fflush(stderr);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	rewind(f);
+	n = fread(said, 1, sizeof(said) - 1, f);
+	said[n] = '\0';
+	fclose(f);
+	return r;
+}
+
+static int parse(struct config *c, const char *a0, const char *a1) { return parse_as(C_TRAIN, c, a0, a1, NULL, NULL); }
+
+static void write_file(const char *text)
+{
+	FILE *f = fopen(file_name, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+#define assert_said(part)                                                       \
+	do {                                                                    \
+		if (!strstr(said, part))                                        \
+			fail_msg("'%s' is not in: %s", part, said);             \
+	} while (0)
+
+static void test_defaults(void **state)
+{
+	struct config c;
+
+	assert_int_equal(parse(&c, NULL, NULL), 0);
+	assert_string_equal(c.bootstrap_servers, "127.0.0.1:9092");
+	assert_int_equal(c.batch_users, 256);
+	assert_float_equal((float)c.dropout, .2f, 1e-6);
+	assert_int_equal(c.cosine, 1);
+	assert_int_equal(c.loss, 0);
+	assert_string_equal(c.eval_out, "");
+	assert_int_equal(c.arg_count, 0);
+	assert_string_equal(said, "");
+	config_release(&c);
+}
+
+static void test_later_sources_win(void **state)
+{
+	struct config c;
+
+	write_file("# comment\n! also one\n\n  width = 32 \nbatch.users:128\nkafka.client.id=a:b=c\nitems=77\nloss=sampled\n");
+	assert_int_equal(parse(&c, "--config", file_name), 0);
+	assert_int_equal(c.width, 32);
+	assert_int_equal(c.batch_users, 128);
+	assert_int_equal(c.loss, 1);
+	assert_int_equal(c.items, 77); /* known, though not an option of train: one file serves all commands */
+	assert_int_equal(c.kafka_count, 1);
+	assert_string_equal(c.kafka[0], "client.id");
+	assert_string_equal(c.kafka[1], "a:b=c");
+	config_release(&c);
+
+	setenv("S4REC_CONFIG", file_name, 1);
+	setenv("S4REC_WIDTH", "16", 1);
+	setenv("S4REC_BATCH_USERS", "64", 1);
+	setenv("S4REC_KAFKA_CLIENT_ID", "env", 1);
+	assert_int_equal(parse(&c, "--batch.users=8", "-Xclient.rack=r"), 0);
+	assert_int_equal(c.loss, 1);
+	assert_int_equal(c.width, 16);
+	assert_int_equal(c.batch_users, 8);
+	assert_int_equal(c.kafka_count, 2);
+	assert_string_equal(c.kafka[1], "env");
+	assert_string_equal(c.kafka[3], "r");
+	config_release(&c);
+	unsetenv("S4REC_CONFIG");
+	unsetenv("S4REC_WIDTH");
+	unsetenv("S4REC_BATCH_USERS");
+	unsetenv("S4REC_KAFKA_CLIENT_ID");
+}
+
+static void test_booleans_letters_and_arguments(void **state)
+{
+	struct config c;
+
+	assert_int_equal(parse_as(C_READ, &c, "-e", "--vectors", "false", "item"), 0);
+	assert_int_equal(c.exit_at_end, 1);
+	assert_int_equal(c.vectors, 0);
+	assert_int_equal(c.arg_count, 1);
+	assert_string_equal(c.args[0], "item");
+	config_release(&c);
+	assert_int_equal(parse_as(C_QUERY, &c, "item", "-k", "5", "i1"), 0);
+	assert_int_equal(c.top, 5);
+	assert_int_equal(c.arg_count, 2);
+	assert_string_equal(c.args[1], "i1");
+	config_release(&c);
+	assert_int_equal(parse(&c, "--cosine=no", "--eval.covisit"), 0);
+	assert_int_equal(c.cosine, 0);
+	assert_int_equal(c.eval_covisit, 1);
+	config_release(&c);
+}
+
+static void test_command_line_errors(void **state)
+{
+	struct config c;
+
+	assert_int_equal(parse(&c, "--batch.users", "0"), EX_USAGE);
+	assert_said("batch.users=0");
+	assert_said("1..65536");
+	assert_int_equal(parse(&c, "--batch.users", "12x"), EX_USAGE);
+	assert_said("whole number");
+	assert_int_equal(parse(&c, "--batch.users", "99999999999999999999"), EX_USAGE);
+	assert_int_equal(parse(&c, "--dropout", "nan"), EX_USAGE);
+	assert_said("0..0.95");
+	assert_int_equal(parse(&c, "--loss", "ful"), EX_USAGE);
+	assert_said("full|sampled|bce");
+	assert_int_equal(parse(&c, "--cosine=maybe", NULL), EX_USAGE);
+	assert_int_equal(parse(&c, "--batch.usrs", "1"), EX_USAGE);
+	assert_said("batch.usrs");
+	assert_said("'batch.users'");
+	assert_int_equal(parse(&c, "--batch.us", "1"), EX_USAGE); /* no abbreviations */
+	assert_int_equal(parse(&c, "--width", NULL), EX_USAGE);
+	assert_said("--width needs a value");
+	assert_int_equal(parse(&c, "-z", NULL), EX_USAGE);
+	assert_int_equal(parse(&c, "-X", "novalue"), EX_USAGE);
+	assert_int_equal(parse(&c, "--interests", "5"), EX_USAGE); /* known, but another command's */
+	assert_said("generate");
+	assert_int_equal(parse_as(C_GENERATE, &c, "-X", "a=b", NULL, NULL), EX_USAGE);
+}
+
+static void test_file_and_environment_errors(void **state)
+{
+	struct config c;
+
+	assert_int_equal(parse(&c, "--config", "/nonexistent/file"), EX_NOINPUT);
+	assert_said("/nonexistent/file");
+	write_file("width=8\nwidht=8\n");
+	assert_int_equal(parse(&c, "--config", file_name), EX_CONFIG);
+	assert_said(":2:");
+	assert_said("'width'");
+	write_file("width=3\n");
+	assert_int_equal(parse(&c, "--config", file_name), EX_CONFIG);
+	assert_said("4..1024");
+	write_file("width\n");
+	assert_int_equal(parse(&c, "--config", file_name), EX_CONFIG);
+	write_file("width=10\nheads=4\n");
+	assert_int_equal(parse(&c, "--config", file_name), EX_CONFIG);
+	assert_said("does not divide");
+	setenv("S4REC_BATCH_USRS", "8", 1);
+	assert_int_equal(parse(&c, NULL, NULL), EX_CONFIG);
+	assert_said("S4REC_BATCH_USRS");
+	assert_said("'batch.users'");
+	unsetenv("S4REC_BATCH_USRS");
+	setenv("S4REC_WIDTH", "", 1);
+	assert_int_equal(parse(&c, NULL, NULL), EX_CONFIG);
+	unsetenv("S4REC_WIDTH");
+}
+
+/* A file of repeated short flags must not outgrow the list of what was asked for. */
+static void test_many_flags_in_one_argument(void **state)
+{
+	struct config c;
+
+	assert_int_equal(parse_as(C_READ, &c, "-eeeeeeeeeeeeeeeeeeeeeeeeeeeeee", NULL, NULL, NULL), 0);
+	config_release(&c);
+}
+
+static void test_fold_hash(void **state)
+{
+	struct config a, b;
+	static const char *const same[] = { "--linger.ms=7", "--threads=1", "--bootstrap.servers=x:1", "--eval.out=f", "--batch.users=256" };
+	static const char *const different[] = { "--batch.users=255", "--seed=2", "--loss=bce", "--map.user=u", "--dropout=0.25", "--norm=0" };
+
+	assert_int_equal(parse(&a, NULL, NULL), 0);
+	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+		assert_int_equal(parse(&b, same[i], NULL), 0);
+		if (config_fold_hash(&a) != config_fold_hash(&b))
+			fail_msg("%s changed the hash", same[i]);
+		config_release(&b);
+	}
+	for (size_t i = 0; i < sizeof(different) / sizeof(different[0]); i++) {
+		assert_int_equal(parse(&b, different[i], NULL), 0);
+		if (config_fold_hash(&a) == config_fold_hash(&b))
+			fail_msg("%s did not change the hash", different[i]);
+		config_release(&b);
+	}
+	config_release(&a);
+}
+
+/* What is printed reads back as the same configuration; secrets do not leave. */
+static void test_print_reads_back(void **state)
+{
+	struct config a, b;
+	FILE *f;
+	char text[16384];
+	size_t n;
+
+	assert_int_equal(parse_as(C_CONFIG, &a, "--dropout=0.1", "--cosine.tau=0.0700000001", "--topic.prefix=p q", "-b=h:1"), 0);
+	f = fopen(file_name, "w");
+	config_print(&a, f);
+	fclose(f);
+	assert_int_equal(parse(&b, "--config", file_name), 0);
+	assert_true(config_fold_hash(&a) == config_fold_hash(&b));
+	assert_true(a.cosine_tau == b.cosine_tau);
+	assert_string_equal(b.topic_prefix, "p q");
+	config_release(&a);
+	config_release(&b);
+
+	write_file("kafka.sasl.password=hush1\nkafka.ssl.key.password=hush2\nkafka.x.secret=hush3\n"
+	           "kafka.sasl.oauthbearer.config=hush4\nkafka.sasl.jaas.config=hush5\nkafka.client.id=plain\n");
+	assert_int_equal(parse(&a, "--config", file_name), 0);
+	f = tmpfile();
+	config_print(&a, f);
+	rewind(f);
+	n = fread(text, 1, sizeof(text) - 1, f);
+	text[n] = '\0';
+	fclose(f);
+	assert_null(strstr(text, "hush"));
+	assert_non_null(strstr(text, "kafka.sasl.password=****"));
+	assert_non_null(strstr(text, "kafka.client.id=plain"));
+	config_release(&a);
+}
+
+static void test_edit_distance(void **state)
+{
+	assert_int_equal(edit_distance("", ""), 0);
+	assert_int_equal(edit_distance("", "abc"), 3);
+	assert_int_equal(edit_distance("kitten", "sitting"), 3);
+	assert_int_equal(edit_distance("Train", "train"), 0);
+	assert_int_equal(edit_distance("trian", "train"), 2);
+}
+
+static int setup(void **state)
+{
+	int fd = mkstemp(file_name);
+
+	return fd < 0 ? -1 : close(fd);
+}
+
+static int teardown(void **state) { return unlink(file_name); }
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults), cmocka_unit_test(test_later_sources_win),
+		cmocka_unit_test(test_booleans_letters_and_arguments), cmocka_unit_test(test_command_line_errors),
+		cmocka_unit_test(test_file_and_environment_errors), cmocka_unit_test(test_many_flags_in_one_argument),
+		cmocka_unit_test(test_fold_hash), cmocka_unit_test(test_print_reads_back), cmocka_unit_test(test_edit_distance),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

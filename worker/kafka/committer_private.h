@@ -1,0 +1,28 @@
+/* committer_private.h - the inside of staged bytes, for committer.c and its test. */
+#ifndef S4REC_COMMITTER_PRIVATE_H
+#define S4REC_COMMITTER_PRIVATE_H
+#include "worker/kafka/committer.h"
+
+#include <stdint.h>
+
+#define STAGED_NONE SIZE_MAX
+#define ORIGIN_HEADERS_MAX 16384 /* bytes of the original record's headers that a dead letter keeps */
+
+/* One record to produce. A header in the arena is: name, NUL, length (4 bytes, host order), value. */
+struct staged_row {
+	size_t key, value, headers; /* offsets into the arena, STAGED_NONE = absent */
+	uint32_t key_len, value_len, headers_len;
+	int32_t partition;          /* or RD_KAFKA_PARTITION_UA */
+	uint32_t topic;             /* enum topic_id */
+};
+
+struct staged {
+	char *bytes;                /* the arena; offsets, not pointers, because it moves as it grows */
+	size_t used, size;
+	struct staged_row *records;
+	size_t count, records_size;
+	int64_t *offsets;           /* (partitions) next offset of the input, -1 = none */
+	size_t partitions;
+	int broken;                 /* an offset could not be kept: out of memory */
+};
+#endif
