@@ -1,12 +1,36 @@
 # s4rec - build, test, demo. `make help` lists the targets.
-CC      ?= cc
+#
+# On a machine that lacks something: `make setup` (Debian; asks sudo). `make test` and `make demo` do that themselves.
+# Variables: BUILD (output folder), CFLAGS, LDFLAGS, WERROR= (warnings stay warnings), T (seconds per fuzz target).
 BUILD   ?= build
 CFLAGS  ?= -O3 -g
-WARN    := -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
-PKGS    := rdkafka libzstd libprotobuf-c yajl openblas
-CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LDLIBS  := $(shell pkg-config --libs rdkafka libzstd libprotobuf-c yajl 2>/dev/null) -lopenblas -lm -lpthread
-ALLFLAGS = $(CFLAGS) $(WARN) $(CPPFLAGS) -MMD -MP
+WERROR  ?= -Werror
+T       ?= 20
+JOBS    := $(shell nproc 2>/dev/null || echo 2)
+
+# Debian's OpenBLAS comes serial, pthread and openmp, and a system-wide link says which one -lopenblas means. The serial one computes
+# wrong numbers when two threads call it, so the pthread build is named here, for the linker and (rpath) for the loader.
+BLAS_DIR := $(wildcard /usr/lib/$(shell $(CC) -print-multiarch 2>/dev/null)/openblas-pthread)
+ifneq ($(BLAS_DIR),)
+BLAS_LIBS := -L$(BLAS_DIR) -Wl,-rpath,$(BLAS_DIR) -lopenblas
+PKG_CONFIG := PKG_CONFIG_PATH=$(BLAS_DIR)/pkgconfig:$$PKG_CONFIG_PATH pkg-config
+else
+BLAS_LIBS = $(shell $(PKG_CONFIG) --libs openblas 2>/dev/null || echo -lopenblas)
+PKG_CONFIG := pkg-config
+endif
+
+WARN    := -std=gnu11 -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
+PKGS    := rdkafka libzstd libprotobuf-c yajl
+CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE $(shell $(PKG_CONFIG) --cflags $(PKGS) openblas 2>/dev/null)
+LDLIBS  := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null) $(BLAS_LIBS) -lm -lpthread
+ALLFLAGS = $(CFLAGS) $(HARDEN) $(WARN) $(CPPFLAGS) -MMD -MP
+
+# hardening, where it does not stand in the way of a sanitizer or of -O0
+ifeq ($(findstring -fsanitize,$(CFLAGS)),)
+HARDEN  := -fPIE -fstack-protector-strong $(if $(filter -O1 -O2 -O3 -Os,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+LDHARD  := -pie -Wl,-z,relro,-z,now
+endif
+LINK     = $(CC) $(CFLAGS) $(HARDEN) $(LDHARD) $(LDFLAGS)
 
 PROTOS  := $(wildcard topics/*.proto)
 GEN     := $(PROTOS:%.proto=$(BUILD)/gen/%.pb-c.c)
@@ -18,40 +42,141 @@ obj      = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
 LIB_CODEC := $(BUILD)/libcodec.a
 LIB_MODEL := $(BUILD)/libmodel.a
+OBJ_WORKER := $(call obj,$(filter-out worker/main.c,$(WORKER)))
 
 all: $(BUILD)/s4rec ## the binary build/s4rec
 
+help: ## this list
+	@sed -n 's/^\([a-z0-9%-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS='	' read -r t h; do printf '%-12s %s\n' "$$t" "$$h"; done
+
+setup: ## install what building and testing need (Debian 12, 13), fetch a Kafka broker; nothing where all is there
+	tests/setup.sh
+
+# ---- build ----------------------------------------------------------------------------------------------------------
+
 $(BUILD)/s4rec: $(call obj,$(WORKER)) $(LIB_MODEL) $(LIB_CODEC)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(LINK) -o $@ $^ $(LDLIBS)
 
+# ar beside, then rename: a second make at the same time sees the old or the new archive, never half of one
+archive = rm -f $@.$$$$; ar rcs $@.$$$$ $^ && mv $@.$$$$ $@
 $(LIB_CODEC): $(call obj,$(TOPICS) $(CODEC)) $(GEN:.c=.o)
-	rm -f $@; ar rcs $@ $^
+	$(archive)
 $(LIB_MODEL): $(call obj,$(MODEL))
-	rm -f $@; ar rcs $@ $^
+	$(archive)
 
-$(BUILD)/gen/%.pb-c.c: %.proto
+# Looks once at what the build stands on, so that what is missing has a name.
+$(BUILD)/.checked:
+	@mkdir -p $(@D)
+	@for p in $(PKGS) openblas; do $(PKG_CONFIG) --exists $$p || { echo "make: $$p is missing; run tests/setup.sh (or: make setup)" >&2; exit 1; }; done
+	@command -v protoc-c >/dev/null || { echo "make: protoc-c is missing; run tests/setup.sh (or: make setup)" >&2; exit 1; }
+	@printf '%s\n' '#include <cblas.h>' '#include <stdio.h>' 'int main(void) { printf("%d", openblas_get_parallel()); return 0; }' >$@.c
+	@$(CC) $(CPPFLAGS) -o $@.bin $@.c $(BLAS_LIBS) && kind=$$($@.bin) && rm -f $@.c $@.bin && [ "$$kind" = 1 ] || { echo "make: this OpenBLAS is not the pthread build (kind $$kind; 0 serial, 2 OpenMP), which gives wrong numbers under threads; install libopenblas-pthread-dev" >&2; exit 1; }
+	@touch $@
+
+$(BUILD)/gen/%.pb-c.c: %.proto | $(BUILD)/.checked
 	@mkdir -p $(@D)
 	protoc-c --c_out=$(BUILD)/gen $<
 $(BUILD)/gen/%.o: $(BUILD)/gen/%.c
-	$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
-$(BUILD)/%.o: %.c | $(GEN)
+	$(CC) $(CFLAGS) $(HARDEN) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/%.o: %.c | $(GEN) $(BUILD)/.checked
 	@mkdir -p $(@D)
 	$(CC) $(ALLFLAGS) $(EXTRA) -c -o $@ $<
 $(BUILD)/model/vmath.o: EXTRA = -ffast-math
 
-# tests/<folder>/test_x.c -> build/tests/test_x, linked with what the folder may use
-$(BUILD)/tests/%: tests/model/%.c $(LIB_MODEL)
-	@mkdir -p $(@D)
-	$(CC) $(ALLFLAGS) -o $@ $< $(LIB_MODEL) -lcmocka $(LDLIBS)
-$(BUILD)/tests/%: tests/codec/%.c $(LIB_CODEC)
-	@mkdir -p $(@D)
-	$(CC) $(ALLFLAGS) -o $@ $< $(LIB_CODEC) -lcmocka $(LDLIBS)
-$(BUILD)/tests/%: tests/worker/%.c $(call obj,$(filter-out worker/main.c,$(WORKER))) $(LIB_MODEL) $(LIB_CODEC)
-	@mkdir -p $(@D)
-	$(CC) $(ALLFLAGS) -o $@ $< $(call obj,$(filter-out worker/main.c,$(WORKER))) $(LIB_MODEL) $(LIB_CODEC) -lcmocka $(LDLIBS)
+# ---- test programs ----------------------------------------------------------------------------------------------------
+# tests/<folder>/x.c -> build/tests/x, linked with what the folder may use: a test_x.c is a unit test, others are tools
 
-clean: ## remove what was built (keeps downloaded jars)
-	rm -rf $(BUILD)/s4rec $(BUILD)/*.a $(BUILD)/gen $(BUILD)/topics $(BUILD)/codec $(BUILD)/model $(BUILD)/worker $(BUILD)/tests
-.PHONY: all clean
+UNIT      := $(wildcard $(addprefix tests/,$(addsuffix /test_*.c,topics codec model worker)))
+TOOLS     := $(filter-out $(UNIT),$(wildcard tests/topics/*.c tests/codec/*.c tests/model/*.c tests/worker/*.c tests/e2e/*.c))
+BENCHES   := $(wildcard tests/bench/*.c)
+program    = $(patsubst %.c,$(BUILD)/tests/%,$(notdir $(1)))
+units      = $(call program,$(filter tests/$(1)/%,$(UNIT)))
+ifneq ($(words $(notdir $(UNIT) $(TOOLS) $(BENCHES))),$(words $(sort $(notdir $(UNIT) $(TOOLS) $(BENCHES)))))
+$(error two test programs have one name: $(sort $(UNIT) $(TOOLS) $(BENCHES)))
+endif
+build_test = @mkdir -p $(@D)
+link_test  = $(CC) $(ALLFLAGS) $(LDHARD) $(LDFLAGS) -MF $@.d -MT $@ -o $@ $<
+
+$(BUILD)/tests/%: tests/topics/%.c $(LIB_CODEC)
+	$(build_test)
+	$(link_test) $(LIB_CODEC) -lcmocka $(LDLIBS)
+$(BUILD)/tests/%: tests/codec/%.c $(LIB_CODEC)
+	$(build_test)
+	$(link_test) $(LIB_CODEC) -lcmocka $(LDLIBS)
+$(BUILD)/tests/%: tests/model/%.c $(LIB_MODEL)
+	$(build_test)
+	$(link_test) $(LIB_MODEL) -lcmocka $(LDLIBS)
+$(BUILD)/tests/%: tests/worker/%.c $(OBJ_WORKER) $(LIB_MODEL) $(LIB_CODEC)
+	$(build_test)
+	$(link_test) $(OBJ_WORKER) $(LIB_MODEL) $(LIB_CODEC) -lcmocka $(LDLIBS)
+$(BUILD)/tests/%: tests/e2e/%.c $(LIB_CODEC)
+	$(build_test)
+	$(link_test) $(LIB_CODEC) $(LDLIBS)
+$(BUILD)/tests/%: tests/bench/%.c $(OBJ_WORKER) $(LIB_MODEL) $(LIB_CODEC)
+	$(build_test)
+	$(link_test) $(OBJ_WORKER) $(LIB_MODEL) $(LIB_CODEC) $(LDLIBS)
+
+tests: all $(call program,$(UNIT) $(TOOLS)) ## build the test programs, run nothing
+
+# ---- run --------------------------------------------------------------------------------------------------------------
+
+check: ## the unit tests, in seconds, no broker; check-model etc. for one folder
+	@$(MAKE) --no-print-directory check-topics check-codec check-model check-worker
+check-topics check-codec check-model check-worker: check-%:
+	@$(MAKE) --no-print-directory -j$(JOBS) $(call units,$*) $(if $(filter model,$*),$(call program,$(wildcard tests/model/golden.c)))
+	@BUILD=$(BUILD) tests/run.sh unit-$*
+
+# packages may appear only in setup, and pkg-config is asked while make reads this file: hence a make of its own after it
+test: ## everything a submission must pass, with a real broker of its own (minutes); installs what is missing
+	tests/setup.sh
+	@$(MAKE) --no-print-directory -j$(JOBS) tests
+	@BUILD=$(BUILD) FUZZ_SECONDS=$(T) tests/run.sh
+
+demo: ## see it work: a real broker, a click stream, a model that learns; installs what is missing
+	tests/setup.sh
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@BUILD=$(BUILD) tests/broker/broker.sh run $(BUILD)/demo -- tests/e2e/demo.sh
+
+e2e: ## the end-to-end tests alone; BROKER=host:port uses a broker that runs; e2e-train for test_train.sh alone
+	@$(MAKE) --no-print-directory -j$(JOBS) tests
+	@BUILD=$(BUILD) tests/run.sh e2e
+e2e-%:
+	@$(MAKE) --no-print-directory -j$(JOBS) tests
+	@BUILD=$(BUILD) tests/run.sh e2e-$*
+
+# every tests/bench/x.c or x.sh is `make bench-x`; scripts get a broker
+bench: ## all benchmarks, one after another; bench-x for one
+	@for b in $(sort $(basename $(notdir $(wildcard tests/bench/*.c tests/bench/*.sh)))); do $(MAKE) --no-print-directory bench-$$b || exit; done
+bench-%:
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(if $(wildcard tests/bench/$*.c),$(BUILD)/tests/$*)
+	@$(if $(wildcard tests/bench/$*.sh),BUILD=$(BUILD) tests/broker/broker.sh run $(BUILD)/bench -- tests/bench/$*.sh,$(BUILD)/tests/$*)
+
+SANITIZE = $(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)/$(1) CFLAGS="-O1 -g -fno-omit-frame-pointer -DS4_NO_CLONES $(2)"
+ASAN    := -fsanitize=address,undefined -fno-sanitize-recover=all
+asan: ## unit tests with address and undefined-behaviour sanitizers (build/asan)
+	@$(call SANITIZE,asan,$(ASAN)) tests
+	@BUILD=$(BUILD)/asan tests/run.sh unit
+ubsan: asan
+tsan: ## unit tests of model and worker with the thread sanitizer (build/tsan)
+	@$(call SANITIZE,tsan,-fsanitize=thread) $(patsubst $(BUILD)/%,$(BUILD)/tsan/%,$(call units,model) $(call units,worker))
+	@BUILD=$(BUILD)/tsan tests/run.sh unit-model unit-worker
+
+fuzz: ## fuzz the decoders, T seconds a target
+	BUILD=$(BUILD) tests/fuzz/run.sh $(T)
+
+lint: $(GEN) ## static analysis with cppcheck
+	cppcheck -q -j$(JOBS) --error-exitcode=1 --std=c11 --platform=unix64 --enable=warning,portability,performance --inline-suppr \
+		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches -I. -I$(BUILD)/gen -D__x86_64__=1 -D_GNU_SOURCE topics codec model worker
+analyze: ## gcc's own analyser: slow, and not free of false alarms
+	$(MAKE) BUILD=$(BUILD)/analyze CFLAGS="-O1 -fanalyzer" WERROR= all
+
+format: ## lay out the sources by .clang-format
+	clang-format -i $(shell git ls-files '*.[ch]')
+
+clean: ## remove what was built (keeps the downloaded broker)
+	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} +
+
+.PHONY: all help setup tests check check-topics check-codec check-model check-worker test demo e2e bench asan ubsan tsan fuzz lint analyze format clean
 .SECONDARY:
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+.DELETE_ON_ERROR:
+-include $(shell find $(BUILD) -name '*.d' -not -path '*/kafka/*' 2>/dev/null)

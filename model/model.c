@@ -17,6 +17,7 @@
 #include "model/losses.h"
 #include "model/model_private.h"
 #include "model/rng.h"
+#include "model/state.h"
 #include "model/vmath.h"
 
 #define VIEWS 3          /* the sequence and two views */
@@ -30,7 +31,7 @@ int model_config_check(const struct model_config *c, const char **reterr_why)
 
 #define MUST(what, ok) if (!why && !(ok)) why = what
 	MUST("L: 1..4096", c->L >= 1 && c->L <= 4096);
-	MUST("D: 1..1024", c->D >= 1 && c->D <= 1024);
+	MUST("D: 1..512", c->D >= 1 && c->D <= 512);
 	MUST("heads: must divide D", c->heads >= 1 && c->D % c->heads == 0);
 	MUST("layers: 1..8", c->layers >= 1 && c->layers <= LAYERS_MAX);
 	MUST("K: 1..65536", c->K >= 1 && c->K <= 65536);
@@ -487,6 +488,7 @@ void model_grad(struct model *m, struct grad *g, const struct batch *b, uint64_t
 	*ret = (struct step_stats){ .tokens = b->T };
 	m->B = B;
 	m->T = b->T;
+	m->views = 0;
 	g->rows = g->B = g->N = 0;
 
 	/* Sequences: users, then views where a loss wants them. */
@@ -504,6 +506,7 @@ void model_grad(struct model *m, struct grad *g, const struct batch *b, uint64_t
 	memset(g->block, 0, m->dense * sizeof(float));
 	if (needs_z(c) || V == VIEWS) {
 		z_losses(m, g, b, V, ret);
+		m->views = V;
 		dpooled = m->dz + VIEWS * m->users_max * D;
 	}
 	encoder_backward(m->enc, g->block, &m->w, m->dhT, m->target_slot, b->T, dpooled, step);
@@ -606,7 +609,16 @@ void model_trace(const struct model *m, struct step_trace *ret)
 {
 	size_t BD = m->B * m->cfg.D;
 
-	*ret = (struct step_trace){ .h = encoder_h(m->enc), .z = m->zq, .z1 = m->zq + BD, .z2 = m->zq + 2 * BD, .scores = m->scores, .q = m->q };
+	*ret = (struct step_trace){ .h = encoder_h(m->enc) }; /* NULL stays what no loss asked for */
+	if (m->views) {
+		ret->z = m->zq;
+		ret->scores = m->scores;
+		ret->q = m->q;
+	}
+	if (m->views == VIEWS) {
+		ret->z1 = m->zq + BD;
+		ret->z2 = m->zq + 2 * BD;
+	}
 }
 
 /* ---- encoding ---- */
@@ -661,6 +673,24 @@ void model_prototype_vector(const struct model *m, float *out, uint32_t k)
 	else
 		memcpy(out, m->w.mu + (size_t)k * m->cfg.D, m->cfg.D * sizeof(float));
 }
+
+/* ---- state ---- */
+
+float *model_row_state(struct model *m, uint32_t row, uint32_t **ret_step)
+{
+	assert(row < m->N);
+	*ret_step = &m->item_step[row];
+	return model_item_row(m, row);
+}
+
+float *model_queue_state(struct model *m, size_t **ret_count, size_t **ret_next)
+{
+	*ret_count = &m->queue_count;
+	*ret_next = &m->queue_next;
+	return m->queue;
+}
+
+const char *model_tensor_name(const struct model *m, size_t i) { return i < m->infos ? m->info[i].name : NULL; }
 
 /* ---- by name ---- */
 

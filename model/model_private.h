@@ -42,7 +42,7 @@ struct model {
 	uint32_t *hk;           /* (users_max) h(u) */
 	float *scratch;
 	double *part;           /* partial sums of the gradient norm */
-	size_t B, T;            /* of the last model_grad */
+	size_t B, T, views;     /* of the last model_grad; views: 0 = no z, 1 = z, 3 = z, z1, z2 */
 	char numeric_id[96];
 };
 

@@ -1,20 +1,22 @@
 /* rank.c - ranking against all items: rank of a target, the k best, and the nearest prototype.
  *
  * A unit of work is a block of queries; it meets the items block by block and keeps (QB,CB) scores on its stack, so the
- * (n,N) matrix never exists and nothing is allocated. Item blocks are copied together (rows lie between their moments),
- * normalised with cosine scores, and always CB wide, zero filled: every column then takes the same path through sgemm
- * and equal items get equal bits, which is what makes counting ties meaningful.
+ * (n,N) matrix never exists and nothing is allocated.
+ *
+ * The products are our own loop, not sgemm: OpenBLAS gives equal columns slightly different sums depending on where they
+ * stand, and then ties (equal items, constant scores) are decided by chance. Here each score is one chain of
+ * multiply-adds in the order of d, the same wherever the item stands: equal items get equal bits.
  */
 #include <assert.h>
-#include <cblas.h>
 #include <math.h>
 #include <string.h>
 
 #include "model/model_private.h"
 #include "model/vmath.h"
 
-#define QB 64
-#define CB 256
+#define QB 128 /* queries of a unit */
+#define CB 256 /* items of a block */
+#define PANEL 16 /* items side by side in the packed block: two vectors */
 #define EXCLUDED -3e38f /* below every score */
 
 /* What the units of one call share. */
@@ -30,13 +32,17 @@ struct job {
 	size_t n, k;
 };
 
-/* e (CB,D): item vectors row[0..count), or first, first + 1, ... when row is NULL; the rest zero. */
+/* Packs item vectors row[0..count), or first, first + 1, ... when row is NULL; normalised with cosine scores; the rest zero.
+ * e (CB/PANEL, D, PANEL): coordinate d of item i lies at e[(i / PANEL * D + d) * PANEL + i % PANEL]. */
 static void item_block(const struct model *m, float *e, const uint32_t *row, size_t first, size_t count)
 {
 	size_t D = m->cfg.D;
 
+	if (count < CB)
+		memset(e, 0, CB * D * sizeof *e);
 	for (size_t i = 0; i < count; i++) {
 		const float *w = model_item_row(m, row ? row[i] : (uint32_t)(first + i));
+		float *e_i = e + i / PANEL * D * PANEL + i % PANEL;
 		float inv = 1.0f;
 
 		if (m->cfg.cosine) {
@@ -45,17 +51,61 @@ static void item_block(const struct model *m, float *e, const uint32_t *row, siz
 			inv = 1.0f / (norm > 1e-12f ? norm : 1e-12f);
 		}
 		for (size_t d = 0; d < D; d++)
-			e[i * D + d] = w[d] * inv;
+			e_i[d * PANEL] = w[d] * inv;
 	}
-	memset(e + count * D, 0, (CB - count) * D * sizeof *e);
 }
 
-/* s (q,CB) = h (q,D) e (CB,D)^T */
+/* s (q,CB) = h (q,D) times the packed block. Four queries at a time share the loads of a panel; both loops below add in
+ * the same order. */
+typedef float vec __attribute__((vector_size(32), aligned(4), may_alias));
+
+S4_CLONES static void products(float *s, const float *h, const float *e, size_t q, size_t D)
+{
+	size_t i = 0;
+
+	for (; i + 4 <= q; i += 4)
+		for (size_t c = 0; c < CB; c += PANEL) {
+			const float *e_c = e + c * D, *h0 = h + i * D, *h1 = h0 + D, *h2 = h1 + D, *h3 = h2 + D;
+			vec a0 = {0}, a1 = {0}, b0 = {0}, b1 = {0}, c0 = {0}, c1 = {0}, d0 = {0}, d1 = {0};
+
+			for (size_t d = 0; d < D; d++) {
+				vec x = *(const vec *)(e_c + d * PANEL), y = *(const vec *)(e_c + d * PANEL + 8);
+
+				a0 += x * h0[d];
+				a1 += y * h0[d];
+				b0 += x * h1[d];
+				b1 += y * h1[d];
+				c0 += x * h2[d];
+				c1 += y * h2[d];
+				d0 += x * h3[d];
+				d1 += y * h3[d];
+			}
+			*(vec *)(s + i * CB + c) = a0;
+			*(vec *)(s + i * CB + c + 8) = a1;
+			*(vec *)(s + (i + 1) * CB + c) = b0;
+			*(vec *)(s + (i + 1) * CB + c + 8) = b1;
+			*(vec *)(s + (i + 2) * CB + c) = c0;
+			*(vec *)(s + (i + 2) * CB + c + 8) = c1;
+			*(vec *)(s + (i + 3) * CB + c) = d0;
+			*(vec *)(s + (i + 3) * CB + c + 8) = d1;
+		}
+	for (; i < q; i++)
+		for (size_t c = 0; c < CB; c += PANEL) {
+			const float *e_c = e + c * D, *h0 = h + i * D;
+			vec a0 = {0}, a1 = {0};
+
+			for (size_t d = 0; d < D; d++) {
+				a0 += *(const vec *)(e_c + d * PANEL) * h0[d];
+				a1 += *(const vec *)(e_c + d * PANEL + 8) * h0[d];
+			}
+			*(vec *)(s + i * CB + c) = a0;
+			*(vec *)(s + i * CB + c + 8) = a1;
+		}
+}
+
 static void block_scores(const struct job *j, float *s, const float *e, size_t from, size_t q)
 {
-	int d = (int)j->m->cfg.D;
-
-	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)q, CB, d, 1.0f, j->h + from * (size_t)d, d, e, d, 0.0f, s, CB);
+	products(s, j->h + from * j->m->cfg.D, e, q, j->m->cfg.D);
 }
 
 static void rank_unit(void *ctx, size_t unit, int thread)

@@ -6,14 +6,6 @@
 
 #include "model/vmath.h"
 
-/* Not S4_CLONES while that says arch=haswell: gcc's resolver then asks for that very Intel processor, and an AMD one
- * with the same instructions runs the slow version. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(S4_NO_CLONES)
-#define V3_CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
-#else
-#define V3_CLONES
-#endif
-
 /* exp(x) = 2^k exp(r), k = round(x / ln 2), |r| <= ln 2 / 2. With a fused multiply-add r is exact to
  * 2e-9 k (ln 2 happens to be near a float); without, the error is half an ulp of x: 1e-6 at |x| = 20, 4e-6 at 87.
  * Arguments are held in [-88, 88], so x / ln 2 + 128.5 is positive and truncation rounds it; near the lower end k = -127
@@ -58,7 +50,7 @@ static inline __attribute__((always_inline)) float erf1(float x)
 	return xc * p / q;
 }
 
-V3_CLONES float vmath_exp_sum(float *y, const float *x, float a, float max, size_t n)
+S4_CLONES float vmath_exp_sum(float *y, const float *x, float a, float max, size_t n)
 {
 	float sum = 0.0f;
 
@@ -71,7 +63,7 @@ V3_CLONES float vmath_exp_sum(float *y, const float *x, float a, float max, size
 	return sum;
 }
 
-V3_CLONES float vmath_max(const float *x, size_t n)
+S4_CLONES float vmath_max(const float *x, size_t n)
 {
 	float m = x[0];
 
@@ -80,7 +72,7 @@ V3_CLONES float vmath_max(const float *x, size_t n)
 	return m;
 }
 
-V3_CLONES float vmath_dot(const float *x, const float *y, size_t n)
+S4_CLONES float vmath_dot(const float *x, const float *y, size_t n)
 {
 	float sum = 0.0f;
 
@@ -89,19 +81,19 @@ V3_CLONES float vmath_dot(const float *x, const float *y, size_t n)
 	return sum;
 }
 
-V3_CLONES void vmath_axpy(float *y, float a, const float *x, size_t n)
+S4_CLONES void vmath_axpy(float *y, float a, const float *x, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		y[i] += a * x[i];
 }
 
-V3_CLONES void vmath_gelu(float *y, const float *x, size_t n)
+S4_CLONES void vmath_gelu(float *y, const float *x, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		y[i] = 0.5f * x[i] * (1.0f + erf1(x[i] * 0.70710678118654752f));
 }
 
-V3_CLONES void vmath_gelu_backward(float *dx, const float *dy, const float *x, size_t n)
+S4_CLONES void vmath_gelu_backward(float *dx, const float *dy, const float *x, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		float v = x[i];

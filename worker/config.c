@@ -509,7 +509,7 @@ static void print_help(const struct config *c, unsigned command, const char *usa
 	char value[64], range[128], left[64];
 
 	printf("usage: %s\nexample: %s\n\n", usage, example);
-	printf("  %-32s %s\n", "    --config FILE", "read options from this .properties file");
+	printf("  %-32s %s\n", "    --config FILE", "read options from this .properties file (or S4REC_CONFIG)");
 	if (command & (C_KAFKA | C_CONFIG))
 		printf("  %-32s %s\n", "-X, kafka.* in the file", "-X name=value: goes verbatim to librdkafka");
 	printf("  %-32s %s\n", "-h, --help", "this text");

@@ -143,7 +143,7 @@ static void full_case(size_t n, size_t N, size_t D, int cosine, int weighted, do
 		memset(gh, 0xff, n * D * sizeof *gh);
 		memset(gE, 0xff, N * D * sizeof *gE);
 		got = nextitem_full(x, gh, gE, p.h, p.target, weighted ? p.w : NULL, p.E, p.ldE, n, N);
-		if (fabs(got - want) > 1e-5 * fabs(want) + 1e-7)
+		if (fabs(got - want) > 1e-5 * fabs(want) + 1e-6)
 			fail_msg("loss %.9g, expected %.9g", got, want);
 		expect_near("dh", gh, dh, n * D);
 		expect_near("dE", gE, dE, N * D);
@@ -215,7 +215,7 @@ static void sampled_case(size_t n, size_t N, size_t D, size_t S, int cosine, int
 			ref_logit(&p, i, row[k], dh + i * D, dN + k * D, c * exp(s[k] - max) / sum);
 	}
 	assert_true(n * S < 2 * N || left_out > 0); /* the case is exercised */
-	if (fabs(got - want) > 1e-5 * fabs(want) + 1e-7)
+	if (fabs(got - want) > 1e-5 * fabs(want) + 1e-6)
 		fail_msg("loss %.9g, expected %.9g", got, want);
 	expect_near("dh", gh, dh, n * D);
 	expect_near("dT", gT, dT, n * D);
@@ -258,7 +258,7 @@ static void bce_case(size_t n, size_t N, size_t D, size_t S, int cosine, int wei
 			ref_logit(&p, i, p.negative[i * S + k], dh + i * D, dN + (i * S + k) * D, c / (double)S / (1 + exp(-s)));
 		}
 	}
-	if (fabs(got - want) > 1e-5 * fabs(want) + 1e-7)
+	if (fabs(got - want) > 1e-5 * fabs(want) + 1e-6)
 		fail_msg("loss %.9g, expected %.9g", got, want);
 	expect_near("dh", gh, dh, n * D);
 	expect_near("dT", gT, dT, n * D);

@@ -9,8 +9,10 @@
 
 #include <cblas.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "model/model_private.h"
 #include "model/rng.h"
@@ -227,7 +229,41 @@ static void assign_is_the_nearest_prototype(void **state)
 	}
 }
 
-int main(void)
+/* Not a check: microseconds a query. test_rank bench */
+static int bench(void)
+{
+	enum { Q = 4096, ITEMS = 12101, W = 64 };
+	struct model_config c = {.L = 6, .D = W, .heads = 2, .layers = 1, .K = K, .loss = LOSS_FULL, .negatives = 1, .cosine = 1,
+	                         .cosine_tau = .07f, .eps = .05f, .iters = 3, .tau1 = 1, .tau2 = 1, .tau3 = 1, .crop_share = .8f,
+	                         .beta_1 = .9f, .beta_2 = .999f, .adam_eps = 1e-8f, .seed = 11, .threads = 2, .items_max = ITEMS,
+	                         .batch_users_max = 8};
+	static float h[Q * W], scores[Q * 20];
+	static uint32_t target[Q], rank[Q], rows[Q * 20];
+	struct model *m;
+	uint32_t row;
+
+	assert_int_equal(model_new(&m, &c), 0);
+	for (size_t i = 0; i < ITEMS; i++)
+		model_add_item(m, &row);
+	for (size_t i = 0; i < Q * W; i++)
+		h[i] = (float)(rng_unit(rng_mix(i)) - .5);
+	for (int turn = 0; turn < 3; turn++) {
+		struct timespec t0, t1, t2;
+
+		clock_gettime(CLOCK_MONOTONIC, &t0);
+		model_rank(m, rank, h, target, Q, NULL);
+		clock_gettime(CLOCK_MONOTONIC, &t1);
+		model_topk(m, rows, scores, h, Q, 20, NULL, NULL);
+		clock_gettime(CLOCK_MONOTONIC, &t2);
+		printf("N=%d D=%d threads=2: rank %.1f us/query, top 20 %.1f us/query\n", ITEMS, W,
+		       ((double)(t1.tv_sec - t0.tv_sec) * 1e6 + (double)(t1.tv_nsec - t0.tv_nsec) / 1e3) / Q,
+		       ((double)(t2.tv_sec - t1.tv_sec) * 1e6 + (double)(t2.tv_nsec - t1.tv_nsec) / 1e3) / Q);
+	}
+	model_free(m);
+	return 0;
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rank_dot), cmocka_unit_test(rank_cosine), cmocka_unit_test(rank_skips),
@@ -237,5 +273,7 @@ int main(void)
 	};
 
 	openblas_set_num_threads(1);
+	if (argc > 1 && strcmp(argv[1], "bench") == 0)
+		return bench();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

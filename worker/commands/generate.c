@@ -126,7 +126,7 @@ int command_generate(int argc, char **argv)
 	struct config c;
 	const char *why = "";
 	FILE *truth = NULL, *items = NULL;
-	int live, r = config_parse(&c, C_GENERATE, "s4rec generate [OPTION ...] > events.jsonl",
+	int live, r = config_parse(&c, C_GENERATE, "s4rec generate [OPTION ...] > events.jsonl   (--start now: event time is the clock's, with --rate)",
 	                           "s4rec generate --events 150000 --truth truth.tsv | s4rec load -", argc, argv);
 
 	if (r != 0)

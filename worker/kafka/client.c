@@ -154,7 +154,7 @@ static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_
 	};
 	const struct pair producer[] = {
 		{ "partitioner", "murmur2_random" }, /* Java's; everybody must agree where a key lives */
-		{ "enable.idempotence", "true" }, { "compression.codec", "zstd" }, { "linger.ms", "5" },
+		{ "enable.idempotence", "true" }, { "compression.codec", "zstd" }, { "linger.ms", "2" },
 		{ "queue.buffering.max.messages", "200000" },
 	};
 	const struct pair consumer[] = {

@@ -396,10 +396,14 @@ static enum verdict send_offsets(struct committer *c, const struct staged *s)
 	for (p = 0; p < s->partitions; p++)
 		if (s->offsets[p] >= 0)
 			rd_kafka_topic_partition_list_add(list, c->input, (int32_t)p)->offset = s->offsets[p];
-	if (list->cnt)
-		do
-			v = judge(c, "offsets", rd_kafka_send_offsets_to_transaction(c->rk, list, c->group, c->timeout_ms));
-		while (v == V_AGAIN && now_us() < end_us);
+	while (list->cnt) {
+		expect_within(c, c->timeout_ms);
+		v = judge(c, "offsets", rd_kafka_send_offsets_to_transaction(c->rk, list, c->group, c->timeout_ms));
+		if (v != V_AGAIN || now_us() > end_us)
+			break;
+		usleep(20000);
+	}
+	expect_within(c, 2 * c->timeout_ms);
 	rd_kafka_topic_partition_list_destroy(list);
 	return v == V_AGAIN ? V_ABORT : v;
 }
@@ -449,6 +453,8 @@ static enum verdict abort_txn(struct committer *c)
 
 	do {
 		v = judge(c, "abort", rd_kafka_abort_transaction(c->rk, c->timeout_ms));
+		if (v == V_AGAIN)
+			usleep(20000);
 	} while (v == V_AGAIN && now_us() < end_us);
 	return v == V_OK ? V_OK : V_STOP;
 }
@@ -464,7 +470,6 @@ static enum verdict transaction(struct committer *c, const struct staged *s)
 		return V_STOP;
 
 	v = produce_all(c, s);
-	expect_within(c, 3 * c->timeout_ms);
 	if (v == V_OK)
 		v = send_offsets(c, s);
 	if (v == V_OK)
@@ -657,6 +662,35 @@ static int init_transactions(struct committer *c)
 	return again ? EX_TEMPFAIL : EX_UNAVAILABLE;
 }
 
+/* Waits until the group has a coordinator. On a new cluster it has none for some hundred ms, and librdkafka 2.0.2, with our
+ * short retry.backoff.ms, gives up the search inside send_offsets_to_transaction after 10 ms - without ever returning. The
+ * search of a consumer is patient. */
+static int wait_coordinator(struct committer *c, const struct config *cfg)
+{
+	rd_kafka_topic_partition_list_t *list;
+	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
+	int64_t end_us = now_us() + (int64_t)INIT_MS * 1000;
+	rd_kafka_t *rk = NULL;
+	int r;
+
+	r = client_new(&rk, cfg, CLIENT_CONSUMER);
+	if (r)
+		return r;
+	list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_list_add(list, c->input, 0);
+	do {
+		err = rd_kafka_committed(rk, list, 5000);
+		if (err)
+			usleep(50000);
+	} while (err && err != RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED && now_us() < end_us);
+	rd_kafka_topic_partition_list_destroy(list);
+	client_free(rk);
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return 0;
+	fprintf(stderr, "error: the coordinator of group %s does not answer: %s (--group.id)\n", cfg->group_id, rd_kafka_err2str(err));
+	return EX_UNAVAILABLE;
+}
+
 int committer_new(struct committer **ret, const struct config *cfg)
 {
 	struct committer *c = calloc(1, sizeof *c);
@@ -680,7 +714,9 @@ int committer_new(struct committer **ret, const struct config *cfg)
 	if (r)
 		goto out;
 
-	r = init_transactions(c);
+	r = wait_coordinator(c, cfg);
+	if (r == 0)
+		r = init_transactions(c);
 	if (r)
 		goto out;
 

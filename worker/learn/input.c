@@ -10,6 +10,8 @@
 
 #define IDLE_SLICE_MS 10 /* no queue signals for all partitions at once: look again this often while idle */
 
+#define COMMITTED_TIMEOUT_MS 10000
+
 struct source {
 	rd_kafka_queue_t *queue; /* this partition's own queue */
 	int64_t read;            /* next offset to take from the queue */
@@ -283,6 +285,21 @@ int input_at_end(const struct input *in)
 const int64_t *input_offsets(const struct input *in)
 {
 	return in->next;
+}
+
+int input_committed(struct input *in, int64_t *ret)
+{
+	rd_kafka_topic_partition_list_t *l = rd_kafka_topic_partition_list_new(in->partitions);
+	for (int p = 0; p < in->partitions; p++)
+		rd_kafka_topic_partition_list_add(l, in->topic, p);
+	rd_kafka_resp_err_t err = rd_kafka_committed(in->rk, l, COMMITTED_TIMEOUT_MS);
+	for (int p = 0; !err && p < in->partitions; p++)
+		ret[p] = l->elems[p].offset < 0 ? -1 : l->elems[p].offset;
+	rd_kafka_topic_partition_list_destroy(l);
+	if (!err)
+		return 0;
+	log_error("cannot ask for the committed offsets of %s: %s", in->topic, rd_kafka_err2str(err));
+	return EX_UNAVAILABLE;
 }
 
 int64_t input_lag(struct input *in)

@@ -35,6 +35,8 @@ struct record *input_next(struct input *in, int whole_log);
 int input_at_end(const struct input *in);
 /* Next offset to consume by partition, as of what input_next has handed out. (partitions) */
 const int64_t *input_offsets(const struct input *in);
+/* The offsets committed under group.id, a mirror of the position for lag tools; -1 where there is none. (partitions) */
+int input_committed(struct input *in, int64_t *ret);
 /* Records behind the newest known high watermark; -1 unknown. */
 int64_t input_lag(struct input *in);
 #endif

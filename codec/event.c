@@ -1,0 +1,311 @@
+#include "codec/event.h"
+
+#include <errno.h>
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "codec/event_private.h"
+#include "codec/utf8.h"
+#include "codec/wire.h"
+
+const char why_undecodable[] = "undecodable", why_oversized[] = "oversized", why_no_user[] = "no user",
+           why_no_item[] = "no item", why_absurd_time[] = "absurd time", why_bad_weight[] = "bad weight";
+
+/* Field numbers of topics/interaction.proto; a test compares them with the generated code. */
+enum { F_ITEM_ID = 1, F_EVENT_TIME_MS = 2, F_TYPE = 3, F_WEIGHT = 4, F_EVENT_ID = 5, F_USER_ID = 6 };
+
+struct decoder {
+	enum event_format format;
+	enum event_time_unit time_unit;
+	size_t record_max_bytes;
+	struct event_limits limits;
+	struct path_table paths;
+	struct arena arena;
+};
+
+static int fail(const char **reterr_why, const char *why, int r)
+{
+	*reterr_why = why;
+	return r;
+}
+
+/* --- make, free --- */
+
+int decoder_new(struct decoder **ret, const struct decoder_options *o, const char **reterr_why)
+{
+	const char *const spec[FIELD_COUNT] = {
+		[FIELD_USER] = o->user_path ? o->user_path : "user_id|userId|user",
+		[FIELD_ITEM] = o->item_path ? o->item_path : "item_id|itemId|item",
+		[FIELD_TIME] = o->time_path ? o->time_path : "event_time_ms|timestamp|time",
+		[FIELD_TYPE] = o->type_path ? o->type_path : "type|event",
+		[FIELD_WEIGHT] = o->weight_path ? o->weight_path : "weight",
+		[FIELD_EVENT_ID] = o->event_id_path ? o->event_id_path : "event_id|messageId",
+	};
+	struct decoder *d = calloc(1, sizeof(*d));
+	int r;
+
+	if (!d)
+		return fail(reterr_why, "out of memory", -ENOMEM);
+
+	d->format = o->format;
+	d->time_unit = o->time_unit;
+	d->record_max_bytes = o->record_max_bytes ? o->record_max_bytes : RECORD_MAX_DEFAULT;
+	d->limits.id_max_bytes = o->id_max_bytes ? o->id_max_bytes : ID_MAX_DEFAULT;
+	d->limits.past_max_ms = o->past_max_ms;
+	d->limits.future_max_ms = o->future_max_ms ? o->future_max_ms : FUTURE_MAX_DEFAULT;
+
+	/* yajl's buffer for a string with escapes starts at 2 KB and doubles without returning the old block (4 x the value),
+	 * copies of such strings add at most 1 x, with headers of 16 bytes each: 8 x the value is never reached in practice. */
+	d->arena.size = 16384 + 8 * d->record_max_bytes;
+	d->arena.base = aligned_alloc(ARENA_ALIGN, (d->arena.size + ARENA_ALIGN - 1) & ~(ARENA_ALIGN - 1));
+	r = d->arena.base ? path_table_init(&d->paths, spec, reterr_why) : fail(reterr_why, "out of memory", -ENOMEM);
+	if (r < 0) {
+		decoder_free(d);
+		return r;
+	}
+
+	*ret = d;
+	return 0;
+}
+
+void decoder_free(struct decoder *d)
+{
+	if (!d)
+		return;
+	path_table_release(&d->paths);
+	free(d->arena.base);
+	free(d);
+}
+
+/* --- the judgement that all formats share --- */
+
+static int check_id(const struct text *t, const struct event_limits *l, const char **reterr_why)
+{
+	if (t->len > l->id_max_bytes)
+		return fail(reterr_why, why_oversized, -E2BIG);
+	if (!utf8_valid(t->s, t->len))
+		return fail(reterr_why, why_undecodable, -EBADMSG);
+	return 0;
+}
+
+int event_check_user(const struct text *user, const struct event_limits *l, const char **reterr_why)
+{
+	if (user->len == 0)
+		return fail(reterr_why, why_no_user, -ENODATA);
+	return check_id(user, l, reterr_why);
+}
+
+static int time_is_absurd(int64_t ts_ms, const struct event_limits *l, int64_t record_ts_ms)
+{
+	if (ts_ms < 0 || ts_ms > TIME_MAX_MS)
+		return 1;
+	if (record_ts_ms < 0)
+		return 0;
+	/* both are >= 0 here, so the differences cannot overflow */
+	if (ts_ms - record_ts_ms > l->future_max_ms)
+		return 1;
+	return l->past_max_ms > 0 && record_ts_ms - ts_ms > l->past_max_ms;
+}
+
+int event_finish(struct event *ret, const struct raw_event *raw, const struct event_limits *l, int64_t record_ts_ms,
+                 const char **reterr_why)
+{
+	int64_t ts_ms = raw->has_time ? raw->ts_ms : record_ts_ms;
+	double weight = raw->has_weight ? raw->weight : 1.0;
+	int r;
+
+	r = event_check_user(&raw->user, l, reterr_why);
+	if (r < 0)
+		return r;
+
+	if (raw->item.len == 0)
+		return fail(reterr_why, why_no_item, -ENODATA);
+	r = check_id(&raw->item, l, reterr_why);
+	if (r < 0)
+		return r;
+
+	r = check_id(&raw->type, l, reterr_why);
+	if (r < 0)
+		return r;
+
+	r = check_id(&raw->event_id, l, reterr_why);
+	if (r < 0)
+		return r;
+
+	if (time_is_absurd(ts_ms, l, record_ts_ms))
+		return fail(reterr_why, why_absurd_time, -ERANGE);
+
+	if (!(weight >= 0 && weight <= (double)FLT_MAX))
+		return fail(reterr_why, why_bad_weight, -ERANGE);
+
+	*ret = (struct event){
+		.user = raw->user.s, .user_len = raw->user.len,
+		.item = raw->item.s, .item_len = raw->item.len,
+		.type = raw->type.len ? raw->type.s : "", .type_len = raw->type.len,
+		.event_id = raw->event_id.len ? raw->event_id.s : "", .event_id_len = raw->event_id.len,
+		.ts_ms = ts_ms,
+		.weight = (float)weight,
+	};
+	return 0;
+}
+
+/* --- protobuf --- */
+
+/* A known field with another wire type is an error, not an unknown field: it is a producer with another schema. */
+static int parse_protobuf(struct raw_event *raw, const uint8_t *p, size_t len)
+{
+	struct wire w = { p, p + len };
+	uint64_t tag, u;
+	float f;
+	int r = 0;
+
+	while (r == 0 && w.p < w.end) {
+		r = wire_varint(&w, &tag);
+		if (r < 0)
+			return r;
+
+		switch (tag) {
+		case WIRE_TAG(F_ITEM_ID, WIRE_BYTES):
+			r = wire_bytes(&w, &raw->item.s, &raw->item.len);
+			break;
+		case WIRE_TAG(F_TYPE, WIRE_BYTES):
+			r = wire_bytes(&w, &raw->type.s, &raw->type.len);
+			break;
+		case WIRE_TAG(F_EVENT_ID, WIRE_BYTES):
+			r = wire_bytes(&w, &raw->event_id.s, &raw->event_id.len);
+			break;
+		case WIRE_TAG(F_USER_ID, WIRE_BYTES):
+			r = wire_bytes(&w, &raw->user.s, &raw->user.len);
+			break;
+		case WIRE_TAG(F_EVENT_TIME_MS, WIRE_VARINT):
+			r = wire_varint(&w, &u);
+			if (r < 0)
+				return r;
+			raw->ts_ms = (int64_t)u;
+			raw->has_time = u != 0; /* proto3 does not tell 0 from absent */
+			break;
+		case WIRE_TAG(F_WEIGHT, WIRE_FIXED32):
+			r = wire_float(&w, &f);
+			if (r < 0)
+				return r;
+			raw->weight = (double)f;
+			raw->has_weight = 1;
+			break;
+		default:
+			if (tag >> 3 >= F_ITEM_ID && tag >> 3 <= F_USER_ID)
+				return -EBADMSG;
+			r = wire_skip(&w, tag);
+		}
+	}
+	return r;
+}
+
+/* --- one record --- */
+
+static int looks_like_json(const uint8_t *p, size_t len)
+{
+	size_t i = 0;
+
+	while (i < len && (p[i] == ' ' || p[i] == '\t' || p[i] == '\n' || p[i] == '\r'))
+		i++;
+	return i < len && p[i] == '{';
+}
+
+/* Confluent's framing: 0x00, a schema id of four bytes, and for protobuf the message's indexes ([0] in its three
+ * spellings). No protobuf message and no JSON text begins with 0x00. */
+static int skip_frame(const uint8_t **p, size_t *len)
+{
+	size_t n = 5;
+
+	if (*len < 6)
+		return -EBADMSG;
+
+	if ((*p)[5] == 0)
+		n = 6;
+	else if (*len >= 7 && ((*p)[5] == 1 || (*p)[5] == 2) && (*p)[6] == 0)
+		n = 7;
+	else if (!looks_like_json(*p + 5, *len - 5))
+		return -EBADMSG;
+
+	*p += n;
+	*len -= n;
+	return 0;
+}
+
+static int parse_value(struct decoder *d, struct raw_event *raw, const uint8_t *p, size_t len)
+{
+	int r;
+
+	if (len && p[0] == 0) {
+		r = skip_frame(&p, &len);
+		if (r < 0)
+			return r;
+	}
+
+	if (d->format == EVENT_JSON || (d->format == EVENT_AUTO && looks_like_json(p, len))) {
+		r = event_json_parse(raw, &d->paths, &d->arena, d->time_unit, (const char *)p, len);
+
+		/* 0x0a is a newline and also the tag of item_id: "\n{" may begin a protobuf item id of 123 bytes */
+		if (r == 0 || d->format == EVENT_JSON || p[0] != '\n')
+			return r;
+		*raw = (struct raw_event){ 0 };
+	}
+	return parse_protobuf(raw, p, len);
+}
+
+int decoder_decode(struct decoder *d, struct event *ret, const void *key, size_t key_len,
+                   const void *value, size_t value_len, int64_t record_ts_ms, const char **reterr_why)
+{
+	struct text user = { key, key ? key_len : 0 };
+	struct raw_event raw = { 0 };
+	int r;
+
+	if (!value) {
+		r = event_check_user(&user, &d->limits, reterr_why);
+		if (r < 0)
+			return r;
+		*ret = (struct event){ .user = user.s, .user_len = user.len, .item = "", .type = "", .event_id = "",
+		                       .ts_ms = record_ts_ms < 0 ? 0 : record_ts_ms, .forget = 1 };
+		return 0;
+	}
+
+	if (value_len > d->record_max_bytes)
+		return fail(reterr_why, why_oversized, -E2BIG);
+
+	r = parse_value(d, &raw, value, value_len);
+	if (r < 0)
+		return fail(reterr_why, r == -E2BIG ? why_oversized : why_undecodable, r);
+
+	if (user.len)
+		raw.user = user;
+	return event_finish(ret, &raw, &d->limits, record_ts_ms, reterr_why);
+}
+
+/* --- encode --- */
+
+int event_encode(void *ret, size_t size, size_t *ret_len, const struct event *ev)
+{
+	struct wire_out o = { ret, size, 0 };
+
+	wire_put_string(&o, F_ITEM_ID, ev->item, ev->item_len);
+	if (ev->ts_ms) {
+		wire_put_varint(&o, WIRE_TAG(F_EVENT_TIME_MS, WIRE_VARINT));
+		wire_put_varint(&o, (uint64_t)ev->ts_ms);
+	}
+	wire_put_string(&o, F_TYPE, ev->type, ev->type_len);
+	if (ev->weight != 1.0f) {
+		uint32_t u;
+		uint8_t b[4];
+
+		memcpy(&u, &ev->weight, 4);
+		for (int i = 0; i < 4; i++)
+			b[i] = (uint8_t)(u >> 8 * i);
+		wire_put_varint(&o, WIRE_TAG(F_WEIGHT, WIRE_FIXED32));
+		wire_put(&o, b, 4);
+	}
+	wire_put_string(&o, F_EVENT_ID, ev->event_id, ev->event_id_len);
+
+	*ret_len = o.len;
+	return o.len > size ? -ENOSPC : 0;
+}

@@ -1,0 +1,98 @@
+#!/bin/bash
+# run.sh - runs tests that are built, prints a line for each, and at last, alone on a line: N passed, N failed.
+#   tests/run.sh [STAGE ...]     default: unit e2e sanitizers fuzz lint
+#   unit            all unit tests and golden files of BUILD; unit-topics, unit-codec, unit-model, unit-worker: one folder
+#   e2e             tests/e2e/test_*.sh, with one broker for all of them (BROKER=host:port: that one); e2e-x: only test_x.sh
+#   sanitizers      builds and runs the unit tests in BUILD/asan and BUILD/tsan
+#   fuzz            tests/fuzz/run.sh, FUZZ_SECONDS (20) a target
+#   lint            make lint
+# Output of a test is in BUILD/log/NAME.log, and its end is shown when it fails. TIME_LIMIT seconds (600) for each.
+# Exit 0 when at least one test ran and none failed.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+export BUILD=${BUILD:-build}
+FUZZ_SECONDS=${FUZZ_SECONDS:-20}
+TIME_LIMIT=${TIME_LIMIT:-600}
+unset MAKEFLAGS MFLAGS MAKELEVEL # what a calling make was told stands in the environment (BUILD, CFLAGS); its job slots do not
+logs=$BUILD/log
+passed=0 failed=0 failures=
+mkdir -p "$logs"
+
+# one NAME COMMAND...: runs it with a time limit, counts and reports
+one() {
+	local name=$1 code=0 t0=$EPOCHREALTIME log ms
+	shift
+	log=$logs/$(echo "$name" | tr '/ ' '__').log
+	timeout -k 10 "$TIME_LIMIT" "$@" </dev/null >"$log" 2>&1 || code=$?
+	ms=$(((${EPOCHREALTIME/./} - ${t0/./}) / 1000))
+	if [ "$code" = 0 ]; then
+		passed=$((passed + 1))
+		printf 'ok    %-40s %4d.%d s\n' "$name" $((ms / 1000)) $((ms % 1000 / 100))
+		return 0
+	fi
+	failed=$((failed + 1)) failures="$failures $name"
+	[ "$code" != 124 ] && [ "$code" != 137 ] || echo "stopped after $TIME_LIMIT s" >>"$log"
+	printf 'FAIL  %-40s %4d.%d s, exit %d; the end of %s:\n' "$name" $((ms / 1000)) $((ms % 1000 / 100)) "$code" "$log"
+	tail -n 40 "$log" | sed 's/^/      | /'
+	return 1
+}
+
+# Sanitizers want the classic layout of the address space; without the right to ask for it they mostly work all the same.
+layout=
+case $BUILD in *san) if setarch -R true 2>/dev/null; then layout="setarch -R"; fi ;; esac
+
+unit() { # unit FOLDER
+	local source name
+	for source in "tests/$1"/test_*.c; do
+		[ -e "$source" ] || continue
+		name=$(basename "$source" .c)
+		one "${BUILD#build}${BUILD:+ }$1/${name#test_}" $layout "$BUILD/tests/$name"
+	done
+	if [ "$1" = model ] && [ -x "$BUILD/tests/golden" ]; then
+		one "${BUILD#build} model/golden" $layout "$BUILD/tests/golden" tests/model/golden
+	fi
+}
+
+broker_dir=
+stop_broker() { [ -z "$broker_dir" ] || tests/broker/broker.sh stop "$broker_dir"; broker_dir=; }
+trap stop_broker EXIT
+trap 'exit 130' INT TERM HUP
+
+e2e() { # e2e SCRIPT...
+	local script before=$failed
+	if [ -z "${BROKER:-}" ]; then
+		broker_dir=$BUILD/broker
+		rm -rf "$broker_dir"
+		one "broker starts" tests/broker/broker.sh start "$broker_dir" || return
+		BROKER=$(cat "$broker_dir/address")
+		export BROKER
+	fi
+	for script; do
+		if [ ! -e "$script" ]; then echo "no $script" >&2; failed=$((failed + 1)); continue; fi
+		one "e2e/$(basename "$script" .sh | sed 's/^test_//')" "$(head -n 1 "$script" | grep -q bash && echo bash || echo sh)" "$script"
+	done
+	if [ -n "$broker_dir" ]; then
+		stop_broker
+		unset BROKER
+		if [ "$failed" = "$before" ]; then rm -rf "$BUILD/broker"; else echo "the broker's log: $BUILD/broker/broker.log"; rm -rf "$BUILD/broker/data"; fi
+	fi
+}
+
+stage() {
+	case $1 in
+	unit) for folder in topics codec model worker; do unit $folder; done ;;
+	unit-*) unit "${1#unit-}" ;;
+	e2e) e2e tests/e2e/test_*.sh ;;
+	e2e-*) e2e "tests/e2e/test_${1#e2e-}.sh" ;;
+	sanitizers) TIME_LIMIT=1800 one "asan, ubsan" make asan; TIME_LIMIT=1800 one tsan make tsan ;;
+	fuzz) TIME_LIMIT=$((600 + 20 * FUZZ_SECONDS)) one "fuzz" tests/fuzz/run.sh "$FUZZ_SECONDS" ;;
+	lint) one lint make lint ;;
+	*) echo "run.sh: no stage $1; see its head" >&2; exit 64 ;;
+	esac
+}
+
+[ $# -gt 0 ] || set -- unit e2e sanitizers fuzz lint
+for s; do stage "$s"; done
+[ -z "$failures" ] || echo "failed:$failures"
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
