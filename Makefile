@@ -1,7 +1,8 @@
 # s4rec - build, test, demo. `make help` lists the targets.
 #
 # On a machine that lacks something: `make setup` (Debian; asks sudo). `make test` and `make demo` do that themselves.
-# Variables: BUILD (output folder), CFLAGS, LDFLAGS, WERROR= (warnings stay warnings), T (seconds per fuzz target).
+# Variables: BUILD (output folder), CFLAGS, LDFLAGS, WERROR= (warnings stay warnings), T (seconds per fuzz target),
+# V=1 (show whole commands).
 BUILD   ?= build
 CFLAGS  ?= -O3 -g
 WERROR  ?= -Werror
@@ -30,6 +31,7 @@ ifeq ($(findstring -fsanitize,$(CFLAGS)),)
 HARDEN  := -fPIE -fstack-protector-strong $(if $(filter -O1 -O2 -O3 -Os,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 LDHARD  := -pie -Wl,-z,relro,-z,now
 endif
+show     = $(if $(V),,@echo "$(1)" && )
 LINK     = $(CC) $(CFLAGS) $(HARDEN) $(LDHARD) $(LDFLAGS)
 
 PROTOS  := $(wildcard topics/*.proto)
@@ -55,10 +57,10 @@ setup: ## install what building and testing need (Debian 12, 13), fetch a Kafka 
 # ---- build ----------------------------------------------------------------------------------------------------------
 
 $(BUILD)/s4rec: $(call obj,$(WORKER)) $(LIB_MODEL) $(LIB_CODEC)
-	$(LINK) -o $@ $^ $(LDLIBS)
+	$(call show,link $@)$(LINK) -o $@ $^ $(LDLIBS)
 
 # ar beside, then rename: a second make at the same time sees the old or the new archive, never half of one
-archive = rm -f $@.$$$$; ar rcs $@.$$$$ $^ && mv $@.$$$$ $@
+archive = $(call show,ar $@)rm -f $@.$$$$; ar rcs $@.$$$$ $^ && mv $@.$$$$ $@
 $(LIB_CODEC): $(call obj,$(TOPICS) $(CODEC)) $(GEN:.c=.o)
 	$(archive)
 $(LIB_MODEL): $(call obj,$(MODEL))
@@ -75,12 +77,12 @@ $(BUILD)/.checked:
 
 $(BUILD)/gen/%.pb-c.c: %.proto | $(BUILD)/.checked
 	@mkdir -p $(@D)
-	protoc-c --c_out=$(BUILD)/gen $<
+	$(call show,protoc-c $<)protoc-c --c_out=$(BUILD)/gen $<
 $(BUILD)/gen/%.o: $(BUILD)/gen/%.c
-	$(CC) $(CFLAGS) $(HARDEN) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+	$(call show,cc $<)$(CC) $(CFLAGS) $(HARDEN) $(CPPFLAGS) -MMD -MP -c -o $@ $<
 $(BUILD)/%.o: %.c | $(GEN) $(BUILD)/.checked
 	@mkdir -p $(@D)
-	$(CC) $(ALLFLAGS) $(EXTRA) -c -o $@ $<
+	$(call show,cc $<)$(CC) $(ALLFLAGS) $(EXTRA) -c -o $@ $<
 $(BUILD)/model/vmath.o: EXTRA = -ffast-math
 
 # ---- test programs ----------------------------------------------------------------------------------------------------
@@ -95,7 +97,7 @@ ifneq ($(words $(notdir $(UNIT) $(TOOLS) $(BENCHES))),$(words $(sort $(notdir $(
 $(error two test programs have one name: $(sort $(UNIT) $(TOOLS) $(BENCHES)))
 endif
 build_test = @mkdir -p $(@D)
-link_test  = $(CC) $(ALLFLAGS) $(LDHARD) $(LDFLAGS) -MF $@.d -MT $@ -o $@ $<
+link_test  = $(call show,cc $@)$(CC) $(ALLFLAGS) $(LDHARD) $(LDFLAGS) -MF $@.d -MT $@ -o $@ $<
 
 $(BUILD)/tests/%: tests/topics/%.c $(LIB_CODEC)
 	$(build_test)
@@ -121,10 +123,15 @@ tests: all $(call program,$(UNIT) $(TOOLS)) ## build the test programs, run noth
 # ---- run --------------------------------------------------------------------------------------------------------------
 
 check: ## the unit tests, in seconds, no broker; check-model etc. for one folder
-	@$(MAKE) --no-print-directory check-topics check-codec check-model check-worker
+	@$(MAKE) --no-print-directory -j$(JOBS) units-topics units-codec units-model units-worker
+	@BUILD=$(BUILD) tests/run.sh unit
 check-topics check-codec check-model check-worker: check-%:
-	@$(MAKE) --no-print-directory -j$(JOBS) $(call units,$*) $(if $(filter model,$*),$(call program,$(wildcard tests/model/golden.c)))
+	@$(MAKE) --no-print-directory -j$(JOBS) units-$*
 	@BUILD=$(BUILD) tests/run.sh unit-$*
+units-topics: $(call units,topics)
+units-codec: $(call units,codec)
+units-model: $(call units,model) $(call program,$(wildcard tests/model/golden.c))
+units-worker: $(call units,worker)
 
 # packages may appear only in setup, and pkg-config is asked while make reads this file: hence a make of its own after it
 test: ## everything a submission must pass, with a real broker of its own (minutes); installs what is missing
@@ -158,7 +165,7 @@ asan: ## unit tests with address and undefined-behaviour sanitizers (build/asan)
 	@BUILD=$(BUILD)/asan tests/run.sh unit
 ubsan: asan
 tsan: ## unit tests of model and worker with the thread sanitizer (build/tsan)
-	@$(call SANITIZE,tsan,-fsanitize=thread) $(patsubst $(BUILD)/%,$(BUILD)/tsan/%,$(call units,model) $(call units,worker))
+	@$(call SANITIZE,tsan,-fsanitize=thread) units-model units-worker
 	@BUILD=$(BUILD)/tsan tests/run.sh unit-model unit-worker
 
 fuzz: ## fuzz the decoders, T seconds a target
@@ -168,7 +175,7 @@ lint: $(GEN) ## static analysis with cppcheck
 	cppcheck -q -j$(JOBS) --error-exitcode=1 --std=c11 --platform=unix64 --enable=warning,portability,performance --inline-suppr \
 		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches -I. -I$(BUILD)/gen -D__x86_64__=1 -D_GNU_SOURCE topics codec model worker
 analyze: ## gcc's own analyser: slow, and not free of false alarms
-	$(MAKE) BUILD=$(BUILD)/analyze CFLAGS="-O1 -fanalyzer" WERROR= all
+	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)/analyze CFLAGS="-O1 -fanalyzer" WERROR= all
 
 format: ## lay out the sources by .clang-format
 	clang-format -i $(shell git ls-files '*.[ch]')
@@ -176,7 +183,7 @@ format: ## lay out the sources by .clang-format
 clean: ## remove what was built (keeps the downloaded broker)
 	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} +
 
-.PHONY: all help setup tests check check-topics check-codec check-model check-worker test demo e2e bench asan ubsan tsan fuzz lint analyze format clean
+.PHONY: all help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e bench asan ubsan tsan fuzz lint analyze format clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -name '*.d' -not -path '*/kafka/*' 2>/dev/null)

@@ -45,7 +45,7 @@ static void on_log(const rd_kafka_t *rk, int level, const char *fac, const char 
 		log_info("librdkafka %s: %s", fac, buf);
 		return;
 	}
-	if (level > 4 || strcmp(fac, "CONFWARN") == 0) /* a producer's key on a consumer, or the other way round, is no news */
+	if (level > 4 || strcmp(fac, "CONFWARN") == 0 || strcmp(fac, "TERMINATE") == 0) /* a producer's key on a consumer is no news; nor is an end */
 		return;
 
 	pthread_mutex_lock(&klog.lock);

@@ -1,0 +1,90 @@
+#include "codec/cut.h"
+
+#include <errno.h>
+
+#include "codec/read.h"
+#include "topics/cut.pb-c.h"
+
+int cut_encode(void *ret, size_t size, size_t *ret_len, const struct cut *c)
+{
+	S4rec__Cut m = S4REC__CUT__INIT;
+
+	if (c->partitions > CUT_PARTITIONS_MAX)
+		return -E2BIG;
+
+	m.step = c->step;
+	m.n_offsets = c->partitions;
+	m.offsets = c->offsets;
+	m.now_ms = c->now_ms;
+	m.commit = c->commit != 0;
+	m.version = c->version;
+	m.events = c->events;
+	m.dead_letters = c->dead_letters;
+	m.discarded = c->discarded != 0;
+	m.model_id = (char *)c->model_id;
+	m.run_id = (char *)c->run_id;
+	m.config_hash = c->config_hash;
+	m.numeric_id = (char *)c->numeric_id;
+
+	*ret_len = s4rec__cut__get_packed_size(&m);
+	if (*ret_len > size)
+		return -ENOSPC;
+
+	s4rec__cut__pack(&m, ret);
+	return 0;
+}
+
+/* Field numbers: topics/cut.proto. */
+static int read_field(struct wire *w, uint64_t tag, struct cut *c, int64_t *offsets, size_t partitions_max)
+{
+	switch (tag >> 3) {
+	case 1:
+		return read_u64(w, tag, &c->step);
+	case 2:
+		return read_int64s(w, tag, offsets, &c->partitions, partitions_max);
+	case 3:
+		return read_i64(w, tag, &c->now_ms);
+	case 4:
+		return read_bool(w, tag, &c->commit);
+	case 5:
+		return read_u64(w, tag, &c->version);
+	case 6:
+		return read_u32(w, tag, &c->events);
+	case 7:
+		return read_u32(w, tag, &c->dead_letters);
+	case 8:
+		return read_bool(w, tag, &c->discarded);
+	case 9:
+		return read_text(w, tag, c->model_id, sizeof(c->model_id));
+	case 10:
+		return read_text(w, tag, c->run_id, sizeof(c->run_id));
+	case 11:
+		return read_u64(w, tag, &c->config_hash);
+	case 12:
+		return read_text(w, tag, c->numeric_id, sizeof(c->numeric_id));
+	default:
+		return wire_skip(w, tag);
+	}
+}
+
+int cut_decode(struct cut *ret, int64_t *offsets, size_t partitions_max, const void *buf, size_t len)
+{
+	struct wire w = { buf, (const uint8_t *)buf + len };
+	struct cut c = { .offsets = offsets };
+	uint64_t tag;
+	int r = 0;
+
+	if (len == 0)
+		return -EBADMSG;
+
+	while (r == 0 && w.p < w.end) {
+		r = wire_varint(&w, &tag);
+		if (r == 0)
+			r = read_field(&w, tag, &c, offsets, partitions_max);
+	}
+	if (r < 0)
+		return r;
+
+	*ret = c;
+	return 0;
+}
