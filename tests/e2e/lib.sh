@@ -27,5 +27,7 @@ expect_exit() {
 expect_says() { grep -q -- "$1" "$TMP/out.log" || { cat "$TMP/out.log" >&2; fail "the output lacks: $1"; }; }
 # small model, so that a test takes seconds
 small() { echo --width 16 --prototypes 8 --layers 1 --max.length 10 --batch.users 32 --commit.steps 4 --threads 2 --warmup.steps 0 "$@"; }
-# the rows of a prefix, without what a clock wrote: sorted, comparable
-view() { "$S4REC" read -e -t "$1" 2>"$TMP/view.log" | grep -v '"key":"model"' | LC_ALL=C sort; }
+# the final view of a prefix: the last record of each row, without what a clock wrote and without deleted rows, sorted
+view() {
+	"$S4REC" read -e -t "$1" 2>"$TMP/view.log" | awk -F'"' '$4 != "model" { last[$4] = $0 } END { for (k in last) if (last[k] !~ /"deleted":true/) print last[k] }' | LC_ALL=C sort
+}
