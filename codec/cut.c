@@ -69,14 +69,15 @@ static int read_field(struct wire *w, uint64_t tag, struct cut *c, int64_t *offs
 
 int cut_decode(struct cut *ret, int64_t *offsets, size_t partitions_max, const void *buf, size_t len)
 {
-	struct wire w = { buf, (const uint8_t *)buf + len };
 	struct cut c = { .offsets = offsets };
+	struct wire w;
 	uint64_t tag;
 	int r = 0;
 
 	if (len == 0)
 		return -EBADMSG;
 
+	w = (struct wire){ buf, (const uint8_t *)buf + len };
 	while (r == 0 && w.p < w.end) {
 		r = wire_varint(&w, &tag);
 		if (r == 0)

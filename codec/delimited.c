@@ -162,6 +162,8 @@ int delimited_new(struct delimited **ret, const struct delimited_options *o, con
 	struct delimited *p;
 	int r;
 
+	if (len == 0)
+		header = ""; /* it may be NULL */
 	if (len >= 3 && memcmp(header, "\xef\xbb\xbf", 3) == 0)
 		header += 3, len -= 3; /* byte order mark */
 	while (len && (header[len - 1] == '\n' || header[len - 1] == '\r'))
@@ -245,7 +247,7 @@ int delimited_decode(struct delimited *p, struct event *ret, const char *line, s
 		return -E2BIG;
 	}
 
-	c = cursor_at(p, line, len);
+	c = cursor_at(p, len ? line : "", len);
 	while ((r = next_field(&c, &t)) > 0) {
 		for (int f = 0; f < FIELD_COUNT; f++) {
 			if (p->column[f] == (int)n)

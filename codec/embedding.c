@@ -246,14 +246,15 @@ static int version_field(struct wire *w, uint64_t tag, struct version *v, size_t
 
 int version_decode(struct version *ret, int64_t *offsets, size_t offset_max, const void *buf, size_t len)
 {
-	struct wire w = { buf, (const uint8_t *)buf + len };
 	struct version v = { .offsets = offsets };
+	struct wire w;
 	uint64_t tag;
 	int r = 0;
 
 	if (len == 0)
 		return -EBADMSG;
 
+	w = (struct wire){ buf, (const uint8_t *)buf + len };
 	if (*(const char *)buf == '{') {
 		r = version_json_decode(&v, offset_max, buf, len);
 	} else {
@@ -306,10 +307,12 @@ int row_key_parse(enum row_kind *ret_kind, const char **ret_id, size_t *ret_id_l
 {
 	for (int kind = 0; kind < ROW_KINDS; kind++) {
 		size_t n = strlen(row_prefix[kind]);
-		const char *id = (const char *)key + n;
+		const char *id;
 
 		if (len < n || memcmp(key, row_prefix[kind], n) != 0)
 			continue;
+
+		id = (const char *)key + n;
 		if (kind == ROW_MODEL ? len > n : len == n)
 			return -EBADMSG; /* model has no id, all others have one */
 		if (kind == ROW_PROTOTYPE ? !is_number(id, len - n) : !utf8_valid(id, len - n))

@@ -38,8 +38,12 @@ static size_t sequence(const uint8_t *p, size_t left)
 
 int utf8_valid(const char *s, size_t len)
 {
-	const uint8_t *p = (const uint8_t *)s, *end = p + len;
+	const uint8_t *p = (const uint8_t *)s, *end;
 
+	if (len == 0)
+		return 1; /* s may be NULL */
+
+	end = p + len;
 	while (p < end) {
 		uint64_t v;
 		size_t n;

@@ -116,7 +116,7 @@ static int text_fill(struct lines *l)
 			}
 			in.pos = out.pos = in.size < out.size ? in.size : out.size;
 			memcpy(out.dst, in.src, in.pos);
-		} else {
+		} else if (in.size || l->zstd_hint) { /* a complete frame and no input: asking would begin another frame */
 			l->zstd_hint = ZSTD_decompressStream(l->zstd, &out, &in);
 			if (ZSTD_isError(l->zstd_hint))
 				return -EBADMSG;

@@ -278,6 +278,10 @@ static int finish(struct load *l)
 		fprintf(stderr, "error: %llu events were not delivered: %s\n", (unsigned long long)(d->sent - d->ok), rd_kafka_err2str(d->first_error));
 		return EX_UNAVAILABLE;
 	}
+	if (interrupt_seen()) {
+		fprintf(stderr, "interrupted after line %llu\n", (unsigned long long)lines_number(l->lines));
+		return 130; /* what a shell says of Ctrl-C: `load && ...` must not go on with a part of the file */
+	}
 	return l->bad ? EX_DATAERR : 0;
 }
 

@@ -206,11 +206,6 @@ static int connect_broker(rd_kafka_t *rk, const struct config *c)
 	const struct rd_kafka_metadata *md;
 	char why[512];
 
-	pthread_mutex_lock(&klog.lock);
-	klog.connecting++;
-	klog.last[0] = '\0';
-	pthread_mutex_unlock(&klog.lock);
-
 	while ((left_ms = end_ms - clock_ms()) > 0) {
 		err = rd_kafka_metadata(rk, 1, NULL, &md, (int)left_ms);
 		if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -221,7 +216,6 @@ static int connect_broker(rd_kafka_t *rk, const struct config *c)
 	}
 
 	pthread_mutex_lock(&klog.lock);
-	klog.connecting--;
 	snprintf(why, sizeof why, "%s", klog.last[0] ? klog.last : rd_kafka_err2str(err));
 	pthread_mutex_unlock(&klog.lock);
 
@@ -230,6 +224,16 @@ static int connect_broker(rd_kafka_t *rk, const struct config *c)
 	fprintf(stderr, "error: no broker answers at %s within %g s: %s; is it running? (--bootstrap.servers)\n",
 	        c->bootstrap_servers, (double)c->connect_timeout_ms / 1000, why);
 	return EX_UNAVAILABLE;
+}
+
+/* From before the handle's threads start until it is connected or gone, its log is kept for the one error line. */
+static void connecting(int by)
+{
+	pthread_mutex_lock(&klog.lock);
+	klog.connecting += by;
+	if (by > 0)
+		klog.last[0] = '\0';
+	pthread_mutex_unlock(&klog.lock);
 }
 
 int client_new(rd_kafka_t **ret, const struct config *c, enum client_kind kind)
@@ -244,8 +248,10 @@ int client_new(rd_kafka_t **ret, const struct config *c, enum client_kind kind)
 	if (r)
 		return r;
 
+	connecting(1);
 	rk = rd_kafka_new(consumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, err, sizeof err);
 	if (rk == NULL) {
+		connecting(-1);
 		rd_kafka_conf_destroy(conf);
 		fprintf(stderr, "error: librdkafka refuses the settings: %s (see the kafka.* keys)\n", err);
 		return EX_CONFIG;
@@ -254,10 +260,11 @@ int client_new(rd_kafka_t **ret, const struct config *c, enum client_kind kind)
 		rd_kafka_poll_set_consumer(rk);
 
 	r = connect_broker(rk, c);
-	if (r) {
+	if (r)
 		client_free(rk);
+	connecting(-1);
+	if (r)
 		return r;
-	}
 	*ret = rk;
 	return 0;
 }

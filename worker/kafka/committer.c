@@ -271,13 +271,12 @@ static void expect_within(struct committer *c, int ms)
 /* What to do about the outcome of one call. */
 enum verdict { V_OK, V_AGAIN /* same call */, V_ABORT, V_STOP };
 
-/* Codes after which this producer is no longer the one, or nobody knows what the broker did. */
+/* Codes after which this producer is no longer the one. */
 static int is_final(rd_kafka_resp_err_t code)
 {
 	switch (code) {
 	case RD_KAFKA_RESP_ERR__FENCED:
 	case RD_KAFKA_RESP_ERR__FATAL:
-	case RD_KAFKA_RESP_ERR__STATE: /* our order of calls and the client's state disagree: nothing can be said about the transaction */
 	case RD_KAFKA_RESP_ERR_PRODUCER_FENCED:
 	case RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH:
 	case RD_KAFKA_RESP_ERR_INVALID_TXN_STATE:
@@ -398,6 +397,7 @@ static enum verdict send_offsets(struct committer *c, const struct staged *s)
 			rd_kafka_topic_partition_list_add(list, c->input, (int32_t)p)->offset = s->offsets[p];
 	while (list->cnt) {
 		expect_within(c, c->timeout_ms);
+		rd_kafka_poll(c->rk, 0);
 		v = judge(c, "offsets", rd_kafka_send_offsets_to_transaction(c->rk, list, c->group, c->timeout_ms));
 		if (v != V_AGAIN || now_us() > end_us)
 			break;
@@ -405,6 +405,9 @@ static enum verdict send_offsets(struct committer *c, const struct staged *s)
 	}
 	expect_within(c, 2 * c->timeout_ms);
 	rd_kafka_topic_partition_list_destroy(list);
+	/* With a record lost the transaction is in its abortable state, and the call is refused for that, in words that vary. */
+	if (v == V_STOP && c->delivery.failed && rd_kafka_fatal_error(c->rk, NULL, 0) == RD_KAFKA_RESP_ERR_NO_ERROR)
+		v = V_ABORT;
 	return v == V_AGAIN ? V_ABORT : v;
 }
 
@@ -470,6 +473,8 @@ static enum verdict transaction(struct committer *c, const struct staged *s)
 		return V_STOP;
 
 	v = produce_all(c, s);
+	if (v == V_OK && c->delivery.failed)
+		v = flush_all(c); /* lost already: says so */
 	if (v == V_OK)
 		v = send_offsets(c, s);
 	if (v == V_OK)

@@ -1,0 +1,58 @@
+/* What must hold of an event that any decoder let through, whatever the bytes were. */
+#ifndef S4REC_TESTS_FUZZ_EVENT_COMMON_H
+#define S4REC_TESTS_FUZZ_EVENT_COMMON_H
+
+#include <math.h>
+
+#include "codec/event.h"
+#include "tests/fuzz/fuzz.h"
+
+static inline void check_reason(int r, const char *why)
+{
+	static const char *const words[] = { "undecodable", "oversized", "no user", "no item", "absurd time", "bad weight" };
+	int known = 0;
+
+	for (size_t i = 0; i < 6; i++)
+		known |= strcmp(why, words[i]) == 0;
+	MUST(r < 0 && known);
+}
+
+static inline void check_event(const struct event *ev, size_t id_max)
+{
+	MUST(ev->user_len >= 1 && ev->user_len <= id_max && !memchr(ev->user, 0, ev->user_len));
+	if (ev->forget)
+		return;
+	MUST(ev->item_len >= 1 && ev->item_len <= id_max && !memchr(ev->item, 0, ev->item_len));
+	MUST(ev->type_len <= id_max && !(ev->type_len && memchr(ev->type, 0, ev->type_len)));
+	MUST(ev->event_id_len <= id_max && !(ev->event_id_len && memchr(ev->event_id, 0, ev->event_id_len)));
+	MUST(isfinite(ev->weight) && ev->weight >= 0 && ev->ts_ms >= 0 && ev->ts_ms <= 253402300799999);
+}
+
+/* decode(encode(ev)) = ev, with another decoder so that ev stays valid. Time 0 is not told from "absent". */
+static inline void check_roundtrip(const struct event *ev, struct decoder *d)
+{
+	static uint8_t buf[8192];
+	const char *why = "";
+	struct event got;
+	size_t len;
+
+	if (ev->forget || ev->ts_ms == 0)
+		return;
+	MUST(event_encode(buf, sizeof(buf), &len, ev) == 0);
+	MUST(decoder_decode(d, &got, ev->user, ev->user_len, buf, len, -1, &why) == 0);
+	MUST(got.item_len == ev->item_len && memcmp(got.item, ev->item, ev->item_len) == 0);
+	MUST(got.type_len == ev->type_len && memcmp(got.type, ev->type, ev->type_len) == 0);
+	MUST(got.event_id_len == ev->event_id_len && memcmp(got.event_id, ev->event_id, ev->event_id_len) == 0);
+	MUST(got.ts_ms == ev->ts_ms && memcmp(&got.weight, &ev->weight, 4) == 0);
+}
+
+static inline struct decoder *must_decoder(const struct decoder_options *o)
+{
+	const char *why = "";
+	struct decoder *d = NULL;
+
+	MUST(decoder_new(&d, o, &why) == 0);
+	return d;
+}
+
+#endif
