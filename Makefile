@@ -6,7 +6,7 @@
 BUILD   ?= build
 CFLAGS  ?= -O3 -g
 WERROR  ?= -Werror
-T       ?= 20
+T       ?= 10
 JOBS    := $(shell nproc 2>/dev/null || echo 2)
 
 # Debian's OpenBLAS comes serial, pthread and openmp, and a system-wide link says which one -lopenblas means. The serial one computes
@@ -151,12 +151,12 @@ e2e-%:
 	@$(MAKE) --no-print-directory -j$(JOBS) tests
 	@BUILD=$(BUILD) tests/run.sh e2e-$*
 
-# every tests/bench/x.c or x.sh is `make bench-x`; scripts get a broker
+# tests/bench/x.c (or bench_x.c) is `make bench-x`; with an x.sh beside it that is run, under a broker
 bench: ## all benchmarks, one after another; bench-x for one
-	@for b in $(sort $(basename $(notdir $(wildcard tests/bench/*.c tests/bench/*.sh)))); do $(MAKE) --no-print-directory bench-$$b || exit; done
+	@for b in $(sort $(patsubst bench_%,%,$(basename $(notdir $(BENCHES))))); do echo "== $$b"; $(MAKE) --no-print-directory bench-$$b || exit; done
 bench-%:
-	@$(MAKE) --no-print-directory -j$(JOBS) all $(if $(wildcard tests/bench/$*.c),$(BUILD)/tests/$*)
-	@$(if $(wildcard tests/bench/$*.sh),BUILD=$(BUILD) tests/broker/broker.sh run $(BUILD)/bench -- tests/bench/$*.sh,$(BUILD)/tests/$*)
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(call program,$(wildcard tests/bench/$*.c tests/bench/bench_$*.c))
+	@$(if $(wildcard tests/bench/$*.sh),BUILD=$(BUILD) tests/broker/broker.sh run $(BUILD)/bench -- tests/bench/$*.sh,$(call program,$(wildcard tests/bench/$*.c tests/bench/bench_$*.c)))
 
 SANITIZE = $(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)/$(1) CFLAGS="-O1 -g -fno-omit-frame-pointer -DS4_NO_CLONES $(2)"
 ASAN    := -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -164,6 +164,9 @@ asan: ## unit tests with address and undefined-behaviour sanitizers (build/asan)
 	@$(call SANITIZE,asan,$(ASAN)) tests
 	@BUILD=$(BUILD)/asan tests/run.sh unit
 ubsan: asan
+asan-e2e: ## the end-to-end tests with the same sanitizers
+	@$(call SANITIZE,asan,$(ASAN)) tests
+	@BUILD=$(BUILD)/asan tests/run.sh e2e
 tsan: ## unit tests of model and worker with the thread sanitizer (build/tsan)
 	@$(call SANITIZE,tsan,-fsanitize=thread) units-model units-worker
 	@BUILD=$(BUILD)/tsan tests/run.sh unit-model unit-worker
@@ -183,7 +186,7 @@ format: ## lay out the sources by .clang-format
 clean: ## remove what was built (keeps the downloaded broker)
 	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} +
 
-.PHONY: all help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e bench asan ubsan tsan fuzz lint analyze format clean
+.PHONY: all help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -name '*.d' -not -path '*/kafka/*' 2>/dev/null)

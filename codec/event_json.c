@@ -241,7 +241,7 @@ static int take(struct raw_event *raw, enum field f, enum kind kind, const struc
 	}
 }
 
-/* static: a big frame with setjmp; keep what must survive the jump out of it */
+/* A function of its own, so that no local variable has to survive the jump out of a full arena. */
 static int walk_object(struct walk *w, struct arena *a, const char *s, size_t len)
 {
 	yajl_alloc_funcs funcs = arena_yajl_funcs(a);

@@ -3,15 +3,15 @@
 #   tests/run.sh [STAGE ...]     default: unit e2e sanitizers fuzz lint
 #   unit            all unit tests and golden files of BUILD; unit-topics, unit-codec, unit-model, unit-worker: one folder
 #   e2e             tests/e2e/test_*.sh, with one broker for all of them (BROKER=host:port: that one); e2e-x: only test_x.sh
-#   sanitizers      builds and runs the unit tests in BUILD/asan and BUILD/tsan
-#   fuzz            tests/fuzz/run.sh, FUZZ_SECONDS (20) a target
+#   sanitizers      builds in BUILD/asan and BUILD/tsan, runs unit tests there, and the end-to-end tests with the former
+#   fuzz            tests/fuzz/run.sh, FUZZ_SECONDS (10) a target
 #   lint            make lint
 # Output of a test is in BUILD/log/NAME.log, and its end is shown when it fails. TIME_LIMIT seconds (600) for each.
 # Exit 0 when at least one test ran and none failed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 export BUILD=${BUILD:-build}
-FUZZ_SECONDS=${FUZZ_SECONDS:-20}
+FUZZ_SECONDS=${FUZZ_SECONDS:-10}
 TIME_LIMIT=${TIME_LIMIT:-600}
 unset MAKEFLAGS MFLAGS MAKELEVEL # what a calling make was told stands in the environment (BUILD, CFLAGS); its job slots do not
 logs=$BUILD/log
@@ -23,7 +23,9 @@ one() {
 	local name=$1 code=0 t0=$EPOCHREALTIME log ms
 	shift
 	log=$logs/$(echo "$name" | tr '/ ' '__').log
-	timeout -k 10 "$TIME_LIMIT" "$@" </dev/null >"$log" 2>&1 || code=$?
+	timeout -k 10 "$TIME_LIMIT" "$@" </dev/null >"$log" 2>&1 & running=$! # in the background: a signal need not wait for its end
+	wait "$running" || code=$?
+	running=
 	ms=$(((${EPOCHREALTIME/./} - ${t0/./}) / 1000))
 	if [ "$code" = 0 ]; then
 		passed=$((passed + 1))
@@ -55,10 +57,10 @@ unit() { # unit FOLDER
 	fi
 }
 
-broker_dir=
+broker_dir= running=
 stop_broker() { [ -z "$broker_dir" ] || tests/broker/broker.sh stop "$broker_dir"; broker_dir=; }
 trap stop_broker EXIT
-trap 'exit 130' INT TERM HUP
+trap '[ -z "$running" ] || { kill -TERM "$running"; wait "$running"; }; exit 130' INT TERM HUP # timeout hands it to the whole test
 
 e2e() { # e2e SCRIPT...
 	local script before=$failed
@@ -87,7 +89,11 @@ stage() {
 	unit-*) unit "${1#unit-}" ;;
 	e2e) e2e tests/e2e/test_*.sh ;;
 	e2e-*) e2e "tests/e2e/test_${1#e2e-}.sh" ;;
-	sanitizers) TIME_LIMIT=1800 one "asan, ubsan" make asan; TIME_LIMIT=1800 one tsan make tsan ;;
+	sanitizers)
+		TIME_LIMIT=1800 one "asan, ubsan: unit" make asan
+		TIME_LIMIT=1800 one "asan, ubsan: e2e" make asan-e2e
+		TIME_LIMIT=1800 one "tsan: unit" make tsan
+		;;
 	fuzz) TIME_LIMIT=$((600 + 20 * FUZZ_SECONDS)) one "fuzz" tests/fuzz/run.sh "$FUZZ_SECONDS" ;;
 	lint) one lint make lint ;;
 	*) echo "run.sh: no stage $1; see its head" >&2; exit 64 ;;

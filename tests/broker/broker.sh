@@ -139,17 +139,15 @@ stop() {
 }
 
 run() {
-	local dir=$1 code=0 child=
+	local dir=$1 code=0
 	shift 2
 	if [ -n "${BROKER:-}" ]; then exec "$@"; fi
 	trap 'stop "$dir"' EXIT
-	trap '[ -z "$child" ] || kill -TERM "$child" 2>/dev/null || :; exit 130' INT TERM HUP
+	trap 'exit 130' INT TERM HUP # the command has got a Ctrl-C too, and ends first
 	start "$dir" bound
 	BROKER=$(cat "$dir/address")
 	export BROKER
-	"$@" <&0 & child=$!
-	wait "$child" || code=$?
-	child=
+	"$@" || code=$?
 	stop "$dir"
 	rm -rf "$dir/data" "$dir/server.properties" "$dir/address"
 	if [ "$code" = 0 ]; then rm -f "$dir/broker.log"; else echo "broker: its log is in $dir/broker.log" >&2; fi
