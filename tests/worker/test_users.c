@@ -14,11 +14,11 @@ static void window_keeps_newest(void **state)
 	(void)state;
 	assert_int_equal(users_new(&s, 10, 3), 0);
 	for (uint32_t i = 0; i < 5; i++)
-		assert_int_equal(users_append(s, 2, 100 + i, i), 0);
+		assert_int_equal(users_append(s, 2, (struct visit){ 100 + i, 1 }, i), 0);
 	const struct user *u = users_get(s, 2);
 	assert_int_equal(u->len, 3);
-	assert_int_equal(u->items[0], 102);
-	assert_int_equal(u->items[2], 104);
+	assert_int_equal(u->visits[0].item, 102);
+	assert_int_equal(u->visits[2].item, 104);
 	assert_int_equal(u->events, 5);
 	assert_int_equal(u->newest_ms, 4);
 	users_free(s);
@@ -44,7 +44,7 @@ static void head_is_longest_fifth(void **state)
 			users_remove(s, u);
 			length[u] = 0;
 		} else {
-			assert_int_equal(users_append(s, u, (uint32_t)e, (int64_t)e), 0);
+			assert_int_equal(users_append(s, u, (struct visit){ (uint32_t)e, 1 }, (int64_t)e), 0);
 			length[u]++;
 		}
 		size_t live = 0, head = 0, above = 0;

@@ -37,7 +37,7 @@ static int run(const struct config *c)
 	if (r == 0)
 		r = loop_run(w, &stop);
 	loop_free(w);
-	return r;
+	return r == LOOP_STOPPED ? 0 : r;
 }
 
 int command_train(int argc, char **argv)

@@ -13,6 +13,7 @@ struct scratch {
 	uint8_t *head;    /* (users_max) */
 	uint32_t *item;   /* (users_max * L) */
 	uint32_t *target; /* (users_max * L) */
+	float *weight;    /* (users_max * L) */
 	float *h;         /* (users_max * L, D) */
 };
 
@@ -30,8 +31,9 @@ int scratch_new(struct scratch **ret, const struct config *c)
 	s->head = calloc(s->users_max, 1);
 	s->item = calloc(tokens, sizeof *s->item);
 	s->target = calloc(tokens, sizeof *s->target);
+	s->weight = calloc(tokens, sizeof *s->weight);
 	s->h = calloc(tokens * (size_t)c->width, sizeof *s->h);
-	if (!s->user || !s->start || !s->head || !s->item || !s->target || !s->h) {
+	if (!s->user || !s->start || !s->head || !s->item || !s->target || !s->weight || !s->h) {
 		scratch_free(s);
 		return -ENOMEM;
 	}
@@ -48,6 +50,7 @@ void scratch_free(struct scratch *s)
 	free(s->head);
 	free(s->item);
 	free(s->target);
+	free(s->weight);
 	free(s->h);
 	free(s);
 }
@@ -76,18 +79,23 @@ static void close_user(struct scratch *s, const struct learner *l, uint32_t user
 	s->start[s->B] = (uint32_t)s->T;
 }
 
+static void add_token(struct scratch *s, uint32_t item, uint32_t target, float weight)
+{
+	s->item[s->T] = item;
+	s->target[s->T] = target;
+	s->weight[s->T++] = weight;
+}
+
 void scratch_add(struct scratch *s, const struct learner *l, uint32_t user, size_t targets)
 {
 	const struct user *u = users_get(l->users, user);
 	assert(scratch_room(s) > 0 && u->len > 0);
 	size_t n = u->len; /* at most L + 1 */
-	if (n == 1) {      /* a first event has nothing before it: it is encoded and clustered, no target */
-		s->item[s->T] = u->items[0];
-		s->target[s->T++] = NO_ROW;
-	}
+	if (n == 1)        /* a first event has nothing before it: it is encoded and clustered, no target */
+		add_token(s, u->visits[0].item, NO_ROW, 0);
 	for (size_t i = 0; i + 1 < n; i++) {
-		s->item[s->T] = u->items[i];
-		s->target[s->T++] = i + 1 + targets >= n ? u->items[i + 1] : NO_ROW;
+		const struct visit *next = &u->visits[i + 1];
+		add_token(s, u->visits[i].item, i + 1 + targets >= n ? next->item : NO_ROW, next->weight);
 	}
 	close_user(s, l, user);
 }
@@ -96,15 +104,13 @@ void scratch_add_history(struct scratch *s, const struct learner *l, uint32_t us
 {
 	const struct user *u = users_get(l->users, user);
 	assert(scratch_room(s) > 0 && u->len > 0);
-	for (size_t i = u->len > s->L ? u->len - s->L : 0; i < u->len; i++) {
-		s->item[s->T] = u->items[i];
-		s->target[s->T++] = NO_ROW;
-	}
+	for (size_t i = u->len > s->L ? u->len - s->L : 0; i < u->len; i++)
+		add_token(s, u->visits[i].item, NO_ROW, 0);
 	close_user(s, l, user);
 }
 
 struct batch scratch_batch(const struct scratch *s)
 {
 	return (struct batch){ .B = s->B, .T = s->T, .user = s->user, .start = s->start, .item = s->item,
-	                       .target = s->target, .head = s->head };
+	                       .target = s->target, .weight = s->weight, .head = s->head };
 }

@@ -185,7 +185,7 @@ static int score_baselines(struct learner *l, struct pending *p, const struct us
 	p->rank[BY_POPULARITY] = popularity_rank(l->popularity, p->item, model_items(l->model));
 	p->rank[BY_COVISIT] = UNRANKED;
 	if (l->covisit && before && before->len) {
-		uint32_t last = before->items[before->len - 1];
+		uint32_t last = before->visits[before->len - 1].item;
 		p->rank[BY_COVISIT] = covisit_rank(l->covisit, last, p->item, p->rank[BY_POPULARITY]);
 		if (covisit_add(l->covisit, last, p->item) < 0)
 			return no_memory();
@@ -218,7 +218,7 @@ static int fold_event(struct learner *l, const struct record *r, struct pending 
 	code = score_baselines(l, p, before);
 	if (code)
 		return code;
-	if (users_append(l->users, p->user, p->item, r->ev.ts_ms) < 0)
+	if (users_append(l->users, p->user, (struct visit){ p->item, r->ev.weight }, r->ev.ts_ms) < 0)
 		return no_memory();
 
 	p->seq = users_get(l->users, p->user)->events;

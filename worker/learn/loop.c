@@ -322,7 +322,7 @@ static int refold(struct loop *w, const struct cut *c, const volatile sig_atomic
 		if (input_at_end(w->input))
 			break;
 		if (*stop)
-			return EX_TEMPFAIL;
+			return LOOP_STOPPED;
 		int r = input_fill(w->input, POLL_MS);
 		if (r)
 			return r;

@@ -8,7 +8,9 @@ struct loop;
 /* Connects, checks the topics, fences any other worker of this model. Prints its errors; exit code. */
 int loop_new(struct loop **ret, const struct config *c);
 void loop_free(struct loop *w);
-/* Folds again, silently, what earlier runs have committed, along the cuts that they recorded. Exit code. */
+/* Folds again, silently, what earlier runs have committed, along the cuts that they recorded. Exit code, or LOOP_STOPPED when *stop
+ * was set meanwhile: nothing is half done, the next start replays anew. */
+#define LOOP_STOPPED (-1)
 int loop_replay(struct loop *w, const volatile sig_atomic_t *stop);
 /* Learns and publishes until *stop, or until the end with --until end. Exit code. */
 int loop_run(struct loop *w, const volatile sig_atomic_t *stop);

@@ -35,7 +35,7 @@ void users_free(struct users *s)
 	if (!s)
 		return;
 	for (size_t i = 0; i < s->rows; i++)
-		free(s->u[i].items);
+		free(s->u[i].visits);
 	free(s->u);
 	free(s);
 }
@@ -88,7 +88,7 @@ static void count_user(struct users *s, uint32_t events, int sign)
 		s->longer += (uint64_t)(int64_t)sign;
 }
 
-int users_append(struct users *s, uint32_t row, uint32_t item, int64_t ts_ms)
+int users_append(struct users *s, uint32_t row, struct visit visit, int64_t ts_ms)
 {
 	int r = grow_rows(s, row);
 	if (r < 0)
@@ -99,11 +99,11 @@ int users_append(struct users *s, uint32_t row, uint32_t item, int64_t ts_ms)
 		size_t cap = u->cap ? u->cap * 2u : 4;
 		if (cap > s->keep)
 			cap = s->keep;
-		uint32_t *items = realloc(u->items, cap * sizeof *items);
-		if (!items)
+		struct visit *visits = realloc(u->visits, cap * sizeof *visits);
+		if (!visits)
 			return -ENOMEM;
 
-		u->items = items;
+		u->visits = visits;
 		u->cap = (uint16_t)cap;
 	}
 	if (row >= s->rows)
@@ -115,10 +115,10 @@ int users_append(struct users *s, uint32_t row, uint32_t item, int64_t ts_ms)
 		count_user(s, u->events, -1);
 	}
 	if (u->len == s->keep) {
-		memmove(u->items, u->items + 1, (s->keep - 1) * sizeof *u->items);
+		memmove(u->visits, u->visits + 1, (s->keep - 1) * sizeof *u->visits);
 		u->len--;
 	}
-	u->items[u->len++] = item;
+	u->visits[u->len++] = visit;
 	if (u->fresh < u->len)
 		u->fresh++;
 	if (u->events < UINT32_MAX)
@@ -137,7 +137,7 @@ void users_remove(struct users *s, uint32_t row)
 		return;
 	count_user(s, u->events, -1);
 	s->live--;
-	free(u->items);
+	free(u->visits);
 	memset(u, 0, sizeof *u);
 	walk_head(s);
 }

@@ -9,8 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct visit {
+	uint32_t item;
+	float weight;             /* of the event: multiplies its term in loss_sr */
+};
+
 struct user {
-	uint32_t *items;          /* (len) oldest first; owned by the store */
+	struct visit *visits;     /* (len) oldest first; owned by the store */
 	uint16_t len, cap;
 	uint16_t fresh;           /* newest events that no step has trained yet, at most len */
 	uint8_t published;        /* readers have a row of this user */
@@ -29,7 +34,7 @@ void users_free(struct users *s);
 size_t users_rows(const struct users *s); /* highest row ever used + 1 */
 struct user *users_get(struct users *s, uint32_t row);
 /* Appends an event; the row is made when it is new. -ENOMEM. */
-int users_append(struct users *s, uint32_t row, uint32_t item, int64_t ts_ms);
+int users_append(struct users *s, uint32_t row, struct visit visit, int64_t ts_ms);
 void users_remove(struct users *s, uint32_t row);
 /* 1 when the user is among the longest 20 % as of now. */
 int users_is_head(const struct users *s, uint32_t row);
