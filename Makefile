@@ -118,6 +118,10 @@ $(BUILD)/tests/%: tests/bench/%.c $(OBJ_WORKER) $(LIB_MODEL) $(LIB_CODEC)
 	$(build_test)
 	$(link_test) $(OBJ_WORKER) $(LIB_MODEL) $(LIB_CODEC) $(LDLIBS)
 
+$(BUILD)/tests/%: tests/eval/%.c $(OBJ_WORKER) $(LIB_MODEL) $(LIB_CODEC)
+	$(build_test)
+	$(link_test) $(OBJ_WORKER) $(LIB_MODEL) $(LIB_CODEC) $(LDLIBS)
+
 tests: all $(call program,$(UNIT) $(TOOLS)) ## build the test programs, run nothing
 
 # ---- run --------------------------------------------------------------------------------------------------------------
