@@ -30,6 +30,8 @@ ALLFLAGS = $(CFLAGS) $(HARDEN) $(WARN) $(CPPFLAGS) -MMD -MP
 ifeq ($(findstring -fsanitize,$(CFLAGS)),)
 HARDEN  := -fPIE -fstack-protector-strong $(if $(filter -O1 -O2 -O3 -Os,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 LDHARD  := -pie -Wl,-z,relro,-z,now
+else
+WARN    += -Wno-maybe-uninitialized # instrumented code makes gcc see ghosts
 endif
 show     = $(if $(V),,@echo "$(1)" && )
 LINK     = $(CC) $(CFLAGS) $(HARDEN) $(LDHARD) $(LDFLAGS)

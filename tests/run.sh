@@ -22,7 +22,7 @@ mkdir -p "$logs"
 one() {
 	local name=$1 code=0 t0=$EPOCHREALTIME log ms
 	shift
-	log=$logs/$(echo "$name" | tr '/ ' '__').log
+	log=$logs/$(echo "$name" | tr -c 'a-zA-Z0-9\n' _).log
 	timeout -k 10 "$TIME_LIMIT" "$@" </dev/null >"$log" 2>&1 & running=$! # in the background: a signal need not wait for its end
 	wait "$running" || code=$?
 	running=
@@ -40,6 +40,7 @@ one() {
 }
 
 # Sanitizers want the classic layout of the address space; without the right to ask for it they mostly work all the same.
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 layout=
 case $BUILD in *san) if setarch -R true 2>/dev/null; then layout="setarch -R"; fi ;; esac
 

@@ -4,7 +4,7 @@
 # and first-order co-visitation. HISTORY, RATE and LIVE_S change the amounts.
 . "$(dirname "$0")/lib.sh"
 
-HISTORY=${HISTORY:-150000} # lines of the stream that are there when the worker starts
+HISTORY=${HISTORY:-80000} # lines of the stream that are there when the worker starts
 RATE=${RATE:-400}          # events a second afterwards
 LIVE_S=${LIVE_S:-60}       # for so long
 SPACING_MS=400             # event time between two events of the history
