@@ -17,6 +17,7 @@ cleanup() {
 	rm -rf "$TMP"
 }
 trap cleanup EXIT
+trap 'exit 130' INT TERM HUP # dash runs no EXIT trap on a signal
 fail() { echo "$NAME: $*" >&2; exit 1; }
 # expect_exit CODE COMMAND...: runs it, output to $TMP/out.log
 expect_exit() {

@@ -38,6 +38,15 @@ if view "$PREFIX" | grep '"key":"user/u1"' | tail -n 1 | grep -q '"vector"'; the
 grep -qi 'incomplete' "$TMP/view.log" && fail "incomplete after a delete"
 "$S4REC" query user u1 >"$TMP/out.log" 2>&1 && fail "a forgotten user has recommendations"
 
+# limits: what does not fit is a dead letter that says so, and the worker goes on
+L=${PREFIX}_limits
+"$S4REC" topics create -t "$L" >"$TMP/create.log" 2>&1
+for i in 1 2 3 4; do "$TOOL" produce "$L.interactions" 0 "u$i" "{\"item_id\":\"i$i\",\"timestamp\":$now}"; done
+for i in 1 2 3 4; do "$TOOL" produce "$L.interactions" 0 u1 "{\"item_id\":\"i$i\",\"timestamp\":$now}"; done
+"$S4REC" train -t "$L" --until end $(small --max.users 2 --max.items 2) >"$TMP/limits.log" 2>&1 || fail "train at its limits exits $?"
+"$TOOL" dump "$L.dlq" >"$TMP/dlq"
+[ "$(grep -c 'reason=too many users' "$TMP/dlq") $(grep -c 'reason=too many items' "$TMP/dlq")" = '2 2' ] || { cat "$TMP/dlq" >&2; fail "limits"; }
+
 # input that retention removed is an error that names it
 "$TOOL" delete-records "$IN" 0 3
 expect_exit 65 "$S4REC" train --until end $(small)

@@ -21,11 +21,12 @@ static int parse_as(unsigned command, struct config *c, const char *a0, const ch
 {
 	const char *all[] = { "x", a0, a1, a2, a3, NULL };
 	static char copies[6][256];
-	char *argv[7] = { 0 };
+	static char *argv[7]; /* c->args points into it */
 	int argc = 0, r, saved = dup(STDERR_FILENO);
 	FILE *f = tmpfile();
 	size_t n;
 
+	memset(argv, 0, sizeof(argv));
 	for (size_t i = 0; i < 5 && all[i]; i++) {
 		snprintf(copies[argc], sizeof(copies[0]), "%s", all[i]);
 		argv[argc] = copies[argc];

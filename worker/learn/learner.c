@@ -136,10 +136,10 @@ static int dead_letter(struct learner *l, const struct record *r, const char *re
 static int know_item(struct learner *l, uint32_t row, int64_t ts_ms)
 {
 	if (row >= l->item_cap) {
-		size_t cap = l->item_cap ? l->item_cap * 2 : 1024;
+		size_t cap = l->item_cap ? l->item_cap * 2 : 1024; /* rows come one by one: twice is enough */
 		int64_t *ms = realloc(l->item_ms, cap * sizeof *ms);
 		if (!ms)
-			return no_memory();
+			return -ENOMEM;
 
 		memset(ms + l->item_cap, 0, (cap - l->item_cap) * sizeof *ms);
 		l->item_ms = ms;
@@ -168,15 +168,13 @@ static int find_rows(struct learner *l, const struct event *ev, uint32_t *ret_us
 		r = model_add_item(l->model, &row);
 		assert(r < 0 || row == *ret_item); /* both count from 0 in the order of first sight */
 	}
-	if (r == 0)
+	if (r == 0 && (r = know_item(l, *ret_item, ev->ts_ms)) == 0)
 		r = idmap_intern(l->user_ids, ret_user, &new_user, ev->user, ev->user_len);
 	if (r == -ENOSPC) {
 		*ret_reason = "too many users";
 		return 0;
 	}
-	if (r < 0)
-		return no_memory();
-	return know_item(l, *ret_item, ev->ts_ms);
+	return r < 0 ? no_memory() : 0;
 }
 
 /* Baselines rank the event by what they knew a moment before it, then learn it. */
@@ -203,6 +201,14 @@ static int fold_forget(struct learner *l, const struct record *r)
 	return published_forget_user(l, row) < 0 ? no_memory() : 0;
 }
 
+/* The newest event time, but no event moves it past the time at which Kafka received it. */
+static void move_watermark(struct learner *l, const struct record *r)
+{
+	int64_t ms = r->kafka_ms >= 0 && r->ev.ts_ms > r->kafka_ms ? r->kafka_ms : r->ev.ts_ms;
+	if (ms > l->watermark_ms)
+		l->watermark_ms = ms;
+}
+
 static int fold_event(struct learner *l, const struct record *r, struct pending *pending, size_t *n, struct staged *out)
 {
 	const char *reason = NULL;
@@ -224,8 +230,7 @@ static int fold_event(struct learner *l, const struct record *r, struct pending 
 	p->seq = users_get(l->users, p->user)->events;
 	++*n;
 	l->events++;
-	if (r->ev.ts_ms > l->watermark_ms)
-		l->watermark_ms = r->ev.ts_ms;
+	move_watermark(l, r);
 	published_event(l, r->ev.ts_ms);
 	return 0;
 }

@@ -10,6 +10,7 @@ struct record {
 	int32_t partition;
 	int64_t offset;
 	int64_t order_ms;   /* what the merge orders by: event time; for a refused record its Kafka timestamp */
+	int64_t kafka_ms;   /* the record's own timestamp; -1 = it has none */
 	const char *reason; /* static text: why it is a dead letter; NULL = ev is valid */
 	struct event ev;    /* strings point into bytes[] */
 	const void *key, *value; /* as they came, for a dead letter; point into bytes[]; NULL = none */
