@@ -1,4 +1,4 @@
-/* bench_codec.c - events/s of the decoders on one core, beside a memcpy of the same bytes (the price of touching them).
+/* codec.c - events/s of the decoders on one core, beside a memcpy of the same bytes (the price of touching them).
  * The median of several repetitions; a form that can be compared between commits.
  */
 #include <stdio.h>
