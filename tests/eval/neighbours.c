@@ -3,7 +3,7 @@
  *   neighbours EVENTS.tsv [s4rec options]     EVENTS.tsv: a header with `user` and `item`, tab separated
  *
  * For every item with vectors in the topic: its 10 nearest items by cosine, and for each of these a control item of the
- * nearest popularity (the next one in the order of popularity that is neither the item nor the neighbour). Prints how many
+ * nearest popularity (the next one in the order of popularity, ties at random, that is neither the item nor the neighbour). Prints how many
  * users have both items of a pair, on average, for neighbours and for controls, and the ratio.
  */
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "model/idmap.h"
+#include "model/rng.h"
 #include "worker/kafka/view.h"
 
 #define NEIGHBOURS 10
@@ -53,7 +54,9 @@ static int more_popular(const void *a, const void *b)
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 	if (of_item[x].n != of_item[y].n)
 		return of_item[x].n < of_item[y].n ? 1 : -1;
-	return (x > y) - (x < y);
+	/* rows are in the order of first sight, and items of one time share users: ties must not follow it */
+	uint64_t hx = rng_mix(x), hy = rng_mix(y);
+	return (hx > hy) - (hx < hy);
 }
 
 static void read_events(const char *file)
