@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -114,10 +115,12 @@ void progress_replay(struct progress *p, uint64_t step)
 void progress_end(struct progress *p, int code)
 {
 	struct committer_stats s;
+	struct rusage usage = { 0 };
+	getrusage(RUSAGE_SELF, &usage);
 	if (p->terminal)
 		log_progress(NULL);
 	committer_stats(p->k, &s);
 	report(p, 0);
-	log_info("stopped code=%d step=%llu commits=%llu commit_p50_ms=%.1f commit_p99_ms=%.1f retries=%llu", code, (unsigned long long)p->l->step,
-	         (unsigned long long)s.commits, s.p50_ms, s.p99_ms, (unsigned long long)s.retries);
+	log_info("stopped code=%d step=%llu commits=%llu commit_p50_ms=%.1f commit_p99_ms=%.1f retries=%llu peak_rss_mb=%ld", code, (unsigned long long)p->l->step,
+	         (unsigned long long)s.commits, s.p50_ms, s.p99_ms, (unsigned long long)s.retries, usage.ru_maxrss / 1024);
 }
