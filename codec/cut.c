@@ -24,6 +24,7 @@ int cut_encode(void *ret, size_t size, size_t *ret_len, const struct cut *c)
 	m.model_id = (char *)c->model_id;
 	m.run_id = (char *)c->run_id;
 	m.config_hash = c->config_hash;
+	m.embedding_partitions = c->embedding_partitions;
 	m.numeric_id = (char *)c->numeric_id;
 
 	*ret_len = s4rec__cut__get_packed_size(&m);
@@ -62,6 +63,8 @@ static int read_field(struct wire *w, uint64_t tag, struct cut *c, int64_t *offs
 		return read_u64(w, tag, &c->config_hash);
 	case 12:
 		return read_text(w, tag, c->numeric_id, sizeof(c->numeric_id));
+	case 13:
+		return read_u32(w, tag, &c->embedding_partitions);
 	default:
 		return wire_skip(w, tag);
 	}

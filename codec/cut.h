@@ -18,6 +18,7 @@ struct cut {
 	int discarded;
 	char model_id[64], run_id[64], numeric_id[64];
 	uint64_t config_hash;
+	uint32_t embedding_partitions; /* of the embeddings topic */
 };
 
 int cut_encode(void *ret, size_t size, size_t *ret_len, const struct cut *c);

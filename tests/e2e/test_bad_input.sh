@@ -23,7 +23,7 @@ for reason in 'oversized' 'no user' 'no item' 'absurd time' 'bad weight'; do
 	grep -q "s4rec.reason=$reason" "$TMP/dlq" || { cat "$TMP/dlq" >&2; fail "no dead letter says '$reason'"; }
 done
 [ "$(grep -c "s4rec.topic=$IN" "$TMP/dlq")" = 8 ] || fail "origins are missing"
-grep 'oversized' "$TMP/dlq" | grep -q ' 65536 .*s4rec.truncated=70000' || { cat "$TMP/dlq" >&2; fail "the oversized record is not cut with a note"; }
+grep 'oversized' "$TMP/dlq" | grep -q ' 65534 .*s4rec.truncated=70000' || { cat "$TMP/dlq" >&2; fail "the oversized record is not cut with a note"; }
 grep -q 'events=13 ' "$TMP/train.log" || fail "13 events expected"
 
 # a second run adds no dead letter
@@ -46,6 +46,16 @@ for i in 1 2 3 4; do "$TOOL" produce "$L.interactions" 0 u1 "{\"item_id\":\"i$i\
 "$S4REC" train -t "$L" --until end $(small --max.users 2 --max.items 2) >"$TMP/limits.log" 2>&1 || fail "train at its limits exits $?"
 "$TOOL" dump "$L.dlq" >"$TMP/dlq"
 [ "$(grep -c 'reason=too many users' "$TMP/dlq") $(grep -c 'reason=too many items' "$TMP/dlq")" = '2 2' ] || { cat "$TMP/dlq" >&2; fail "limits"; }
+
+# nothing but garbage: it stops, and the dead letters that it speaks of are there
+G=${PREFIX}_garbage
+"$S4REC" topics create -t "$G" >"$TMP/create.log" 2>&1
+awk 'BEGIN { for (i = 0; i < 10500; i++) print "!raw garbage " i }' >"$TMP/garbage.jsonl"
+"$S4REC" load -t "$G" "$TMP/garbage.jsonl" >"$TMP/load.log" 2>&1 || :
+expect_exit 65 "$S4REC" train -t "$G" --until end $(small)
+expect_says 'dlq.max.share'
+"$TOOL" dump "$G.dlq" >"$TMP/dlq"
+[ "$(wc -l <"$TMP/dlq")" -ge 10000 ] || fail "the refused records are not in the dead letter topic: $(wc -l <"$TMP/dlq")"
 
 # input that retention removed is an error that names it
 "$TOOL" delete-records "$IN" 0 3

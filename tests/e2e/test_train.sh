@@ -54,7 +54,19 @@ kill -TERM "$pid"; code=0; wait "$pid" || code=$?
 "$S4REC" train -t "$C" --until end $(small --linger.ms 50 --commit.ms 100) >"$TMP/rest_c.log" 2>&1 || fail "after SIGTERM: exit $?"
 grep -q "events=$good " "$TMP/rest_c.log" || fail "after SIGTERM and restart, events differ from $good"
 
-# 6. input that is gone is an error, not a gap
+# 6. fenced by a second worker: the first one leaves with 75, on an idle stream too
+"$S4REC" train -t "$C" $(small --linger.ms 50 --commit.ms 100) >"$TMP/first.log" 2>&1 & first=$!; PIDS="$PIDS $first"
+i=0; until grep -qs 'replay done' "$TMP/first.log" || [ $i -gt 60 ]; do i=$((i + 1)); sleep 0.2; done
+"$S4REC" train -t "$C" $(small --linger.ms 50 --commit.ms 100) >"$TMP/second.log" 2>&1 & second=$!; PIDS="$PIDS $second"
+i=0; until grep -qs 'replay done' "$TMP/second.log" || [ $i -gt 60 ]; do i=$((i + 1)); sleep 0.2; done
+"$BUILD/tests/kafkatool" produce "$C.interactions" 0 u1 '{"item_id":"one more"}'
+i=0; while kill -0 "$first" 2>/dev/null && [ $i -lt 60 ]; do i=$((i + 1)); sleep 0.2; done
+code=0; wait "$first" || code=$?
+[ "$code" = 75 ] || fail "a fenced worker exits $code instead of 75"
+kill -TERM "$second"; code=0; wait "$second" || code=$?
+[ "$code" = 0 ] || fail "the second worker exits $code"
+
+# 7. input that is gone is an error, not a gap
 expect_exit 78 "$S4REC" train -t "${PREFIX}_none" --until end $(small)
 expect_says 'topics create'
 echo "ok $NAME: $good events, $bad dead letters, $kills kills"

@@ -172,7 +172,7 @@ static void test_file_and_environment_errors(void **state)
 	assert_said("'width'");
 	write_file("width=3\n");
 	assert_int_equal(parse(&c, "--config", file_name), EX_CONFIG);
-	assert_said("4..1024");
+	assert_said("4..512");
 	write_file("width\n");
 	assert_int_equal(parse(&c, "--config", file_name), EX_CONFIG);
 	write_file("width=10\nheads=4\n");

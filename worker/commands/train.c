@@ -40,6 +40,13 @@ static int run(const struct config *c)
 	return r == LOOP_STOPPED ? 0 : r;
 }
 
+/* The id stands in every cut and version record, and a space id is made from it. */
+static int usable_id(const char *id)
+{
+	size_t n = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+	return n >= 1 && n <= 48 && id[n] == '\0';
+}
+
 int command_train(int argc, char **argv)
 {
 	struct config c;
@@ -56,6 +63,9 @@ int command_train(int argc, char **argv)
 	} else if (c.cut == 2 && !c.until[0]) {
 		log_error("cut=log needs --until end: without an end, a quiet partition would hold up the batch for ever");
 		r = EX_USAGE;
+	} else if (!usable_id(c.model_id)) {
+		log_error("model.id=%s: 1 to 48 characters of A-Z a-z 0-9 . _ - are usable", c.model_id);
+		r = EX_CONFIG;
 	} else {
 		handle_signals();
 		r = run(&c);

@@ -179,8 +179,8 @@ int staged_dead_letter(struct staged *s, const rd_kafka_message_t *origin_or_nul
                        const void *key, size_t key_len, const void *value, size_t value_len, size_t max_bytes, const char *reason)
 {
 	struct staged_row rec = { .partition = RD_KAFKA_PARTITION_UA, .topic = TOPIC_DLQ };
-	size_t mark = s->used, kept = value_len > max_bytes ? max_bytes : value_len;
-	size_t key_kept = key_len > max_bytes ? max_bytes : key_len; /* an absurd key must not make the letter too large to send */
+	size_t mark = s->used, key_kept = key_len > max_bytes ? max_bytes : key_len; /* key and value share the limit: the letter can be sent */
+	size_t kept = value_len > max_bytes - key_kept ? max_bytes - key_kept : value_len;
 	int r = 0;
 
 	rec.headers = mark;
@@ -565,6 +565,16 @@ static void *commit_thread(void *arg)
 }
 
 /* With the lock held. The watchdog: a call into librdkafka that outstays its time ends the process, not the wait. */
+/* Called with the lock held. */
+static void notice_stuck(struct committer *c)
+{
+	if (c->code || !c->busy || !c->deadline_ms || now_us() / 1000 <= c->deadline_ms + 5000)
+		return;
+	log_error("commit outcome=unknown: the client does not return");
+	c->stuck = 1;
+	c->code = EX_TEMPFAIL;
+}
+
 static int wait_idle(struct committer *c)
 {
 	struct timespec ts;
@@ -573,13 +583,20 @@ static int wait_idle(struct committer *c)
 		clock_gettime(CLOCK_MONOTONIC, &ts);
 		ts.tv_sec += 1;
 		pthread_cond_timedwait(&c->changed, &c->lock, &ts);
-		if (c->busy && c->deadline_ms && now_us() / 1000 > c->deadline_ms + 5000) {
-			log_error("commit outcome=unknown: the client does not return");
-			c->stuck = 1;
-			c->code = EX_TEMPFAIL;
-		}
+		notice_stuck(c);
 	}
 	return c->code;
+}
+
+int committer_check(struct committer *c)
+{
+	int r;
+
+	pthread_mutex_lock(&c->lock);
+	notice_stuck(c);
+	r = c->code;
+	pthread_mutex_unlock(&c->lock);
+	return r;
 }
 
 int committer_submit(struct committer *c, struct staged **s)

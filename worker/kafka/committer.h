@@ -16,7 +16,7 @@ void staged_free(struct staged *s);
 void staged_clear(struct staged *s);
 /* All copy. value NULL = tombstone. partition >= 0, or -1 for the partitioner. -ENOMEM. */
 int staged_record(struct staged *s, enum topic_id topic, int32_t partition, const void *key, size_t key_len, const void *value, size_t value_len);
-/* A dead letter: key, at most max_bytes of the value, headers s4rec.reason, s4rec.topic, s4rec.partition, s4rec.offset, and s4rec.truncated = full
+/* A dead letter: key, at most max_bytes of key and value together, headers s4rec.reason, s4rec.topic, s4rec.partition, s4rec.offset, and s4rec.truncated = full
  * length when it was cut. */
 int staged_dead_letter(struct staged *s, const rd_kafka_message_t *origin_or_null, const char *origin_topic, int32_t partition, int64_t offset,
                        const void *key, size_t key_len, const void *value, size_t value_len, size_t max_bytes, const char *reason);
@@ -32,6 +32,8 @@ int committer_new(struct committer **ret, const struct config *c);
 int committer_submit(struct committer *c, struct staged **s);
 /* Waits until nothing is in flight. Same return. */
 int committer_wait(struct committer *c);
+/* Does not wait: 0, or the exit code with which the process must end. Also notices a commit that never returns. */
+int committer_check(struct committer *c);
 /* 1 while one is in flight. */
 int committer_busy(struct committer *c);
 struct committer_stats { uint64_t commits, records, retries; double last_ms, p50_ms, p99_ms; };

@@ -174,6 +174,13 @@ void input_limit(struct input *in, const int64_t *ends)
 		in->src[p].end = ends ? ends[p] : -1;
 }
 
+/* Errors behind which librdkafka would go on with the next records: going on would lose these. */
+static int loses_data(rd_kafka_resp_err_t err)
+{
+	return err == RD_KAFKA_RESP_ERR__BAD_MSG || err == RD_KAFKA_RESP_ERR__BAD_COMPRESSION || err == RD_KAFKA_RESP_ERR_INVALID_MSG ||
+	       err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || err == RD_KAFKA_RESP_ERR__FATAL;
+}
+
 /* Takes one message of partition p. 0 or an exit code. */
 static int take(struct input *in, int p, const rd_kafka_message_t *m)
 {
@@ -184,6 +191,10 @@ static int take(struct input *in, int p, const rd_kafka_message_t *m)
 	}
 	if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || m->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
 		log_error("input is gone: %s [%d] no longer has offset %lld: %s", in->topic, p, (long long)s->read, rd_kafka_message_errstr(m));
+		return EX_DATAERR;
+	}
+	if (loses_data(m->err)) {
+		log_error("%s [%d] at offset %lld cannot be read: %s", in->topic, p, (long long)s->read, rd_kafka_message_errstr(m));
 		return EX_DATAERR;
 	}
 	if (m->err) {
@@ -309,7 +320,8 @@ int64_t input_lag(struct input *in)
 		int64_t low, high;
 		if (rd_kafka_get_watermark_offsets(in->rk, in->topic, p, &low, &high) || high < 0)
 			return -1;
-		if (high > in->next[p])
+		int consumed = !in->heads[p].first && in->src[p].eof >= high; /* what is left are markers and aborted records */
+		if (high > in->next[p] && !consumed)
 			lag += high - in->next[p];
 	}
 	return lag;

@@ -30,6 +30,7 @@ struct loop {
 	const struct config *cfg;
 	int whole_log;              /* batches by the log alone */
 	int partitions;             /* of the input */
+	int embedding_partitions;
 	char input_topic[TOPIC_NAME_MAX];
 	char run_id[64];
 	struct input *input;
@@ -86,6 +87,7 @@ static int connect_all(struct loop *w, const struct config *c)
 		return r;
 
 	w->partitions = counts[TOPIC_INTERACTIONS];
+	w->embedding_partitions = counts[TOPIC_EMBEDDINGS];
 	if (w->partitions > CUT_PARTITIONS_MAX) {
 		log_error("%s has %d partitions, at most %d are supported", w->input_topic, w->partitions, CUT_PARTITIONS_MAX);
 		return EX_CONFIG;
@@ -166,9 +168,14 @@ static int batch_full(const struct loop *w)
 static int batch_fill(struct loop *w, int64_t now_ms, int whole_log, int timeout_ms)
 {
 	struct record *r;
-	int code = input_fill(w->input, timeout_ms);
-	while (code == 0 && !batch_full(w) && (r = input_next(w->input, whole_log)))
-		batch_add(w, r, now_ms);
+	int code = input_fill(w->input, 0);
+	for (int turn = 0; code == 0 && turn < 2; turn++) {
+		while (!batch_full(w) && (r = input_next(w->input, whole_log)))
+			batch_add(w, r, now_ms);
+		if (batch_full(w) || turn == 1)
+			break;
+		code = input_fill(w->input, timeout_ms); /* waits only when all that is here was taken */
+	}
 	return code;
 }
 
@@ -198,7 +205,7 @@ static void note_cut(struct loop *w, uint64_t step, const struct train_result *t
 	*c = (struct cut){
 		.step = step, .offsets = w->cut_offsets + w->cut_n * (size_t)w->partitions, .partitions = (size_t)w->partitions,
 		.now_ms = wall_ms(), .events = t->events, .dead_letters = t->dead_letters, .discarded = t->stats.discarded,
-		.config_hash = config_fold_hash(w->cfg),
+		.config_hash = config_fold_hash(w->cfg), .embedding_partitions = (uint32_t)w->embedding_partitions,
 	};
 	memcpy(c->offsets, input_offsets(w->input), (size_t)w->partitions * sizeof *c->offsets);
 	snprintf(c->model_id, sizeof c->model_id, "%s", w->cfg->model_id);
@@ -229,7 +236,7 @@ static int step(struct loop *w)
 		log_warn("step=%llu discarded: a loss or gradient is not finite", (unsigned long long)number);
 	note_cut(w, number, &t);
 	progress_step(w->progress, &t);
-	return check_refused_share(w);
+	return 0;
 }
 
 /* ---- one commit ---- */
@@ -279,6 +286,8 @@ static int commit(struct loop *w)
 		return no_memory();
 	w->cut_n = 0;
 	w->commit_ms = monotonic_ms();
+	if (w->learner->eval_out)
+		fflush(w->learner->eval_out);
 	return committer_submit(w->committer, &w->staged);
 }
 
@@ -304,8 +313,13 @@ static int begin_fold(struct loop *w)
 
 static int check_cut(const struct loop *w, const struct cut *c)
 {
-	if (c->partitions == (size_t)w->partitions)
+	if (c->partitions == (size_t)w->partitions && c->embedding_partitions == (uint32_t)w->embedding_partitions)
 		return 0;
+	if (c->partitions == (size_t)w->partitions) {
+		log_error("%s.embeddings has %d partitions, this model's rows were spread over %u: begin a new model with a new topic.prefix",
+		          w->cfg->topic_prefix, w->embedding_partitions, c->embedding_partitions);
+		return EX_CONFIG;
+	}
 	log_error("%s has %d partitions, this model was folded from %zu: begin a new model with a new topic.prefix", w->input_topic, w->partitions, c->partitions);
 	return EX_CONFIG;
 }
@@ -317,8 +331,10 @@ static int refold(struct loop *w, const struct cut *c, const volatile sig_atomic
 	struct record *rec;
 	input_limit(w->input, c->offsets);
 	for (int waits = 0; ; waits++) {
-		while ((rec = input_next(w->input, 1)))
+		while ((rec = input_next(w->input, 1))) {
 			batch_add(w, rec, 0);
+			waits = 0;
+		}
 		if (input_at_end(w->input))
 			break;
 		if (*stop)
@@ -371,6 +387,8 @@ static int replay_cuts(struct loop *w, struct cutlog *log, const volatile sig_at
 	int end, r = 0, warned = 0;
 	uint64_t steps = 0;
 	for (;;) {
+		if (*stop)
+			return LOOP_STOPPED;
 		r = cutlog_next(log, &c, &end);
 		if (r || end)
 			break;
@@ -454,26 +472,39 @@ static int at_end(const struct loop *w)
 	return w->until && w->batch_records == 0 && w->cut_n == 0 && input_at_end(w->input);
 }
 
+/* With cut=log a signal must not decide where a batch or a commit ends: the loop goes on to the next commit, which is at most
+ * commit.steps away; what is read behind it is read again by the next run. */
+static int may_stop(const struct loop *w)
+{
+	return !w->whole_log || w->cut_n == 0;
+}
+
 int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 {
-	int r = 0;
+	int r = 0, refused = 0;
 	w->commit_ms = monotonic_ms();
-	while (r == 0 && !*stop && !at_end(w)) {
+	while (r == 0 && !(*stop && may_stop(w)) && !at_end(w)) {
 		int64_t now_ms = monotonic_ms();
-		r = batch_fill(w, now_ms, w->whole_log, batch_full(w) ? 0 : POLL_MS);
+		r = committer_check(w->committer); /* fenced, or outcome unknown: also while the stream is idle */
+		if (r == 0)
+			r = batch_fill(w, now_ms, w->whole_log, POLL_MS);
 		if (r == 0 && batch_due(w, now_ms, 0))
 			r = step(w);
 		if (r == 0 && commit_due(w, now_ms, 0))
 			r = commit(w);
 		progress_tick(w->progress, now_ms);
+		refused = check_refused_share(w);
+		if (refused)
+			break;
 	}
-	/* Drain: what was read is trained and committed, then nothing is left to lose. */
-	if (r == 0 && batch_due(w, 0, 1))
+	/* Drain: what was read is trained and committed, then nothing is left to lose. With cut=log only whole batches count. */
+	if (r == 0 && !w->whole_log && batch_due(w, 0, 1))
 		r = step(w);
-	if (r == 0 && commit_due(w, 0, 1))
+	if (r == 0 && (!w->whole_log || refused) && commit_due(w, 0, 1))
 		r = commit(w);
 	if (r == 0)
 		r = committer_wait(w->committer);
+	r = r ? r : refused;
 	progress_end(w->progress, r);
 	return r;
 }

@@ -64,7 +64,7 @@ int record_new(struct record **ret, struct decoder *d, int32_t partition, int64_
 	r->offset = offset;
 	r->reason = reason;
 	r->kafka_ms = ts_ms;
-	r->order_ms = reason || ev.forget ? ts_ms : ev.ts_ms;
+	r->order_ms = reason || ev.forget ? INT64_MIN : ev.ts_ms;
 	r->key = key ? copy(&at, key, key_len) : NULL;
 	r->value = value ? copy(&at, value, value_len) : NULL;
 	r->key_len = key_len;

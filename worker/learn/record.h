@@ -9,7 +9,8 @@ struct record {
 	struct record *next;
 	int32_t partition;
 	int64_t offset;
-	int64_t order_ms;   /* what the merge orders by: event time; for a refused record its Kafka timestamp */
+	int64_t order_ms;   /* what the merge orders by: event time. A refused record or a forget has none, and waits for nobody:
+	                     * INT64_MIN, so that it cannot hold up the events behind it in a backfill */
 	int64_t kafka_ms;   /* the record's own timestamp; -1 = it has none */
 	const char *reason; /* static text: why it is a dead letter; NULL = ev is valid */
 	struct event ev;    /* strings point into bytes[] */
