@@ -23,7 +23,7 @@ for reason in 'oversized' 'no user' 'no item' 'absurd time' 'bad weight'; do
 	grep -q "s4rec.reason=$reason" "$TMP/dlq" || { cat "$TMP/dlq" >&2; fail "no dead letter says '$reason'"; }
 done
 [ "$(grep -c "s4rec.topic=$IN" "$TMP/dlq")" = 8 ] || fail "origins are missing"
-grep 'oversized' "$TMP/dlq" | grep -q ' 65534 .*s4rec.truncated=70000' || { cat "$TMP/dlq" >&2; fail "the oversized record is not cut with a note"; }
+grep 'oversized' "$TMP/dlq" | grep -q ' 65536 .*s4rec.truncated=70000' || { cat "$TMP/dlq" >&2; fail "the oversized record is not cut with a note"; }
 grep -q 'events=13 ' "$TMP/train.log" || fail "13 events expected"
 
 # a second run adds no dead letter

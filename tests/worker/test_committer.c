@@ -132,7 +132,7 @@ static void test_dead_letter_tells_where_and_why(void **state)
 	struct staged *s;
 
 	assert_int_equal(staged_new(&s), 0);
-	assert_int_equal(staged_dead_letter(s, NULL, "s4rec.interactions", 3, 42, "u1", 2, "garbage", 7, 100, "undecodable"), 0);
+	assert_int_equal(staged_dead_letter(s, "s4rec.interactions", 3, 42, "u1", 2, "garbage", 7, 100, "undecodable"), 0);
 	assert_int_equal(staged_records(s), 1);
 	assert_int_equal(s->records[0].topic, TOPIC_DLQ);
 	assert_bytes(s, s->records[0].key, s->records[0].key_len, "u1");
@@ -150,13 +150,13 @@ static void test_dead_letter_is_cut(void **state)
 	struct staged *s;
 
 	assert_int_equal(staged_new(&s), 0);
-	assert_int_equal(staged_dead_letter(s, NULL, "in", 0, 1, "k", 1, "0123456789", 10, 4, "oversized"), 0);
+	assert_int_equal(staged_dead_letter(s, "in", 0, 1, "k", 1, "0123456789", 10, 4, "oversized"), 0);
 	assert_bytes(s, s->records[0].value, s->records[0].value_len, "0123");
 	assert_header(s, 0, "s4rec.truncated", "10");
-	assert_int_equal(staged_dead_letter(s, NULL, "in", 0, 2, NULL, 0, "0123", 4, 4, "no user"), 0);
+	assert_int_equal(staged_dead_letter(s, "in", 0, 2, NULL, 0, "0123", 4, 4, "no user"), 0);
 	assert_header(s, 1, "s4rec.truncated", NULL);
 	assert_int_equal(s->records[1].key, STAGED_NONE);
-	assert_int_equal(staged_dead_letter(s, NULL, "in", 0, 3, "kkkkkk", 6, NULL, 0, 4, "no user"), 0);
+	assert_int_equal(staged_dead_letter(s, "in", 0, 3, "kkkkkk", 6, NULL, 0, 4, "no user"), 0);
 	assert_int_equal(s->records[2].value, STAGED_NONE);
 	assert_bytes(s, s->records[2].key, s->records[2].key_len, "kkkk");
 	assert_header(s, 2, "s4rec.truncated.key", "6");

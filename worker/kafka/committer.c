@@ -155,39 +155,17 @@ static int header_number(struct staged *s, const char *name, int64_t value)
 	return header_text(s, name, text);
 }
 
-/* What the producer of the record had put there, as far as it fits. */
-static int origin_headers(struct staged *s, const rd_kafka_message_t *m)
-{
-	rd_kafka_headers_t *h;
-	const char *name;
-	const void *value;
-	size_t i, len, room = ORIGIN_HEADERS_MAX;
-	int r = 0;
-
-	if (rd_kafka_message_headers(m, &h) != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return 0;
-	for (i = 0; r == 0 && rd_kafka_header_get_all(h, i, &name, &value, &len) == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
-		if (strlen(name) + len > room)
-			break;
-		room -= strlen(name) + len;
-		r = header_put(s, name, value, value ? len : 0);
-	}
-	return r;
-}
-
-int staged_dead_letter(struct staged *s, const rd_kafka_message_t *origin_or_null, const char *origin_topic, int32_t partition, int64_t offset,
+int staged_dead_letter(struct staged *s, const char *origin_topic, int32_t partition, int64_t offset,
                        const void *key, size_t key_len, const void *value, size_t value_len, size_t max_bytes, const char *reason)
 {
 	struct staged_row rec = { .partition = RD_KAFKA_PARTITION_UA, .topic = TOPIC_DLQ };
-	size_t mark = s->used, key_kept = key_len > max_bytes ? max_bytes : key_len; /* key and value share the limit: the letter can be sent */
-	size_t kept = value_len > max_bytes - key_kept ? max_bytes - key_kept : value_len;
+	size_t mark = s->used, kept = value_len > max_bytes ? max_bytes : value_len;
+	size_t key_max = max_bytes < DEAD_KEY_MAX ? max_bytes : DEAD_KEY_MAX; /* an absurd key must not make the letter too large to send */
+	size_t key_kept = key_len > key_max ? key_max : key_len;
 	int r = 0;
 
 	rec.headers = mark;
-	if (origin_or_null)
-		r = origin_headers(s, origin_or_null);
-	if (r == 0)
-		r = header_text(s, "s4rec.reason", reason);
+	r = header_text(s, "s4rec.reason", reason);
 	if (r == 0)
 		r = header_text(s, "s4rec.topic", origin_topic);
 	if (r == 0)

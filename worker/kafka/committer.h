@@ -16,12 +16,14 @@ void staged_free(struct staged *s);
 void staged_clear(struct staged *s);
 /* All copy. value NULL = tombstone. partition >= 0, or -1 for the partitioner. -ENOMEM. */
 int staged_record(struct staged *s, enum topic_id topic, int32_t partition, const void *key, size_t key_len, const void *value, size_t value_len);
-/* A dead letter: key, at most max_bytes of key and value together, headers s4rec.reason, s4rec.topic, s4rec.partition, s4rec.offset, and s4rec.truncated = full
+/* A dead letter: key, at most max_bytes of the value (and of the key, but no more than DEAD_KEY_MAX), headers s4rec.reason, s4rec.topic, s4rec.partition, s4rec.offset, and s4rec.truncated = full
  * length when it was cut. */
-int staged_dead_letter(struct staged *s, const rd_kafka_message_t *origin_or_null, const char *origin_topic, int32_t partition, int64_t offset,
+int staged_dead_letter(struct staged *s, const char *origin_topic, int32_t partition, int64_t offset,
                        const void *key, size_t key_len, const void *value, size_t value_len, size_t max_bytes, const char *reason);
 void staged_offset(struct staged *s, int32_t partition, int64_t next_offset); /* of the input topic */
 size_t staged_records(const struct staged *s);
+
+#define DEAD_KEY_MAX 65536 /* with dlq.max.bytes at its highest, key, value and headers stay below Kafka's 1 MB */
 
 struct committer;
 /* Makes the transactional producer and runs init_transactions (which fences any other worker of this id), retrying while it

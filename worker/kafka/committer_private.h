@@ -6,7 +6,6 @@
 #include <stdint.h>
 
 #define STAGED_NONE SIZE_MAX
-#define ORIGIN_HEADERS_MAX 16384 /* bytes of the original record's headers that a dead letter keeps */
 
 /* One record to produce. A header in the arena is: name, NUL, length (4 bytes, host order), value. */
 struct staged_row {

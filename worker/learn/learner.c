@@ -127,7 +127,7 @@ static int dead_letter(struct learner *l, const struct record *r, const char *re
 	l->dead_letters++;
 	if (!out)
 		return 0;
-	if (staged_dead_letter(out, NULL, l->input_topic, r->partition, r->offset, r->key, r->key_len, r->value, r->value_len,
+	if (staged_dead_letter(out, l->input_topic, r->partition, r->offset, r->key, r->key_len, r->value, r->value_len,
 	                       (size_t)l->cfg->dlq_max_bytes, reason) < 0)
 		return no_memory();
 	return 0;

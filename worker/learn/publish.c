@@ -36,13 +36,15 @@ struct published {
 	uint64_t total[ROW_KINDS];
 	struct rows_u32 dirty;       /* users to encode and send */
 	struct rows_u32 forgotten;   /* user rows to delete; then free */
-	char (*forgotten_id)[4096 + 2]; /* their ids; length in front (2 bytes) */
+	char *forgotten_ids;         /* their ids one after another, each with its length in front (2 bytes) */
+	size_t forgotten_bytes, forgotten_cap;
 	uint32_t sweep;              /* where the background refresh goes on */
 	int64_t *event_ms;           /* (FRESHNESS_MAX) event times since the last commit */
 	size_t event_n;
 	uint8_t *value;              /* scratch for one encoded row */
 	size_t value_max;
-	float *vec, *sent;           /* (D) */
+	float *vec;                  /* (D) a row as it is now ... */
+	float *sent;                 /* (D) ... and as readers would get it */
 };
 
 static int push(struct rows_u32 *l, uint32_t row)
@@ -98,7 +100,7 @@ void published_free(struct published *p)
 	free(p->prototypes.at_step);
 	free(p->dirty.row);
 	free(p->forgotten.row);
-	free(p->forgotten_id);
+	free(p->forgotten_ids);
 	free(p->event_ms);
 	free(p->value);
 	free(p->vec);
@@ -122,24 +124,38 @@ int published_mark_user(struct learner *l, uint32_t row)
 	return push(&l->published->dirty, row);
 }
 
+/* Notes the id of a row to be deleted; length 0: readers never had the row, no delete is needed. */
+static int push_id(struct published *p, const char *id, uint16_t len)
+{
+	size_t need = p->forgotten_bytes + sizeof len + len;
+	if (need > p->forgotten_cap) {
+		size_t cap = p->forgotten_cap ? p->forgotten_cap : 4096;
+		while (cap < need)
+			cap *= 2;
+		char *ids = realloc(p->forgotten_ids, cap);
+		if (!ids)
+			return -ENOMEM;
+
+		p->forgotten_ids = ids;
+		p->forgotten_cap = cap;
+	}
+	memcpy(p->forgotten_ids + p->forgotten_bytes, &len, sizeof len);
+	memcpy(p->forgotten_ids + p->forgotten_bytes + sizeof len, id, len);
+	p->forgotten_bytes = need;
+	return 0;
+}
+
 int published_forget_user(struct learner *l, uint32_t row)
 {
 	struct published *p = l->published;
-	int was_published = users_get(l->users, row)->published;
-	size_t len, n = p->forgotten.n;
+	size_t len;
 	const char *id = idmap_id(l->user_ids, row, &len);
-	char(*ids)[4096 + 2] = realloc(p->forgotten_id, (n + 1) * sizeof *ids);
-	if (!ids)
-		return -ENOMEM;
-
-	p->forgotten_id = ids;
 	int r = push(&p->forgotten, row);
+	if (r == 0)
+		r = push_id(p, id, users_get(l->users, row)->published ? (uint16_t)len : 0);
 	if (r < 0)
 		return r;
 
-	uint16_t stored = was_published ? (uint16_t)len : 0; /* 0: readers never had a row, no delete is needed */
-	memcpy(ids[n], &stored, 2);
-	memcpy(ids[n] + 2, id, stored);
 	users_remove(l->users, row);
 	idmap_remove(l->user_ids, row);
 	return 0;
@@ -201,20 +217,26 @@ static int send_delete(struct learner *l, struct staged *out, enum row_kind kind
 	return out ? staged_record(out, TOPIC_EMBEDDINGS, partition, key, key_len, NULL, 0) : 0;
 }
 
-/* Has the row moved far enough from what readers have? */
-static int worth_sending(const struct learner *l, const struct seen *s, size_t i, const float *vec)
+/* Has the row moved far enough from what readers have? Small moves count only when they change what readers would see. */
+static int worth_sending(struct learner *l, const struct seen *s, size_t i, const float *vec)
 {
-	const float *was = s->vector + i * l->published->D;
+	struct published *p = l->published;
+	const float *was = s->vector + i * p->D;
 	double moved = 0, length = 0;
 	if (s->at_step[i] == 0)
 		return 1;
-	for (size_t d = 0; d < l->published->D; d++) {
+	for (size_t d = 0; d < p->D; d++) {
 		double delta = (double)vec[d] - (double)was[d];
 		moved += delta * delta;
 		length += (double)was[d] * (double)was[d];
 	}
 	double epsilon = l->cfg->publish_epsilon;
-	return moved > epsilon * epsilon * length || (moved > 0 && l->step - s->at_step[i] >= (uint64_t)l->cfg->publish_max_steps);
+	if (moved > epsilon * epsilon * length)
+		return 1;
+	if (l->step - s->at_step[i] < (uint64_t)l->cfg->publish_max_steps)
+		return 0;
+	embedding_roundtrip(p->sent, vec, p->D, (enum embedding_format)l->cfg->embedding_format);
+	return memcmp(p->sent, was, p->D * sizeof *was) != 0;
 }
 
 static void remember(struct learner *l, struct seen *s, size_t i, const float *vec)
@@ -323,16 +345,20 @@ static int sweep_users(struct learner *l, uint64_t steps)
 static int send_forgotten(struct learner *l, struct staged *out)
 {
 	struct published *p = l->published;
+	const char *id = p->forgotten_ids;
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < p->forgotten.n; i++) {
 		uint16_t len;
-		memcpy(&len, p->forgotten_id[i], 2);
+		memcpy(&len, id, sizeof len);
+		id += sizeof len;
 		/* A user who came back in the same commit has a new row, which is sent after this delete. */
 		if (len)
-			r = send_delete(l, out, ROW_USER, p->forgotten_id[i] + 2, len);
+			r = send_delete(l, out, ROW_USER, id, len);
 		idmap_reuse(l->user_ids, p->forgotten.row[i]);
+		id += len;
 	}
 	p->forgotten.n = 0;
+	p->forgotten_bytes = 0;
 	return r;
 }
 
