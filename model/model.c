@@ -1,4 +1,4 @@
-/* model.c - life of the model, one training step as a gradient, its application, encoding.
+/* model.c - life of the model, and one training step as a gradient.
  *
  * model_grad in order: views -> plan -> encoder forward -> next item -> z and the four losses -> encoder backward ->
  * item rows -> norm. Sequences are one list: B users, then B first views, then B second views; the base tokens are
@@ -19,9 +19,6 @@
 #include "model/rng.h"
 #include "model/state.h"
 #include "model/vmath.h"
-
-#define VIEWS 3          /* the sequence and two views */
-#define QUEUE_FILL 4     /* Sinkhorn sees at least QUEUE_FILL * K rows while the queue has them */
 
 /* ---- configuration ---- */
 
@@ -80,9 +77,6 @@ static int rows(uint32_t **ret, size_t n) { *ret = calloc(n ? n : 1, sizeof(uint
 
 static int needs_views(const struct model_config *c) { return c->beta1 != 0 || c->beta2 != 0; }
 static int needs_z(const struct model_config *c) { return c->alpha != 0 || c->lambda != 0 || needs_views(c); }
-
-#define NORM_BLOCK 65536
-static size_t norm_parts(const struct model *m, size_t item_floats) { return (m->dense + NORM_BLOCK - 1) / NORM_BLOCK + (item_floats + NORM_BLOCK - 1) / NORM_BLOCK; }
 
 /* Rows a sparse gradient can touch. */
 static size_t touched_max(const struct model *m)
@@ -147,7 +141,7 @@ int model_new(struct model **ret, const struct model_config *cfg)
 	m->item_step = reserve(cfg->items_max * sizeof(*m->item_step));
 	m->slot = reserve(cfg->items_max * sizeof(*m->slot));
 	m->target_slot = calloc(T, sizeof(*m->target_slot));
-	m->part = calloc(norm_parts(m, (cfg->loss == LOSS_FULL ? cfg->items_max : touched_max(m)) * D) + 1, sizeof(*m->part));
+	m->part = calloc(grad_norm_parts(m, (cfg->loss == LOSS_FULL ? cfg->items_max : touched_max(m)) * D) + 1, sizeof(*m->part));
 	if (!m->item || !m->item_step || !m->slot || !m->target_slot || !m->part)
 		goto out;
 	if (floats(&m->block_w, m->dense) | floats(&m->block_m, m->dense) | floats(&m->block_v, m->dense) | floats(&m->queue, cfg->queue * D)
@@ -269,7 +263,7 @@ static void views_unit(void *ctx, size_t unit, int thread)
 		}
 }
 
-static size_t list_batch(struct model *m, const struct batch *b, size_t from, size_t to)
+size_t list_batch(struct model *m, const struct batch *b, size_t from, size_t to)
 {
 	struct sequence *s = encoder_sequences(m->enc);
 
@@ -357,123 +351,6 @@ static double next_item(struct model *m, struct grad *g, const struct batch *b, 
 	return loss;
 }
 
-/* ---- the step: the losses on z ---- */
-
-/* z (V,B,D) in m->zq: as clustered, contrasted, distilled; the gradient with respect to the pooled outputs ends in
- * m->dz (V,B,D). dmu and the classifier's gradient are added to g->d. */
-static void z_losses(struct model *m, struct grad *g, const struct batch *b, size_t V, struct step_stats *st)
-{
-	const struct model_config *c = &m->cfg;
-	const float *pooled = encoder_pooled(m->enc), *mu = m->w.mu;
-	size_t B = b->B, D = c->D, K = c->K, Q = 0, VBD = V * B * D;
-	float *z = m->zq, *z1 = z + B * D, *z2 = z1 + B * D;
-	float *dz = m->dz, *dz1 = dz + B * D, *dz2 = dz1 + B * D;       /* of what the losses saw */
-	float *dpooled = m->dz + VIEWS * m->users_max * D;              /* of the pooled outputs */
-	float *norm = m->mu_norm + K, *dmu = g->d.mu;
-	float *queue_z = z + VBD;
-
-	memset(dz, 0, VBD * sizeof(float));
-	memset(dpooled, 0, VBD * sizeof(float));
-	if (c->norm) {
-		normalise_forward(z, norm, pooled, V * B, D);
-		normalise_forward(m->mun, m->mu_norm, m->w.mu, K, D);
-		memset(m->dmun, 0, K * D * sizeof(float));
-		mu = m->mun;
-		dmu = m->dmun;
-	} else {
-		memcpy(z, pooled, VBD * sizeof(float));
-	}
-
-	/* Sinkhorn over the batch and, while it is small, the newest of the queue; no gradient flows through q. */
-	if (B < QUEUE_FILL * K) {
-		Q = QUEUE_FILL * K - B;
-		Q = Q < m->queue_count ? Q : m->queue_count;
-	}
-	for (size_t i = 0; i < Q; i++)
-		memcpy(queue_z + i * D, m->queue + (m->queue_next + c->queue - 1 - i) % c->queue * D, D * sizeof(float));
-	/* (B,K) = (B,D) (K,D)^T, then the same for the queue's rows */
-	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)B, (int)K, (int)D, 1, z, (int)D, mu, (int)D, 0, m->scores, (int)K);
-	if (Q)
-		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)Q, (int)K, (int)D, 1, queue_z, (int)D, mu, (int)D, 0, m->scores + B * K, (int)K);
-	sinkhorn(m->q, m->scores, B + Q, K, c->eps, c->iters, m->scratch);
-	for (size_t u = 0; u < B; u++) {
-		const float *q = m->q + u * K;
-
-		m->hk[u] = 0;
-		for (size_t k = 1; k < K; k++)
-			if (q[k] > q[m->hk[u]])
-				m->hk[u] = (uint32_t)k;
-	}
-
-	/* The losses. scores = z mu^T, so dz += dscores mu, dmu += dscores^T z. */
-	memset(m->dscores, 0, B * K * sizeof(float));
-	st->loss_clust = cluster_loss(m->dscores, m->scores, m->q, B, K, c->tau1, c->alpha, m->scratch);
-	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)B, (int)D, (int)K, 1, m->dscores, (int)K, mu, (int)D, 1, dz, (int)D);
-	cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)K, (int)D, (int)B, 1, m->dscores, (int)K, z, (int)D, 1, dmu, (int)D);
-	if (V == VIEWS) {
-		st->loss_scl = contrast_loss(dz1, dz2, dmu, z1, z2, mu, m->hk, B, K, D, c->tau2, c->posden, c->beta1, m->scratch);
-		st->loss_ckd = distill_loss(dz1, dmu, z1, mu, m->hk, B, D, c->tau3, c->detach, c->beta2)
-		             + distill_loss(dz2, dmu, z2, mu, m->hk, B, D, c->tau3, c->detach, c->beta2);
-	}
-	if (b->head)
-		st->loss_adv = adversary_loss(dz, g->d.cls_w, g->d.cls_b, z, m->w.cls_w, m->w.cls_b, b->head, B, D, c->lambda);
-
-	/* Back through the normalisation. */
-	if (c->norm) {
-		normalise_backward(dpooled, dz, z, norm, V * B, D);
-		normalise_backward(g->d.mu, m->dmun, m->mun, m->mu_norm, K, D);
-	} else {
-		for (size_t i = 0; i < VBD; i++)
-			dpooled[i] += dz[i];
-	}
-
-	g->B = B;
-	memcpy(g->z, z, B * D * sizeof(float));
-}
-
-/* ---- the step: norm ---- */
-
-struct norm { const struct grad *g; size_t dense, dense_parts, items; double *part; const float *item; };
-
-S4_CLONES double sum_squares(const float *x, size_t n);
-S4_CLONES double sum_squares(const float *x, size_t n)
-{
-	double s[8] = { 0 }, r = 0;
-	size_t i = 0;
-
-	for (; i + 8 <= n; i += 8)
-		for (size_t j = 0; j < 8; j++)
-			s[j] += (double)x[i + j] * (double)x[i + j];
-	for (; i < n; i++)
-		r += (double)x[i] * (double)x[i];
-	for (size_t j = 0; j < 8; j++)
-		r += s[j];
-	return r;
-}
-
-static void norm_unit(void *ctx, size_t unit, int thread)
-{
-	const struct norm *n = ctx;
-	int dense = unit < n->dense_parts;
-	size_t from = (dense ? unit : unit - n->dense_parts) * NORM_BLOCK, all = dense ? n->dense : n->items;
-
-	n->part[unit] = sum_squares((dense ? n->g->block : n->item) + from, all - from < NORM_BLOCK ? all - from : NORM_BLOCK);
-}
-
-static double grad_norm(struct model *m, const struct grad *g)
-{
-	int full = m->cfg.loss == LOSS_FULL;
-	struct norm n = { .g = g, .dense = m->dense, .dense_parts = (m->dense + NORM_BLOCK - 1) / NORM_BLOCK, .part = m->part,
-	                  .items = (full ? g->N : g->rows) * m->cfg.D, .item = full ? g->item : g->drow };
-	size_t parts = norm_parts(m, n.items);
-	double s = 0;
-
-	pool_run(m->pool, norm_unit, &n, parts);
-	for (size_t i = 0; i < parts; i++)
-		s += m->part[i];
-	return sqrt(s);
-}
-
 /* ---- the step ---- */
 
 void model_grad(struct model *m, struct grad *g, const struct batch *b, uint64_t step, struct step_stats *ret)
@@ -538,73 +415,6 @@ void model_grad(struct model *m, struct grad *g, const struct batch *b, uint64_t
 	ret->discarded = !isfinite(ret->loss) || !isfinite(ret->grad_norm);
 }
 
-/* ---- apply ---- */
-
-#define APPLY_FLOATS 8192
-#define APPLY_ROWS 256
-
-struct apply { struct model *m; const struct grad *g; struct adam a; uint64_t step; size_t dense_units, count; };
-
-static void apply_row(struct model *m, uint32_t row, const float *d, const struct apply *p)
-{
-	size_t D = m->cfg.D;
-	float *w = model_item_row(m, row), *mm = w + D, *vv = mm + D;
-
-	if (m->cfg.loss != LOSS_FULL) {
-		/* Lazy: a row that was away has missed `away` steps with gradient 0; its moments decay for them now. The weight's own
-		 * movement in those steps (Adam's momentum tail) is NOT made up for: an exact catch-up would be a sum per element. */
-		uint64_t away = p->step - 1 - m->item_step[row];
-
-		if (away > 0 && m->item_step[row] && p->step > m->item_step[row]) {
-			float f1 = (float)pow(m->cfg.beta_1, (double)away), f2 = (float)pow(m->cfg.beta_2, (double)away);
-
-			for (size_t i = 0; i < D; i++) {
-				mm[i] *= f1;
-				vv[i] *= f2;
-			}
-		}
-		m->item_step[row] = (uint32_t)p->step;
-	}
-	adam_step(w, mm, vv, d, &p->a, D);
-}
-
-static void apply_unit(void *ctx, size_t unit, int thread)
-{
-	const struct apply *p = ctx;
-	struct model *m = p->m;
-	const struct grad *g = p->g;
-	size_t D = m->cfg.D;
-
-	if (unit < p->dense_units) {
-		size_t from = unit * APPLY_FLOATS, n = m->dense - from < APPLY_FLOATS ? m->dense - from : APPLY_FLOATS;
-
-		adam_step(m->block_w + from, m->block_m + from, m->block_v + from, g->block + from, &p->a, n);
-		return;
-	}
-	unit -= p->dense_units;
-	for (size_t i = unit * APPLY_ROWS; i < p->count && i < (unit + 1) * APPLY_ROWS; i++) {
-		if (m->cfg.loss == LOSS_FULL)
-			apply_row(m, (uint32_t)i, g->item + i * D, p);
-		else
-			apply_row(m, g->row[i], g->drow + i * D, p);
-	}
-}
-
-void model_apply(struct model *m, const struct grad *g, uint64_t step, float lr)
-{
-	float clip = m->cfg.clip, scale = clip > 0 && g->norm > clip ? (float)(clip / g->norm) : 1;
-	struct apply p = { .m = m, .g = g, .a = adam_at(&m->cfg, step, lr, scale), .step = step,
-	                   .dense_units = (m->dense + APPLY_FLOATS - 1) / APPLY_FLOATS, .count = m->cfg.loss == LOSS_FULL ? g->N : g->rows };
-	size_t D = m->cfg.D;
-
-	pool_run(m->pool, apply_unit, &p, p.dense_units + (p.count + APPLY_ROWS - 1) / APPLY_ROWS);
-	for (size_t u = 0; m->cfg.queue && u < g->B; u++) {
-		memcpy(m->queue + m->queue_next * D, g->z + u * D, D * sizeof(float));
-		m->queue_next = (m->queue_next + 1) % m->cfg.queue;
-		m->queue_count += m->queue_count < m->cfg.queue;
-	}
-}
-
 void model_trace(const struct model *m, struct step_trace *ret)
 {
 	size_t BD = m->B * m->cfg.D;
@@ -619,130 +429,4 @@ void model_trace(const struct model *m, struct step_trace *ret)
 		ret->z1 = m->zq + BD;
 		ret->z2 = m->zq + 2 * BD;
 	}
-}
-
-/* ---- encoding ---- */
-
-static void encode(struct model *m, float *out, const struct batch *b, int last)
-{
-	size_t D = m->cfg.D, n;
-
-	/* Any number of users: in groups of what the list holds. */
-	for (size_t u = 0; u < b->B;) {
-		size_t to = u, tokens = 0;
-
-		while (to < b->B && to - u < m->users_max && tokens + (b->start[to + 1] - b->start[to]) <= m->tokens_max) {
-			tokens += b->start[to + 1] - b->start[to];
-			to++;
-		}
-		assert(to > u);
-		encoder_plan(m->enc, list_batch(m, b, u, to));
-		encoder_infer(m->enc, out + (last ? u : b->start[u]) * D, last, &m->w, m->item, m->item_stride);
-		u = to;
-	}
-
-	n = last ? b->B : b->T;
-	for (size_t i = 0; m->cfg.cosine && i < n; i++) {
-		float norm;
-
-		normalise_forward(out + i * D, &norm, out + i * D, 1, D);
-	}
-}
-
-void model_encode(struct model *m, float *h, const struct batch *b) { encode(m, h, b, 0); }
-void model_encode_last(struct model *m, float *out, const struct batch *b) { encode(m, out, b, 1); }
-
-void model_item_vector(const struct model *m, float *out, uint32_t row)
-{
-	float norm;
-
-	assert(row < m->N);
-	if (m->cfg.cosine)
-		normalise_forward(out, &norm, model_item_row(m, row), 1, m->cfg.D);
-	else
-		memcpy(out, model_item_row(m, row), m->cfg.D * sizeof(float));
-}
-
-void model_prototype_vector(const struct model *m, float *out, uint32_t k)
-{
-	float norm;
-
-	assert(k < m->cfg.K);
-	if (m->cfg.norm)
-		normalise_forward(out, &norm, m->w.mu + (size_t)k * m->cfg.D, 1, m->cfg.D);
-	else
-		memcpy(out, m->w.mu + (size_t)k * m->cfg.D, m->cfg.D * sizeof(float));
-}
-
-/* ---- state ---- */
-
-float *model_row_state(struct model *m, uint32_t row, uint32_t **ret_step)
-{
-	assert(row < m->N);
-	*ret_step = &m->item_step[row];
-	return model_item_row(m, row);
-}
-
-float *model_queue_state(struct model *m, size_t **ret_count, size_t **ret_next)
-{
-	*ret_count = &m->queue_count;
-	*ret_next = &m->queue_next;
-	return m->queue;
-}
-
-const char *model_tensor_name(const struct model *m, size_t i) { return i < m->infos ? m->info[i].name : NULL; }
-
-/* ---- by name ---- */
-
-static float *tensor_in(const struct model *m, float *block, const char *name, size_t *ret_rows, size_t *ret_cols)
-{
-	for (size_t i = 0; i < m->infos; i++)
-		if (!strcmp(m->info[i].name, name)) {
-			*ret_rows = m->info[i].rows;
-			*ret_cols = m->info[i].cols;
-			return block + m->info[i].at;
-		}
-	return NULL;
-}
-
-/* item.weight: rows lie 3D floats apart, [weight | m | v]; cols says D. Moments: the name with "/m" or "/v" behind it. */
-float *model_tensor(struct model *m, const char *name, size_t *ret_rows, size_t *ret_cols)
-{
-	size_t len = strlen(name);
-	char base[64];
-
-	if (!strcmp(name, "item.weight")) {
-		*ret_rows = m->N;
-		*ret_cols = m->cfg.D;
-		return m->item;
-	}
-	if (!strcmp(name, "queue") && m->cfg.queue) {
-		*ret_rows = m->cfg.queue;
-		*ret_cols = m->cfg.D;
-		return m->queue;
-	}
-	if (len > 2 && len < sizeof(base) && (!strcmp(name + len - 2, "/m") || !strcmp(name + len - 2, "/v"))) {
-		memcpy(base, name, len - 2);
-		base[len - 2] = 0;
-		return tensor_in(m, name[len - 1] == 'm' ? m->block_m : m->block_v, base, ret_rows, ret_cols);
-	}
-	return tensor_in(m, m->block_w, name, ret_rows, ret_cols);
-}
-
-/* item.weight is (N,D), dense also for the sparse forms (then made here: for tests). */
-const float *grad_tensor(struct model *m, struct grad *g, const char *name, size_t *ret_rows, size_t *ret_cols)
-{
-	size_t D = m->cfg.D;
-
-	if (strcmp(name, "item.weight"))
-		return tensor_in(m, g->block, name, ret_rows, ret_cols);
-
-	*ret_rows = m->N;
-	*ret_cols = D;
-	if (m->cfg.loss != LOSS_FULL) {
-		memset(g->item, 0, m->N * D * sizeof(float));
-		for (size_t i = 0; i < g->rows; i++)
-			memcpy(g->item + (size_t)g->row[i] * D, g->drow + i * D, D * sizeof(float));
-	}
-	return g->item;
 }

@@ -63,6 +63,21 @@ struct grad {
 /* Row r as [weight | m | v], 3D floats: what the state topic keeps. */
 static inline float *model_item_row(const struct model *m, uint32_t r) { return m->item + (size_t)r * m->item_stride; }
 
+#define VIEWS 3 /* the sequence and two views */
+
+/* model.c: users from..to-1 of the batch become the encoder's sequences 0..; returns how many. */
+size_t list_batch(struct model *m, const struct batch *b, size_t from, size_t to);
+
+/* zlosses.c: z (V,B,D) in m->zq, as clustered, contrasted, distilled; the gradient with respect to the pooled outputs ends in
+ * m->dz (V,B,D) behind that of z. dmu and the classifier's gradient are added to g->d. */
+void z_losses(struct model *m, struct grad *g, const struct batch *b, size_t V, struct step_stats *st);
+/* z of the step enters the queue when it is applied; the oldest leave. */
+void queue_push(struct model *m, const struct grad *g);
+
+/* apply.c: global norm of the gradient; partial sums it needs room for (m->part). */
+double grad_norm(struct model *m, const struct grad *g);
+size_t grad_norm_parts(const struct model *m, size_t item_floats);
+
 /* adam.c: one bias-corrected step on n floats; scale multiplies the gradient (clipping). Any thread. */
 struct adam { float lr, beta_1, beta_2, eps, decay, correct_1, correct_2, scale; };
 struct adam adam_at(const struct model_config *c, uint64_t step, float lr, float scale);

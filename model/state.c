@@ -1,0 +1,75 @@
+/* state.c - tensors by name, and what recovery copies: see state.h */
+#include <assert.h>
+#include <string.h>
+
+#include "model/model_private.h"
+#include "model/state.h"
+
+float *model_row_state(struct model *m, uint32_t row, uint32_t **ret_step)
+{
+	assert(row < m->N);
+	*ret_step = &m->item_step[row];
+	return model_item_row(m, row);
+}
+
+float *model_queue_state(struct model *m, size_t **ret_count, size_t **ret_next)
+{
+	*ret_count = &m->queue_count;
+	*ret_next = &m->queue_next;
+	return m->queue;
+}
+
+const char *model_tensor_name(const struct model *m, size_t i) { return i < m->infos ? m->info[i].name : NULL; }
+
+static float *tensor_in(const struct model *m, float *block, const char *name, size_t *ret_rows, size_t *ret_cols)
+{
+	for (size_t i = 0; i < m->infos; i++)
+		if (!strcmp(m->info[i].name, name)) {
+			*ret_rows = m->info[i].rows;
+			*ret_cols = m->info[i].cols;
+			return block + m->info[i].at;
+		}
+	return NULL;
+}
+
+/* item.weight: rows lie 3D floats apart, [weight | m | v]; cols says D. Moments: the name with "/m" or "/v" behind it. */
+float *model_tensor(struct model *m, const char *name, size_t *ret_rows, size_t *ret_cols)
+{
+	size_t len = strlen(name);
+	char base[64];
+
+	if (!strcmp(name, "item.weight")) {
+		*ret_rows = m->N;
+		*ret_cols = m->cfg.D;
+		return m->item;
+	}
+	if (!strcmp(name, "queue") && m->cfg.queue) {
+		*ret_rows = m->cfg.queue;
+		*ret_cols = m->cfg.D;
+		return m->queue;
+	}
+	if (len > 2 && len < sizeof(base) && (!strcmp(name + len - 2, "/m") || !strcmp(name + len - 2, "/v"))) {
+		memcpy(base, name, len - 2);
+		base[len - 2] = 0;
+		return tensor_in(m, name[len - 1] == 'm' ? m->block_m : m->block_v, base, ret_rows, ret_cols);
+	}
+	return tensor_in(m, m->block_w, name, ret_rows, ret_cols);
+}
+
+/* item.weight is (N,D), dense also for the sparse forms (then made here: for tests). */
+const float *grad_tensor(struct model *m, struct grad *g, const char *name, size_t *ret_rows, size_t *ret_cols)
+{
+	size_t D = m->cfg.D;
+
+	if (strcmp(name, "item.weight"))
+		return tensor_in(m, g->block, name, ret_rows, ret_cols);
+
+	*ret_rows = m->N;
+	*ret_cols = D;
+	if (m->cfg.loss != LOSS_FULL) {
+		memset(g->item, 0, m->N * D * sizeof(float));
+		for (size_t i = 0; i < g->rows; i++)
+			memcpy(g->item + (size_t)g->row[i] * D, g->drow + i * D, D * sizeof(float));
+	}
+	return g->item;
+}
