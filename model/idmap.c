@@ -150,6 +150,11 @@ static uint32_t heap_pop(struct idmap *x)
 	return top;
 }
 
+int idmap_room(const struct idmap *x)
+{
+	return x->heap_n > 0 || x->rows < x->rows_max;
+}
+
 int idmap_intern(struct idmap *x, uint32_t *ret_row, int *ret_new, const char *id, size_t len)
 {
 	uint32_t hash = hash_of(id, len), row;
@@ -163,7 +168,7 @@ int idmap_intern(struct idmap *x, uint32_t *ret_row, int *ret_new, const char *i
 	}
 
 	/* make room first: whatever fails leaves the map as it was */
-	if (x->heap_n == 0 && x->rows >= x->rows_max)
+	if (!idmap_room(x))
 		return -ENOSPC;
 	if (len >= UINT32_MAX)
 		return -ENOMEM;

@@ -35,6 +35,7 @@ int model_config_check(const struct model_config *c, const char **reterr_why)
 	MUST("dropout: 0 .. below 1", c->dropout >= 0 && c->dropout < 1);
 	MUST("loss: full, sampled or bce", c->loss == LOSS_FULL || c->loss == LOSS_SAMPLED || c->loss == LOSS_BCE);
 	MUST("negatives: at least 1 for sampled and bce", c->loss == LOSS_FULL || c->negatives >= 1);
+	MUST("uniform: above 0, at most 1 for sampled", c->loss != LOSS_SAMPLED || (c->uniform > 0 && c->uniform <= 1));
 	MUST("cosine_tau: above 0", !c->cosine || c->cosine_tau > 0);
 	MUST("eps: above 0", c->eps > 0);
 	MUST("iters: 0..1000", c->iters >= 0 && c->iters <= 1000);
@@ -146,7 +147,7 @@ int model_new(struct model **ret, const struct model_config *cfg)
 		goto out;
 	if (floats(&m->block_w, m->dense) | floats(&m->block_m, m->dense) | floats(&m->block_v, m->dense) | floats(&m->queue, cfg->queue * D)
 	    | rows(&m->view_item, 2 * U * cfg->L) | floats(&m->hT, T * D) | floats(&m->dhT, T * D) | rows(&m->tgt, T) | rows(&m->neg, neg)
-	    | floats(&m->tgt_w, T) | floats(&m->dT, cfg->loss == LOSS_FULL ? 0 : T * D) | floats(&m->dN, neg * D)
+	    | floats(&m->tgt_w, T) | floats(&m->neg_logq, cfg->loss == LOSS_SAMPLED ? neg : 0) | floats(&m->dT, cfg->loss == LOSS_FULL ? 0 : T * D) | floats(&m->dN, neg * D)
 	    | floats(&m->mun, K * D) | floats(&m->mu_norm, K + VIEWS * U) | floats(&m->dmun, K * D)
 	    | floats(&m->scores, (U + cfg->queue) * K) | floats(&m->dscores, U * K) | floats(&m->q, (U + cfg->queue) * K)
 	    | floats(&m->zq, (VIEWS * U + cfg->queue) * D) | floats(&m->dz, 2 * VIEWS * U * D) | rows(&m->hk, U) | floats(&m->scratch, scratch))
@@ -183,7 +184,7 @@ void model_free(struct model *m)
 	unreserve(m->slot, m->cfg.items_max * sizeof(*m->slot));
 	free(m->target_slot); free(m->part);
 	free(m->block_w); free(m->block_m); free(m->block_v); free(m->queue); free(m->view_item);
-	free(m->hT); free(m->dhT); free(m->tgt); free(m->neg); free(m->tgt_w); free(m->dT); free(m->dN);
+	free(m->hT); free(m->dhT); free(m->tgt); free(m->neg); free(m->tgt_w); free(m->neg_logq); free(m->dT); free(m->dN);
 	free(m->mun); free(m->mu_norm); free(m->dmun); free(m->scores); free(m->dscores); free(m->q);
 	free(m->zq); free(m->dz); free(m->hk); free(m->scratch);
 	free(m);
@@ -294,6 +295,30 @@ static void touch(struct model *m, struct grad *g, uint32_t row, const float *dx
 
 /* ---- the step: next item ---- */
 
+/* log(negatives Q) of a row: see struct batch, recent. */
+static float log_draws(const struct model *m, const struct batch *b, uint32_t row)
+{
+	double even = b->recent_n ? m->cfg.uniform : 1, q = even / (double)m->N;
+
+	if (b->recent_n)
+		q += (1 - even) * b->recent_count[row] / (double)b->recent_n;
+	return (float)log((double)m->cfg.negatives * q);
+}
+
+/* The step's shared negatives. */
+static void draw_negatives(struct model *m, const struct batch *b, uint64_t step)
+{
+	const struct model_config *c = &m->cfg;
+
+	for (size_t k = 0; k < c->negatives; k++) {
+		uint64_t which = rng_bits(c->seed, RNG_NEGATIVE, step, 0, k);
+		int even = !b->recent_n || rng_unit(rng_bits(c->seed, RNG_NEGATIVE, step, 1, k)) < c->uniform;
+
+		m->neg[k] = even ? (uint32_t)rng_below(which, m->N) : b->recent[rng_below(which, b->recent_n)];
+		m->neg_logq[k] = log_draws(m, b, m->neg[k]);
+	}
+}
+
 /* Gathers the target positions (n), runs the loss; leaves d loss / d h in dhT and its place in target_slot. */
 static double next_item(struct model *m, struct grad *g, const struct batch *b, uint64_t step, size_t *ret_n)
 {
@@ -340,10 +365,12 @@ static double next_item(struct model *m, struct grad *g, const struct batch *b, 
 	if (!n)
 		return 0;
 
-	if (c->loss == LOSS_SAMPLED)
-		loss = nextitem_sampled(m->nextitem, m->dhT, m->dT, m->dN, m->neg, m->hT, m->tgt, m->tgt_w, b->item_logq, m->item, m->item_stride, n, m->N, step);
-	else
+	if (c->loss == LOSS_SAMPLED) {
+		draw_negatives(m, b, step);
+		loss = nextitem_sampled(m->nextitem, m->dhT, m->dT, m->dN, m->hT, m->tgt, m->neg, m->tgt_w, m->neg_logq, m->item, m->item_stride, n);
+	} else {
 		loss = nextitem_bce(m->nextitem, m->dhT, m->dT, m->dN, m->hT, m->tgt, m->neg, m->tgt_w, m->item, m->item_stride, n);
+	}
 	for (size_t i = 0; i < n; i++)
 		touch(m, g, m->tgt[i], m->dT + i * D);
 	for (size_t i = 0; i < (c->loss == LOSS_BCE ? n * k : k); i++)

@@ -25,6 +25,7 @@ struct model_config {
 	float dropout;                   /* .5; all sites */
 	enum loss_form loss;
 	size_t negatives;                /* sampled: shared negatives per step; bce: per position */
+	float uniform;                   /* sampled: share of the negatives drawn evenly from the catalogue, above 0; see struct batch, recent */
 	int cosine;                      /* 1: logits = cos(h, item) / cosine_tau, also when ranking */
 	float cosine_tau;                /* .07 */
 	int low_pass;                    /* 1: low-pass branch in each block (y = .3 LN1(x + drop(attn)) + .7 LN3(x + drop(lo + b^2 (x - lo)))) */
@@ -57,10 +58,15 @@ struct batch {
 	const uint32_t *target; /* (T) the item that came next, NO_ROW = no loss at this position; NULL in encode */
 	const float *weight;    /* (T) factor of the target's term in loss_sr; NULL = 1. The mean divides by the number of targets */
 	const uint8_t *head;    /* (B) 1 = head user (longest 20 %) */
+	/* sampled: the other negatives are drawn from these recent events, so popular items come as often as they are wanted. A row
+	 * is drawn with Q(row) = uniform / N + (1 - uniform) recent_count[row] / recent_n, and log(negatives Q) is taken off its logit, so
+	 * that the loss estimates the full softmax (Bengio, Senecal 2008). recent_n 0: all evenly. */
+	const uint32_t *recent;               /* (recent_n) item rows */
+	size_t recent_n;
+	const uint32_t *recent_count;         /* (N) how often each row stands in recent */
 	/* Given instead of drawn (tests, golden numbers); NULL = draw. */
 	const uint32_t *negative;             /* (T, negatives) bce */
 	const uint32_t *view_start[2], *view_item[2]; /* packed like start/item; MASK_ROW = the mask token */
-	const float *item_logq;               /* (N) log of the sampling probability for logQ; NULL = uniform */
 };
 
 #define MASK_ROW (UINT32_MAX - 1)

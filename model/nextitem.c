@@ -22,7 +22,6 @@
 #include <sys/mman.h>
 
 #include "model/nextitem.h"
-#include "model/rng.h"
 #include "model/vmath.h"
 
 #ifndef RB
@@ -174,7 +173,7 @@ static void pack_unit(void *ctx, size_t unit, int thread)
 		size_t r = j->row ? j->row[i] : i;
 
 		x->enorm[i] = unit_copy(x->e + i * x->D, j->E + r * j->ldE, x->D, x->c->cosine);
-		x->bias[i] = j->logq ? -j->logq[r] : 0.0f;
+		x->bias[i] = j->logq ? -j->logq[i] : 0.0f;
 		max = x->enorm[i] > max ? x->enorm[i] : max;
 	}
 	x->pack_max[unit] = max;
@@ -260,7 +259,7 @@ static void rows_unit(void *ctx, size_t unit, int thread)
 			uint32_t t = j->target[from + r];
 
 			unit_copy(te, j->E + t * j->ldE, D, x->c->cosine);
-			st[r] = vmath_dot(x_r, te, D) - (j->logq ? j->logq[t] : 0.0f);
+			st[r] = vmath_dot(x_r, te, D);
 			ref[r] = st[r];
 		} else {
 			st[r] = vmath_dot(x_r, x->e + j->target[from + r] * D, D);
@@ -378,15 +377,12 @@ double nextitem_full(struct nextitem *x, float *dh, float *dE, const float *h, c
 	return softmax_loss(&j);
 }
 
-double nextitem_sampled(struct nextitem *x, float *dh, float *dT, float *dN, uint32_t *row, const float *h, const uint32_t *target,
-                        const float *w, const float *logq, const float *E, size_t ldE, size_t n, size_t N, uint64_t step)
+double nextitem_sampled(struct nextitem *x, float *dh, float *dT, float *dN, const float *h, const uint32_t *target, const uint32_t *negative,
+                        const float *w, const float *logq, const float *E, size_t ldE, size_t n)
 {
-	struct job j = {.x = x, .h = h, .w = w, .E = E, .logq = logq, .target = target, .row = row, .dh = dh, .dT = dT, .de = dN,
-	                .ldE = ldE, .n = n, .M = x->c->negatives};
+	struct job j = {.x = x, .h = h, .w = w, .E = E, .logq = logq, .target = target,
+	                .row = negative, .dh = dh, .dT = dT, .de = dN, .ldE = ldE, .n = n, .M = x->c->negatives};
 
-	assert(N > 0);
-	for (size_t k = 0; k < j.M; k++)
-		row[k] = (uint32_t)rng_below(rng_bits(x->c->seed, RNG_NEGATIVE, step, 0, k), N);
 	return softmax_loss(&j);
 }
 

@@ -21,11 +21,12 @@ void nextitem_free(struct nextitem *x);
 double nextitem_full(struct nextitem *x, float *dh, float *dE, const float *h, const uint32_t *target, const float *w,
                      const float *E, size_t ldE, size_t n, size_t N);
 
-/* Sampled softmax: `negatives` rows shared by the step, drawn from (seed, step) uniformly; log Q subtracted from each
- * negative's and target's logit (logq (N) or NULL = uniform); a negative equal to the target is left out of its row.
- * row[] (returned, S = negatives) lists the negatives; dN (S,D) their gradient; dT (n,D) the target rows' gradient. */
-double nextitem_sampled(struct nextitem *x, float *dh, float *dT, float *dN, uint32_t *row, const float *h, const uint32_t *target,
-                        const float *w, const float *logq, const float *E, size_t ldE, size_t n, size_t N, uint64_t step);
+/* Sampled softmax against the rows of negative (S = c->negatives), shared by all positions; a negative equal to the target is left
+ * out of its row. logq (S): log of the expected number of a negative's draws, S Q, taken off its logit (NULL = 0). The target is not
+ * drawn and keeps its logit: e^s_t + sum over the others of e^s_k / (S Q_k) is an unbiased estimate of the full softmax's sum.
+ * dN (S,D) and dT (n,D): the gradient of the negatives' and the targets' rows. */
+double nextitem_sampled(struct nextitem *x, float *dh, float *dT, float *dN, const float *h, const uint32_t *target, const uint32_t *negative,
+                        const float *w, const float *logq, const float *E, size_t ldE, size_t n);
 
 /* Binary cross entropy, c->negatives (>= 1) uniform negatives a position: -log s(h.e_t) - (1/negatives) sum log(1 - s(h.e_neg)).
  * negative (n,negatives) given, or drawn into it by the caller. dT (n,D), dN (n,negatives,D). */

@@ -81,7 +81,7 @@ static double step_seconds(enum loss_form loss, int views, int threads, const st
 {
 	float aux = views == 3 ? .1f : 0;
 	struct model_config c = { .L = 50, .D = WIDTH, .heads = 2, .layers = LAYERS, .K = 128, .dropout = .5f, .loss = loss,
-		.negatives = loss == LOSS_BCE ? 1 : 512, .cosine = 1, .cosine_tau = .07f, .norm = 1, .posden = 1, .eps = .05f, .iters = 3,
+		.negatives = loss == LOSS_BCE ? 1 : 512, .uniform = 1, .cosine = 1, .cosine_tau = .07f, .norm = 1, .posden = 1, .eps = .05f, .iters = 3,
 		.tau1 = .1f, .tau2 = 1, .tau3 = 1, .alpha = aux, .beta1 = aux, .beta2 = aux, .lambda = aux, .mask_share = .3f, .crop_share = .8f,
 		.reorder_share = .2f, .insert_share = .2f, .beta_1 = .9f, .beta_2 = .999f, .adam_eps = 1e-8f, .seed = 1, .threads = threads,
 		.items_max = ITEMS, .batch_users_max = USERS };

@@ -26,7 +26,7 @@
 static struct model_config small(void)
 {
 	return (struct model_config){
-		.L = 7, .D = 12, .heads = 3, .layers = 2, .K = 3, .dropout = .25f, .loss = LOSS_FULL, .negatives = 3, .cosine = 1, .cosine_tau = .5f,
+		.L = 7, .D = 12, .heads = 3, .layers = 2, .K = 3, .dropout = .25f, .loss = LOSS_FULL, .negatives = 3, .uniform = .5f, .cosine = 1, .cosine_tau = .5f,
 		.low_pass = 1, .pool = POOL_MEAN, .norm = 1, .posden = 1, .eps = .5f, .iters = 3, .tau1 = .7f, .tau2 = .8f, .tau3 = .5f,
 		.alpha = 0, .beta1 = 0, .beta2 = 0, .lambda = 0, .mask_share = .4f, .crop_share = .6f, .reorder_share = .5f, .insert_share = .4f,
 		.beta_1 = .9f, .beta_2 = .999f, .adam_eps = 1e-8f, .seed = 7, .threads = 2, .items_max = 1000, .batch_users_max = 80,
@@ -177,6 +177,53 @@ static void test_next_item(void **state)
 	check_all(c, USERS, ITEMS, "bce");
 	c.cosine = 0; c.negatives = 1;
 	check_all(c, USERS, ITEMS, "bce dot, one negative");
+}
+
+static double distance(const float *a, const float *b, size_t n)
+{
+	double d = 0, norm = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		d += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+		norm += (double)b[i] * b[i];
+	}
+	return sqrt(d / norm);
+}
+
+/* With many negatives, half of them from a skewed stream, the sampled gradient is the full one up to the draw. */
+static void test_sampled_estimates_full(void **state)
+{
+	enum { RECENT = 60 };
+	struct model_config c = small();
+	struct data *d = malloc(sizeof(*d));
+	uint32_t recent[RECENT], count[ITEMS] = { 0 };
+	const char *const names[] = { "item.weight", "pos.weight", "blocks.1.f2.weight" };
+	struct grad *gf, *gs;
+	struct step_stats st[2];
+
+	data_init(d, USERS, c.L, ITEMS);
+	c.dropout = 0;
+	struct model *full = make(&c, ITEMS, &gf);
+	c.loss = LOSS_SAMPLED; c.negatives = 40000;
+	struct model *sampled = make(&c, ITEMS, &gs);
+	for (uint32_t i = 0; i < RECENT; i++)
+		count[recent[i] = i % 7 * (i % 3) % ITEMS]++;
+	d->b.recent = recent; d->b.recent_n = RECENT; d->b.recent_count = count;
+	model_grad(full, gf, &d->b, 3, &st[0]);
+	model_grad(sampled, gs, &d->b, 3, &st[1]);
+	if (fabs(st[0].loss - st[1].loss) > .01)
+		fail_msg("loss full %.5f sampled %.5f", st[0].loss, st[1].loss);
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		size_t R, C;
+		const float *want = grad_tensor(full, gf, names[i], &R, &C), *got = grad_tensor(sampled, gs, names[i], &R, &C);
+		double far = distance(got, want, R * C);
+
+		if (!(far < .03))
+			fail_msg("%s: the sampled gradient is %.3f away from the full one", names[i], far);
+	}
+	grad_free(gf); grad_free(gs);
+	model_free(full); model_free(sampled);
+	free(d);
 }
 
 /* All losses whose gradient is the derivative of a value while h(u) stands: contrast, distillation, adversary. */
@@ -417,7 +464,8 @@ static void test_state(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_next_item), cmocka_unit_test(test_joint), cmocka_unit_test(test_cluster),
+		cmocka_unit_test(test_next_item),
+		cmocka_unit_test(test_sampled_estimates_full), cmocka_unit_test(test_joint), cmocka_unit_test(test_cluster),
 		cmocka_unit_test(test_threads), cmocka_unit_test(test_encode), cmocka_unit_test(test_discard_and_learn),
 		cmocka_unit_test(test_lazy_adam), cmocka_unit_test(test_state),
 	};

@@ -31,7 +31,7 @@ static struct model_config model_config_from(const struct config *c, size_t batc
 	return (struct model_config){
 		.L = (size_t)c->max_length, .D = (size_t)c->width, .heads = (size_t)c->heads, .layers = (size_t)c->layers,
 		.K = (size_t)c->prototypes, .dropout = (float)c->dropout, .loss = (enum loss_form)c->loss,
-		.negatives = (size_t)c->negatives, .cosine = c->cosine, .cosine_tau = (float)c->cosine_tau, .low_pass = c->low_pass,
+		.negatives = (size_t)c->negatives, .uniform = (float)c->negatives_uniform, .cosine = c->cosine, .cosine_tau = (float)c->cosine_tau, .low_pass = c->low_pass,
 		.pool = (enum pool_form)c->pool, .norm = c->norm, .posden = c->posden, .detach = c->teacher_detach,
 		.eps = (float)c->sinkhorn_eps, .iters = (int)c->sinkhorn_iters, .queue = (size_t)c->sinkhorn_queue,
 		.tau1 = (float)c->tau1, .tau2 = (float)c->tau2, .tau3 = (float)c->tau3, .alpha = (float)c->alpha,
@@ -71,6 +71,8 @@ int learner_new(struct learner **ret, const struct config *c, const char *input_
 		r = idmap_new(&l->user_ids, (size_t)c->max_users);
 	if (r == 0)
 		r = users_new(&l->users, (size_t)c->max_users, (size_t)c->max_length + 1);
+	if (r == 0 && mc.loss == LOSS_SAMPLED)
+		r = recent_new(&l->recent, (size_t)c->negatives_recent, (size_t)c->max_items);
 	if (r == 0)
 		r = popularity_new(&l->popularity, c->eval_half_life_ms);
 	if (r == 0 && c->eval_covisit)
@@ -97,6 +99,7 @@ void learner_free(struct learner *l)
 	prequential_free(l->prequential);
 	covisit_free(l->covisit);
 	popularity_free(l->popularity);
+	recent_free(l->recent);
 	users_free(l->users);
 	idmap_free(l->user_ids);
 	idmap_free(l->item_ids);
@@ -150,30 +153,33 @@ static int know_item(struct learner *l, uint32_t row, int64_t ts_ms)
 	return 0;
 }
 
-/* The rows of an event, made at first sight. Sets *ret_reason when a limit forbids a new one. */
+static int fits(const struct idmap *x, const char *id, size_t len)
+{
+	return idmap_room(x) || idmap_find(x, id, len) != UINT32_MAX;
+}
+
+/* The rows of an event, made at first sight. Sets *ret_reason when a limit forbids a new one: then neither is made. */
 static int find_rows(struct learner *l, const struct event *ev, uint32_t *ret_user, uint32_t *ret_item, const char **ret_reason)
 {
 	int new_item, new_user;
-	if (idmap_find(l->user_ids, ev->user, ev->user_len) == UINT32_MAX && idmap_count(l->user_ids) >= (size_t)l->cfg->max_users) {
+	if (!fits(l->user_ids, ev->user, ev->user_len)) {
 		*ret_reason = "too many users";
 		return 0;
 	}
-	int r = idmap_intern(l->item_ids, ret_item, &new_item, ev->item, ev->item_len);
-	if (r == -ENOSPC) {
+	if (!fits(l->item_ids, ev->item, ev->item_len)) {
 		*ret_reason = "too many items";
 		return 0;
 	}
+	int r = idmap_intern(l->item_ids, ret_item, &new_item, ev->item, ev->item_len);
 	if (r == 0 && new_item) {
 		uint32_t row;
 		r = model_add_item(l->model, &row);
 		assert(r < 0 || row == *ret_item); /* both count from 0 in the order of first sight */
 	}
-	if (r == 0 && (r = know_item(l, *ret_item, ev->ts_ms)) == 0)
+	if (r == 0)
+		r = know_item(l, *ret_item, ev->ts_ms);
+	if (r == 0)
 		r = idmap_intern(l->user_ids, ret_user, &new_user, ev->user, ev->user_len);
-	if (r == -ENOSPC) {
-		*ret_reason = "too many users";
-		return 0;
-	}
 	return r < 0 ? no_memory() : 0;
 }
 
@@ -225,6 +231,9 @@ static int fold_event(struct learner *l, const struct record *r, struct pending 
 	if (code)
 		return code;
 	if (users_append(l->users, p->user, (struct visit){ p->item, r->ev.weight }, r->ev.ts_ms) < 0)
+		return no_memory();
+
+	if (l->recent && recent_add(l->recent, p->item) < 0)
 		return no_memory();
 
 	p->seq = users_get(l->users, p->user)->events;
@@ -369,6 +378,10 @@ static int train(struct learner *l, struct train_result *ret)
 	ret->users = b.B;
 	if (b.B == 0)
 		return 0;
+	if (l->recent) {
+		b.recent = recent_items(l->recent, &b.recent_n);
+		b.recent_count = recent_counts(l->recent);
+	}
 	model_grad(l->model, l->grad, &b, l->step, &ret->stats);
 	if (!ret->stats.discarded)
 		model_apply(l->model, l->grad, l->step, learning_rate(l->cfg, l->step));

@@ -14,6 +14,7 @@
 #include "worker/eval/popularity.h"
 #include "worker/eval/prequential.h"
 #include "worker/kafka/committer.h"
+#include "worker/learn/recent.h"
 #include "worker/learn/record.h"
 #include "worker/learn/users.h"
 
@@ -29,6 +30,7 @@ struct learner {
 	struct users *users;
 	int64_t *item_ms;           /* (item rows) event time of the newest event on the item */
 	size_t item_cap;
+	struct recent *recent;      /* NULL unless loss=sampled */
 	struct popularity *popularity;
 	struct covisit *covisit;    /* NULL unless eval.covisit */
 	struct prequential *prequential;

@@ -1,0 +1,82 @@
+/* recent.c - see recent.h */
+#include "worker/learn/recent.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct recent {
+	uint32_t *item;           /* (max) ring */
+	size_t max, n, next;
+	uint32_t *count;          /* (cap) by row */
+	size_t cap, items_max;
+};
+
+int recent_new(struct recent **ret, size_t events, size_t items_max)
+{
+	struct recent *r = calloc(1, sizeof *r);
+	if (!r)
+		return -ENOMEM;
+
+	r->max = events;
+	r->items_max = items_max;
+	r->item = malloc(events * sizeof *r->item);
+	if (!r->item) {
+		free(r);
+		return -ENOMEM;
+	}
+	*ret = r;
+	return 0;
+}
+
+void recent_free(struct recent *r)
+{
+	if (!r)
+		return;
+	free(r->item);
+	free(r->count);
+	free(r);
+}
+
+static int grow(struct recent *r, uint32_t item)
+{
+	size_t cap = r->cap ? r->cap : 1024;
+	while (cap <= item)
+		cap *= 2;
+	uint32_t *count = realloc(r->count, cap * sizeof *count);
+	if (!count)
+		return -ENOMEM;
+
+	memset(count + r->cap, 0, (cap - r->cap) * sizeof *count);
+	r->count = count;
+	r->cap = cap;
+	return 0;
+}
+
+int recent_add(struct recent *r, uint32_t item)
+{
+	assert(item < r->items_max);
+	if (item >= r->cap && grow(r, item) < 0)
+		return -ENOMEM;
+
+	if (r->n == r->max)
+		r->count[r->item[r->next]]--;
+	else
+		r->n++;
+	r->item[r->next] = item;
+	r->next = (r->next + 1) % r->max;
+	r->count[item]++;
+	return 0;
+}
+
+const uint32_t *recent_items(const struct recent *r, size_t *ret_n)
+{
+	*ret_n = r->n;
+	return r->item;
+}
+
+const uint32_t *recent_counts(const struct recent *r)
+{
+	return r->count;
+}

@@ -1,0 +1,18 @@
+/* recent.h - the items of the newest events: the streaming estimate of item frequencies that sampled negatives are drawn from
+ * (model.h: struct batch, recent). Exact for its window, in constant time and memory. Part of the fold. Not thread-safe.
+ */
+#ifndef S4REC_RECENT_H
+#define S4REC_RECENT_H
+#include <stddef.h>
+#include <stdint.h>
+
+struct recent;
+int recent_new(struct recent **ret, size_t events, size_t items_max); /* -ENOMEM */
+void recent_free(struct recent *r);
+/* The item's newest event; the oldest event leaves once the window is full. -ENOMEM. */
+int recent_add(struct recent *r, uint32_t item);
+/* The item rows in the window (*ret_n), in no order that matters; borrowed until the next call of recent_add. */
+const uint32_t *recent_items(const struct recent *r, size_t *ret_n);
+/* How often each row stands in the window, for all rows up to the highest that was ever added. */
+const uint32_t *recent_counts(const struct recent *r);
+#endif
