@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <cblas.h>
 #include <errno.h>
+#include <gnu/libc-version.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,7 +89,7 @@ static size_t touched_max(const struct model *m)
 	return m->cfg.loss == LOSS_FULL ? 0 : n < m->cfg.items_max ? n : m->cfg.items_max;
 }
 
-/* blas-<version>-<core>-<our function version> */
+/* blas-<version>-<core>-<our function version>-libc-<version> */
 static void name_numerics(char *ret, size_t len)
 {
 	char version[24] = "0", core[24] = "";
@@ -102,7 +103,7 @@ static void name_numerics(char *ret, size_t len)
 	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
 		loops = "v3";
 #endif
-	snprintf(ret, len, "blas-%s-%s-%s", version, core, loops);
+	snprintf(ret, len, "blas-%s-%s-%s-libm-%s", version, core, loops, gnu_get_libc_version()); /* glibc's libm */
 }
 
 int model_new(struct model **ret, const struct model_config *cfg)

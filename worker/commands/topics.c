@@ -1,7 +1,7 @@
 /* topics.c - `s4rec topics create|check`: the topics of topics/topics.h on the broker. */
 #include "topics/topics.h"
 #include "worker/command.h"
-#include "worker/kafka/client.h"
+#include "worker/kafka/check.h"
 
 #include <string.h>
 #include <sysexits.h>

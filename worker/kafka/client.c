@@ -143,7 +143,7 @@ static int set_user(rd_kafka_conf_t *conf, const struct config *c)
 	return 0;
 }
 
-static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_kind kind)
+static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_kind kind, size_t queue_kbytes)
 {
 	const struct pair common[] = {
 		{ "bootstrap.servers", c->bootstrap_servers }, { "client.id", "s4rec" },
@@ -165,7 +165,8 @@ static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_
 		{ "isolation.level", kind == CLIENT_CONSUMER ? "read_committed" : "read_uncommitted" },
 		{ "group.id", c->group_id && *c->group_id ? c->group_id : "s4rec" }, /* assign() asks for one; nobody joins it */
 	};
-	char id[512], timeout[32];
+	char id[512], timeout[32], kbytes[32];
+	const struct pair bounded = { "queued.max.messages.kbytes", kbytes };
 	const struct pair txn[] = { { "transactional.id", id }, { "transaction.timeout.ms", timeout } };
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	int r;
@@ -176,6 +177,7 @@ static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_
 	else
 		snprintf(id, sizeof id, "%s-%s", c->topic_prefix, c->group_id);
 
+	snprintf(kbytes, sizeof kbytes, "%zu", queue_kbytes);
 	rd_kafka_conf_set_log_cb(conf, on_log);
 	r = set_all(conf, common, sizeof common / sizeof *common);
 	if (r == 0 && (kind == CLIENT_CONSUMER || kind == CLIENT_CONSUMER_UNCOMMITTED))
@@ -184,6 +186,8 @@ static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_
 		rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 		r = set_all(conf, producer, sizeof producer / sizeof *producer);
 	}
+	if (r == 0 && queue_kbytes)
+		r = set_all(conf, &bounded, 1);
 	if (r == 0 && kind == CLIENT_TXN_PRODUCER)
 		r = set_all(conf, txn, sizeof txn / sizeof *txn);
 	if (r == 0)
@@ -236,7 +240,8 @@ static void connecting(int by)
 	pthread_mutex_unlock(&klog.lock);
 }
 
-int client_new(rd_kafka_t **ret, const struct config *c, enum client_kind kind)
+/* queue_kbytes: what waits per partition; 0 = librdkafka's own limit. */
+static int new_client(rd_kafka_t **ret, const struct config *c, enum client_kind kind, size_t queue_kbytes)
 {
 	int consumer = kind == CLIENT_CONSUMER || kind == CLIENT_CONSUMER_UNCOMMITTED;
 	rd_kafka_conf_t *conf = NULL;
@@ -244,7 +249,7 @@ int client_new(rd_kafka_t **ret, const struct config *c, enum client_kind kind)
 	char err[512];
 	int r;
 
-	r = make_conf(&conf, c, kind);
+	r = make_conf(&conf, c, kind, queue_kbytes);
 	if (r)
 		return r;
 
@@ -269,6 +274,16 @@ int client_new(rd_kafka_t **ret, const struct config *c, enum client_kind kind)
 	return 0;
 }
 
+int client_new(rd_kafka_t **ret, const struct config *c, enum client_kind kind)
+{
+	return new_client(ret, c, kind, 0);
+}
+
+int client_new_input(rd_kafka_t **ret, const struct config *c, int partitions)
+{
+	return new_client(ret, c, CLIENT_CONSUMER, (size_t)c->input_buffer_bytes / (size_t)partitions / 1024 + 1);
+}
+
 void client_free(rd_kafka_t *rk)
 {
 	/* Without the consumer's close: nobody is in a group, and it may wait for a coordinator that is away. */
@@ -286,6 +301,52 @@ void client_input_topic(char *ret, size_t size, const struct config *c)
 		ret[0] = '\0';
 }
 
+int client_read_error(rd_kafka_resp_err_t err, const char *topic, int partition, int64_t offset, const char *text)
+{
+	switch (err) {
+	case RD_KAFKA_RESP_ERR__TRANSPORT:
+	case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+	case RD_KAFKA_RESP_ERR__RESOLVE:
+	case RD_KAFKA_RESP_ERR__TIMED_OUT:
+	case RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE:
+	case RD_KAFKA_RESP_ERR__WAIT_COORD:
+	case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
+	case RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION:
+	case RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE:
+	case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
+	case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
+	case RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE:
+	case RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS:
+	case RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE:
+	case RD_KAFKA_RESP_ERR_NOT_COORDINATOR:
+	case RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR:
+	case RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH:
+	case RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH:
+	case RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE:
+		log_warn("%s [%d] at offset %lld: %s; trying on", topic, partition, (long long)offset, text);
+		return 0;
+	case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+	case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+		log_error("%s [%d] no longer has offset %lld: %s; was it removed by retention, or the topic made anew?", topic, partition, (long long)offset, text);
+		return EX_DATAERR;
+	case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+	case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+		log_error("%s [%d] is gone: %s; was the topic deleted?", topic, partition, text);
+		return EX_CONFIG;
+	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+	case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+		log_error("%s [%d]: %s; does this user have the right to read it?", topic, partition, text);
+		return EX_NOPERM;
+	default:
+		log_error("%s [%d] at offset %lld cannot be read: %s (%s)", topic, partition, (long long)offset, text, rd_kafka_err2name(err));
+		return EX_DATAERR;
+	}
+}
+
 int client_watermarks(rd_kafka_t *rk, const char *topic, int partition, int64_t *ret_low, int64_t *ret_high)
 {
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__TIMED_OUT;
@@ -299,125 +360,4 @@ int client_watermarks(rd_kafka_t *rk, const char *topic, int partition, int64_t 
 	}
 	log_error("kafka no_watermarks topic=%s partition=%d: %s", topic, partition, rd_kafka_err2str(err));
 	return -EIO;
-}
-
-static int own_input(const struct config *c)
-{
-	return !c->input_topic || !*c->input_topic;
-}
-
-/* The settings of one topic against the table: the number of wrong ones, each printed. */
-static int check_settings(const rd_kafka_ConfigResource_t *res, const struct topic *t)
-{
-	const char *name = rd_kafka_ConfigResource_name(res);
-	const rd_kafka_ConfigEntry_t **entries;
-	const struct topic_setting *s;
-	size_t count, i;
-	int wrong = 0;
-
-	if (rd_kafka_ConfigResource_error(res)) {
-		log_warn("topics settings_not_checked topic=%s: %s", name, rd_kafka_ConfigResource_error_string(res));
-		return 0;
-	}
-	entries = rd_kafka_ConfigResource_configs(res, &count);
-	for (s = t->settings; s < t->settings + TOPIC_SETTINGS_MAX && s->key; s++) {
-		for (i = 0; i < count && strcmp(rd_kafka_ConfigEntry_name(entries[i]), s->key) != 0; i++)
-			;
-		if (!s->required || i == count)
-			continue;
-		if (rd_kafka_ConfigEntry_value(entries[i]) && strcmp(rd_kafka_ConfigEntry_value(entries[i]), s->value) == 0)
-			continue;
-		fprintf(stderr, "error: topic %s has %s=%s, it must be %s (kafka-configs.sh --alter, or delete the topic and `s4rec topics create`)\n",
-		        name, s->key, rd_kafka_ConfigEntry_value(entries[i]) ? rd_kafka_ConfigEntry_value(entries[i]) : "(hidden)", s->value);
-		wrong++;
-	}
-	return wrong;
-}
-
-static int check_all_settings(rd_kafka_t *rk, const struct config *c, const char (*names)[TOPIC_NAME_MAX], const int *partitions)
-{
-	rd_kafka_ConfigResource_t *ask[TOPIC_COUNT];
-	rd_kafka_AdminOptions_t *options;
-	rd_kafka_queue_t *queue;
-	rd_kafka_event_t *event;
-	char err[512];
-	size_t n = 0, i;
-	int id, r = 0;
-
-	for (id = 0; id < TOPIC_COUNT; id++)
-		if (partitions[id] && (id != TOPIC_INTERACTIONS || own_input(c)))
-			ask[n++] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, names[id]);
-	if (n == 0)
-		return 0;
-
-	options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
-	rd_kafka_AdminOptions_set_request_timeout(options, (int)(c->connect_timeout_ms < 1000 ? 1000 : c->connect_timeout_ms), err, sizeof err);
-	queue = rd_kafka_queue_new(rk);
-	rd_kafka_DescribeConfigs(rk, ask, n, options, queue);
-	event = rd_kafka_queue_poll(queue, -1); /* the request's own timeout bounds it */
-	if (rd_kafka_event_error(event)) {
-		fprintf(stderr, "error: cannot read the settings of the topics: %s\n", rd_kafka_event_error_string(event));
-		r = EX_UNAVAILABLE;
-	} else {
-		const rd_kafka_ConfigResource_t **got =
-			rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event), &n);
-
-		for (i = 0; i < n; i++)
-			for (id = 0; id < TOPIC_COUNT; id++)
-				if (strcmp(rd_kafka_ConfigResource_name(got[i]), names[id]) == 0 && check_settings(got[i], topic_get(id)))
-					r = EX_CONFIG;
-	}
-	rd_kafka_event_destroy(event);
-	rd_kafka_queue_destroy(queue);
-	rd_kafka_AdminOptions_destroy(options);
-	n = 0;
-	for (id = 0; id < TOPIC_COUNT; id++)
-		if (partitions[id] && (id != TOPIC_INTERACTIONS || own_input(c)))
-			rd_kafka_ConfigResource_destroy(ask[n++]);
-	return r;
-}
-
-int client_check_topics(rd_kafka_t *rk, const struct config *c, int *ret_partitions)
-{
-	char names[TOPIC_COUNT][TOPIC_NAME_MAX];
-	const struct rd_kafka_metadata *md;
-	rd_kafka_resp_err_t err;
-	int id, i, k, r = 0, missing = 0;
-
-	for (id = 0; id < TOPIC_COUNT; id++) {
-		ret_partitions[id] = 0;
-		if (topic_name(names[id], sizeof names[id], c->topic_prefix, id) < 0) {
-			fprintf(stderr, "error: topic.prefix is too long: a topic's name has at most %d characters\n", TOPIC_NAME_MAX - 1);
-			return EX_CONFIG;
-		}
-	}
-	client_input_topic(names[TOPIC_INTERACTIONS], sizeof names[0], c);
-
-	err = rd_kafka_metadata(rk, 1, NULL, &md, (int)c->connect_timeout_ms);
-	if (err) {
-		fprintf(stderr, "error: cannot list the topics at %s: %s\n", c->bootstrap_servers, rd_kafka_err2str(err));
-		return EX_UNAVAILABLE;
-	}
-	for (i = 0; i < md->topic_cnt; i++)
-		for (id = 0; id < TOPIC_COUNT; id++)
-			if (strcmp(md->topics[i].topic, names[id]) == 0 && md->topics[i].err == RD_KAFKA_RESP_ERR_NO_ERROR)
-				ret_partitions[id] = md->topics[i].partition_cnt;
-	rd_kafka_metadata_destroy(md);
-
-	for (id = 0; id < TOPIC_COUNT; id++) {
-		k = topic_get(id)->partitions;
-		if (ret_partitions[id] == 0) {
-			fprintf(stderr, "error: topic %s is missing\n", names[id]);
-			missing += id != TOPIC_INTERACTIONS || own_input(c);
-			r = EX_CONFIG;
-		} else if (k && ret_partitions[id] != k && (id != TOPIC_INTERACTIONS || own_input(c))) {
-			fprintf(stderr, "error: topic %s has %d partitions, it must have %d; delete it, then `s4rec topics create`\n",
-			        names[id], ret_partitions[id], k);
-			r = EX_CONFIG;
-		}
-	}
-	if (missing)
-		fprintf(stderr, "hint: `s4rec topics create -b %s -t %s` makes the missing topics\n", c->bootstrap_servers, c->topic_prefix);
-	i = check_all_settings(rk, c, names, ret_partitions);
-	return r ? r : i;
 }

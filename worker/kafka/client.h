@@ -12,12 +12,14 @@ enum client_kind { CLIENT_PLAIN_PRODUCER, CLIENT_TXN_PRODUCER, CLIENT_CONSUMER, 
 /* A connected handle: the first metadata request has been answered. On failure prints one clear line (broker, reason, hint)
  * and returns the exit code: EX_UNAVAILABLE (69) no broker answers, EX_CONFIG (78) a kafka.* key is refused. */
 int client_new(rd_kafka_t **ret, const struct config *c, enum client_kind kind);
+/* A CLIENT_CONSUMER whose own queues, over all partitions, hold input.buffer.bytes at most (not less than a record each). */
+int client_new_input(rd_kafka_t **ret, const struct config *c, int partitions);
 /* Closes and destroys, at most some seconds. NULL is fine. */
 void client_free(rd_kafka_t *rk);
 
-/* Checks all topics against topics/topics.h: 0, or prints each problem and returns EX_CONFIG / EX_UNAVAILABLE.
- * Fills the partition counts (COUNT entries; 0 where absent). */
-int client_check_topics(rd_kafka_t *rk, const struct config *c, int *ret_partitions);
+/* What an error that a consumer was handed means: 0 = it passes (said in the log), else the exit code to stop with (said, too). Only what
+ * is known to pass goes on: behind any other error the client might go on with the next records, and these would be lost. */
+int client_read_error(rd_kafka_resp_err_t err, const char *topic, int partition, int64_t offset, const char *text);
 
 /* The name of the input topic (input.topic or <prefix>.interactions). */
 void client_input_topic(char *ret, size_t size, const struct config *c);

@@ -1,6 +1,6 @@
 /* committer.h - one Kafka transaction per commit, sent by a thread of its own from staged bytes.
  *
- * The fold thread fills a `struct staged` (rows, version records, cuts, dead letters, input offsets), hands it over, and goes
+ * The fold thread fills a `struct staged` (staged.h: rows, version records, cuts, dead letters, input offsets), hands it over, and goes
  * on; at most one is in flight. An abortable error sends the same staged bytes again; an unknown outcome, a fenced producer
  * or a fatal error ends in an exit code: memory never goes back, the next process refolds (DESIGN, promises 1 and 3).
  * Source of the protocol: KIP-98, KIP-447 (offsets by group metadata), FACTS.
@@ -8,22 +8,7 @@
 #ifndef S4REC_COMMITTER_H
 #define S4REC_COMMITTER_H
 #include "worker/kafka/client.h"
-#include "topics/topics.h"
-
-struct staged;
-int staged_new(struct staged **ret);
-void staged_free(struct staged *s);
-void staged_clear(struct staged *s);
-/* All copy. value NULL = tombstone. partition >= 0, or -1 for the partitioner. -ENOMEM. */
-int staged_record(struct staged *s, enum topic_id topic, int32_t partition, const void *key, size_t key_len, const void *value, size_t value_len);
-/* A dead letter: key, at most max_bytes of the value (and of the key, but no more than DEAD_KEY_MAX), headers s4rec.reason, s4rec.topic, s4rec.partition, s4rec.offset, and s4rec.truncated = full
- * length when it was cut. */
-int staged_dead_letter(struct staged *s, const char *origin_topic, int32_t partition, int64_t offset,
-                       const void *key, size_t key_len, const void *value, size_t value_len, size_t max_bytes, const char *reason);
-void staged_offset(struct staged *s, int32_t partition, int64_t next_offset); /* of the input topic */
-size_t staged_records(const struct staged *s);
-
-#define DEAD_KEY_MAX 65536 /* with dlq.max.bytes at its highest, key, value and headers stay below Kafka's 1 MB */
+#include "worker/kafka/staged.h"
 
 struct committer;
 /* Makes the transactional producer and runs init_transactions (which fences any other worker of this id), retrying while it

@@ -405,12 +405,9 @@ int view_poll(struct view *v, int timeout_ms, int *ret_end)
 		else if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
 			r = on_message(v, m);
 			reached(v, &v->parts[m->partition], m->offset + 1);
-		} else if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || m->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
-		           m->err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || m->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
-		           m->err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || m->err == RD_KAFKA_RESP_ERR__FATAL)
-			r = fail(v->topic, rd_kafka_message_errstr(m));
-		else
-			log_warn("view topic=%s code=%s: %s", v->topic, rd_kafka_err2name(m->err), rd_kafka_message_errstr(m));
+		} else {
+			r = client_read_error(m->err, v->topic, m->partition, m->offset, rd_kafka_message_errstr(m));
+		}
 		rd_kafka_message_destroy(m);
 	}
 	*ret_end = v->parts_at_end == v->part_count;

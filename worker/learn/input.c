@@ -15,7 +15,6 @@
 struct source {
 	rd_kafka_queue_t *queue; /* this partition's own queue */
 	int64_t read;            /* next offset to take from the queue */
-	int64_t end;             /* limit, or -1 */
 	int64_t eof;             /* offset at which librdkafka last said "end"; -1 = not since the last record */
 };
 
@@ -24,7 +23,10 @@ struct input {
 	struct decoder *decoder;
 	char topic[TOPIC_NAME_MAX];
 	int partitions;
+	size_t ahead_bytes;        /* read ahead at most, per partition */
+	size_t kept_max;           /* bytes of a key or value that a dead letter keeps */
 	struct source *src;        /* (partitions) */
+	int64_t *end;              /* (partitions) limit, or -1 */
 	struct record_list *heads; /* (partitions) read, not handed out */
 	int64_t *next;             /* (partitions) next offset to consume */
 };
@@ -64,14 +66,17 @@ int input_new(struct input **ret, const struct config *c, int partitions)
 	in->src = calloc((size_t)partitions, sizeof *in->src);
 	in->heads = calloc((size_t)partitions, sizeof *in->heads);
 	in->next = calloc((size_t)partitions, sizeof *in->next);
-	if (!in->src || !in->heads || !in->next)
+	in->end = calloc((size_t)partitions, sizeof *in->end);
+	in->ahead_bytes = (size_t)c->input_buffer_bytes / (size_t)partitions;
+	in->kept_max = (size_t)c->dlq_max_bytes;
+	if (!in->src || !in->heads || !in->next || !in->end)
 		goto fail;
 
 	r = decoder_from_config(&in->decoder, c);
 	if (r)
 		goto fail;
 
-	r = client_new(&in->rk, c, CLIENT_CONSUMER);
+	r = client_new_input(&in->rk, c, partitions);
 	if (r)
 		goto fail;
 
@@ -103,6 +108,7 @@ void input_free(struct input *in)
 	free(in->src);
 	free(in->heads);
 	free(in->next);
+	free(in->end);
 	free(in);
 }
 
@@ -145,7 +151,8 @@ int input_seek(struct input *in, const int64_t *offsets)
 	rd_kafka_topic_partition_list_t *l = rd_kafka_topic_partition_list_new(in->partitions);
 	for (int p = 0; p < in->partitions; p++) {
 		rd_kafka_topic_partition_list_add(l, in->topic, p)->offset = offsets[p];
-		in->src[p] = (struct source){ .read = offsets[p], .end = -1, .eof = -1 };
+		in->src[p] = (struct source){ .read = offsets[p], .eof = -1 };
+		in->end[p] = -1;
 		in->next[p] = offsets[p];
 	}
 	/* The queues are taken over before assign(), so that no record can arrive on the common one. */
@@ -171,14 +178,7 @@ int input_seek(struct input *in, const int64_t *offsets)
 void input_limit(struct input *in, const int64_t *ends)
 {
 	for (int p = 0; p < in->partitions; p++)
-		in->src[p].end = ends ? ends[p] : -1;
-}
-
-/* Errors behind which librdkafka would go on with the next records: going on would lose these. */
-static int loses_data(rd_kafka_resp_err_t err)
-{
-	return err == RD_KAFKA_RESP_ERR__BAD_MSG || err == RD_KAFKA_RESP_ERR__BAD_COMPRESSION || err == RD_KAFKA_RESP_ERR_INVALID_MSG ||
-	       err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || err == RD_KAFKA_RESP_ERR__FATAL;
+		in->end[p] = ends ? ends[p] : -1;
 }
 
 /* Takes one message of partition p. 0 or an exit code. */
@@ -189,24 +189,14 @@ static int take(struct input *in, int p, const rd_kafka_message_t *m)
 		s->eof = m->offset;
 		return 0;
 	}
-	if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || m->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
-		log_error("input is gone: %s [%d] no longer has offset %lld: %s", in->topic, p, (long long)s->read, rd_kafka_message_errstr(m));
-		return EX_DATAERR;
-	}
-	if (loses_data(m->err)) {
-		log_error("%s [%d] at offset %lld cannot be read: %s", in->topic, p, (long long)s->read, rd_kafka_message_errstr(m));
-		return EX_DATAERR;
-	}
-	if (m->err) {
-		log_warn("%s [%d] at offset %lld: %s; trying on", in->topic, p, (long long)s->read, rd_kafka_message_errstr(m));
-		return 0;
-	}
+	if (m->err)
+		return client_read_error(m->err, in->topic, p, s->read, rd_kafka_message_errstr(m));
 	if (m->offset < s->read)
 		return 0; /* from before a seek */
 
 	rd_kafka_timestamp_type_t type;
 	struct record *r;
-	if (record_new(&r, in->decoder, p, m->offset, rd_kafka_message_timestamp(m, &type), m->key, m->key_len, m->payload, m->len) < 0) {
+	if (record_new(&r, in->decoder, in->kept_max, p, m->offset, rd_kafka_message_timestamp(m, &type), m->key, m->key_len, m->payload, m->len) < 0) {
 		log_error("out of memory at %s [%d] offset %lld", in->topic, p, (long long)m->offset);
 		return EX_OSERR;
 	}
@@ -219,7 +209,7 @@ static int take(struct input *in, int p, const rd_kafka_message_t *m)
 static int drain(struct input *in, int p, size_t *ret_taken)
 {
 	int r = 0;
-	while (r == 0 && in->heads[p].n < INPUT_AHEAD) {
+	while (r == 0 && (in->heads[p].n == 0 || in->heads[p].bytes < in->ahead_bytes)) {
 		rd_kafka_message_t *m = rd_kafka_consume_queue(in->src[p].queue, 0);
 		if (!m)
 			break;
@@ -228,6 +218,17 @@ static int drain(struct input *in, int p, size_t *ret_taken)
 		++*ret_taken;
 	}
 	return r;
+}
+
+/* The common queue carries errors. A record there would be lost to its partition's order. */
+static int common_queue(const struct input *in, const rd_kafka_message_t *m)
+{
+	if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+		return 0;
+	if (m->err)
+		return client_read_error(m->err, in->topic, m->partition, m->offset, rd_kafka_message_errstr(m));
+	log_error("%s [%d] offset %lld came past its partition's queue: this is a defect", in->topic, m->partition, (long long)m->offset);
+	return EX_SOFTWARE;
 }
 
 int input_fill(struct input *in, int timeout_ms)
@@ -243,11 +244,11 @@ int input_fill(struct input *in, int timeout_ms)
 			return 0;
 		/* Serves errors and callbacks, and is the wait. */
 		rd_kafka_message_t *m = rd_kafka_consumer_poll(in->rk, IDLE_SLICE_MS);
-		if (m) {
-			if (m->err && m->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
-				log_warn("%s", rd_kafka_message_errstr(m));
+		int r = m ? common_queue(in, m) : 0;
+		if (m)
 			rd_kafka_message_destroy(m);
-		}
+		if (r)
+			return r;
 	}
 }
 
@@ -255,41 +256,31 @@ int input_fill(struct input *in, int timeout_ms)
 static int exhausted(const struct input *in, int p)
 {
 	const struct source *s = &in->src[p];
-	if (s->end >= 0)
-		return in->next[p] >= s->end || s->eof >= s->end || (in->heads[p].first && in->heads[p].first->offset >= s->end);
+	int64_t end = in->end[p];
+	if (end >= 0)
+		return in->next[p] >= end || s->eof >= end || (in->heads[p].first && in->heads[p].first->offset >= end);
 	return !in->heads[p].first && s->eof >= 0;
 }
 
 struct record *input_next(struct input *in, int whole_log)
 {
-	int best = -1;
-	for (int p = 0; p < in->partitions; p++) {
-		const struct record *head = in->heads[p].first;
-		const struct source *s = &in->src[p];
-		if (head && s->end >= 0 && head->offset >= s->end)
-			head = NULL;
-		if (!head) {
-			if (whole_log && !exhausted(in, p))
-				return NULL;
-			continue;
-		}
-		if (best < 0 || head->order_ms < in->heads[best].first->order_ms)
-			best = p;
-	}
-	if (best < 0)
+	for (int p = 0; whole_log && p < in->partitions; p++)
+		if (!record_head(&in->heads[p], in->end[p]) && !exhausted(in, p))
+			return NULL;
+
+	int p = record_merge(in->heads, in->end, in->partitions);
+	if (p < 0)
 		return NULL;
-	struct record *r = record_shift(&in->heads[best]);
-	in->next[best] = r->offset + 1;
+	struct record *r = record_shift(&in->heads[p]);
+	in->next[p] = r->offset + 1;
 	return r;
 }
 
 int input_at_end(const struct input *in)
 {
-	for (int p = 0; p < in->partitions; p++) {
-		int has = in->heads[p].first && (in->src[p].end < 0 || in->heads[p].first->offset < in->src[p].end);
-		if (has || !exhausted(in, p))
+	for (int p = 0; p < in->partitions; p++)
+		if (record_head(&in->heads[p], in->end[p]) || !exhausted(in, p))
 			return 0;
-	}
 	return 1;
 }
 

@@ -1,7 +1,7 @@
 /* input.h - the input topic as one queue of decoded records per partition, with their positions.
  *
- * All partitions are assign()ed, no group is joined: who may train is decided by the transactional id. A partition is read
- * ahead by INPUT_AHEAD records at most; the rest waits in librdkafka's own bounded queue.
+ * All partitions are assign()ed, no group is joined: who may train is decided by the transactional id. What is read ahead takes
+ * input.buffer.bytes at most (over all partitions; one record of each always fits), and as much again in librdkafka's own queues.
  *
  *     input_seek(in, offsets);                 where to begin
  *     input_limit(in, ends);                   optional: treat records from there on as not yet there
@@ -12,8 +12,6 @@
 #define S4REC_INPUT_H
 #include "worker/kafka/client.h"
 #include "worker/learn/record.h"
-
-#define INPUT_AHEAD 4096
 
 struct input;
 /* Prints its own errors and returns an exit code, as all functions of this file that return int. */

@@ -43,6 +43,27 @@ static struct model_config model_config_from(const struct config *c, size_t batc
 	};
 }
 
+static int open_eval_out(struct learner *l, const char *name)
+{
+	if (!name[0])
+		return 0;
+	l->eval_out = fopen(name, "we");
+	if (!l->eval_out) {
+		log_error("cannot write %s: %s (eval.out)", name, strerror(errno));
+		return EX_CANTCREAT;
+	}
+	fprintf(l->eval_out, "event_id\tts_ms\trank_model\trank_popularity\trank_covisit\n");
+	return 0;
+}
+
+int learner_flush_eval(struct learner *l)
+{
+	if (!l->eval_out || (fflush(l->eval_out) == 0 && !ferror(l->eval_out)))
+		return 0;
+	log_error("cannot write %s: %s (eval.out)", l->cfg->eval_out, strerror(errno));
+	return EX_IOERR;
+}
+
 int learner_new(struct learner **ret, const struct config *c, const char *input_topic, int partitions)
 {
 	const char *why = "";
@@ -84,6 +105,11 @@ int learner_new(struct learner **ret, const struct config *c, const char *input_
 	if (r < 0)
 		goto fail;
 
+	r = open_eval_out(l, c->eval_out);
+	if (r) {
+		learner_free(l);
+		return r;
+	}
 	*ret = l;
 	return 0;
 fail:
@@ -106,6 +132,8 @@ void learner_free(struct learner *l)
 	grad_free(l->grad);
 	model_free(l->model);
 	scratch_free(l->scratch);
+	if (l->eval_out)
+		fclose(l->eval_out); /* flushed by the last commit: what comes after it counts for nothing */
 	free(l->item_ms);
 	free(l);
 }
@@ -130,8 +158,9 @@ static int dead_letter(struct learner *l, const struct record *r, const char *re
 	l->dead_letters++;
 	if (!out)
 		return 0;
-	if (staged_dead_letter(out, l->input_topic, r->partition, r->offset, r->key, r->key_len, r->value, r->value_len,
-	                       (size_t)l->cfg->dlq_max_bytes, reason) < 0)
+	struct dead_letter d = { .topic = l->input_topic, .partition = r->partition, .offset = r->offset, .key = r->key, .value = r->value,
+		.key_kept = r->key_kept, .key_len = r->key_len, .value_kept = r->value_kept, .value_len = r->value_len, .reason = reason };
+	if (staged_dead_letter(out, &d, (size_t)l->cfg->dlq_max_bytes) < 0)
 		return no_memory();
 	return 0;
 }
@@ -314,6 +343,16 @@ static int score_model(struct learner *l, struct pending *pending, size_t n)
 	return 0;
 }
 
+/* Tabs and line ends would break the table. */
+static void write_id(FILE *f, const char *id, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (id[i] == '\t' || id[i] == '\n' || id[i] == '\r' || id[i] == '\\')
+			fprintf(f, "\\%c", id[i] == '\t' ? 't' : id[i] == '\n' ? 'n' : id[i] == '\r' ? 'r' : '\\');
+		else
+			fputc(id[i], f);
+}
+
 static void write_rank(FILE *f, uint32_t rank)
 {
 	if (rank == UNRANKED)
@@ -323,16 +362,17 @@ static void write_rank(FILE *f, uint32_t rank)
 }
 
 /* Only events with a history are scored, by all methods alike. */
-static void record_scores(struct learner *l, const struct pending *pending, size_t n, int silent)
+static void record_scores(struct learner *l, const struct pending *pending, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct pending *p = &pending[i];
 		if (p->at == UINT32_MAX)
 			continue;
 		prequential_add(l->prequential, p->rank);
-		if (!l->eval_out || silent)
+		if (!l->eval_out)
 			continue;
-		fprintf(l->eval_out, "%.*s\t%lld", (int)p->r->ev.event_id_len, p->r->ev.event_id, (long long)p->r->ev.ts_ms);
+		write_id(l->eval_out, p->r->ev.event_id, p->r->ev.event_id_len);
+		fprintf(l->eval_out, "\t%lld", (long long)p->r->ev.ts_ms);
 		for (int m = 0; m < METHODS; m++)
 			write_rank(l->eval_out, p->rank[m]);
 		fputc('\n', l->eval_out);
@@ -403,7 +443,7 @@ int learner_train(struct learner *l, struct record_list *batch, int partitions, 
 	assert(step == l->step + 1);
 	l->step = step;
 	uint64_t dead = l->dead_letters;
-	while (code == 0 && (p = record_merge(batch, partitions)) >= 0) {
+	while (code == 0 && (p = record_merge(batch, NULL, partitions)) >= 0) {
 		struct record *r = record_shift(&batch[p]);
 		record_push(&done, r); /* pending[] points at it */
 		code = fold_record(l, r, pending, &n, out);
@@ -415,7 +455,7 @@ int learner_train(struct learner *l, struct record_list *batch, int partitions, 
 	code = score_model(l, pending, n); /* test ... */
 	if (code)
 		goto out;
-	record_scores(l, pending, n, out == NULL);
+	record_scores(l, pending, n);
 
 	gather_rehearsal(l);
 	code = train(l, ret); /* ... then train */

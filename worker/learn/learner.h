@@ -13,7 +13,7 @@
 #include "worker/eval/covisit.h"
 #include "worker/eval/popularity.h"
 #include "worker/eval/prequential.h"
-#include "worker/kafka/committer.h"
+#include "worker/kafka/staged.h"
 #include "worker/learn/recent.h"
 #include "worker/learn/record.h"
 #include "worker/learn/users.h"
@@ -34,7 +34,7 @@ struct learner {
 	struct popularity *popularity;
 	struct covisit *covisit;    /* NULL unless eval.covisit */
 	struct prequential *prequential;
-	FILE *eval_out;             /* NULL unless eval.out; silent while replaying */
+	FILE *eval_out;             /* NULL unless eval.out; a replay writes its lines again */
 
 	uint64_t step;              /* last step folded */
 	int64_t watermark_ms;       /* newest event time that was folded */
@@ -65,6 +65,9 @@ int learner_train(struct learner *l, struct record_list *batch, int partitions, 
 /* One commit of the fold: decides which rows readers get, stages them and a version record per partition.
  * now_ms: the clock value of the commit's last cut; offsets (partitions of the input): its positions. */
 int learner_publish(struct learner *l, struct staged *out, uint64_t version, int64_t now_ms, const int64_t *offsets, int input_partitions);
+
+/* What eval.out holds so far reaches the file; exit code. */
+int learner_flush_eval(struct learner *l);
 
 /* Share of the last records that were refused, once REFUSED_WINDOW of them were seen; else 0. */
 double learner_refused_share(const struct learner *l);

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "worker/kafka/check.h"
 #include "worker/kafka/committer.h"
 #include "worker/learn/cutlog.h"
 #include "worker/learn/input.h"
@@ -138,8 +139,6 @@ void loop_free(struct loop *w)
 	progress_free(w->progress);
 	committer_free(w->committer);
 	input_free(w->input);
-	if (w->learner && w->learner->eval_out)
-		fclose(w->learner->eval_out);
 	learner_free(w->learner);
 	staged_free(w->staged);
 	userset_free(w->batch_users);
@@ -286,9 +285,8 @@ static int commit(struct loop *w)
 		return no_memory();
 	w->cut_n = 0;
 	w->commit_ms = monotonic_ms();
-	if (w->learner->eval_out)
-		fflush(w->learner->eval_out);
-	return committer_submit(w->committer, &w->staged);
+	r = learner_flush_eval(w->learner);
+	return r ? r : committer_submit(w->committer, &w->staged);
 }
 
 /* ---- replay of what was committed ---- */
@@ -384,7 +382,7 @@ static int compare_with_group(struct loop *w)
 static int replay_cuts(struct loop *w, struct cutlog *log, const volatile sig_atomic_t *stop)
 {
 	struct cut c;
-	int end, r = 0, warned = 0;
+	int end, r = 0;
 	uint64_t steps = 0;
 	for (;;) {
 		if (*stop)
@@ -395,11 +393,6 @@ static int replay_cuts(struct loop *w, struct cutlog *log, const volatile sig_at
 		r = check_cut(w, &c);
 		if (r)
 			return r;
-		if (!warned && strcmp(c.numeric_id, model_numeric_id(w->learner->model))) {
-			log_warn("this model was computed as %s, now it is %s: replayed numbers may differ in the last bits", c.numeric_id,
-			         model_numeric_id(w->learner->model));
-			warned = 1;
-		}
 		r = replay_cut(w, &c, stop);
 		if (r)
 			return r;
@@ -434,19 +427,23 @@ static int set_until(struct loop *w)
 	return r;
 }
 
-static int open_eval_out(struct loop *w)
+/* All steps of the last cut were computed by one machine: whoever wrote it had folded everything before it himself. */
+static int check_numerics(struct loop *w, struct cutlog *log)
 {
-	const char *name = w->cfg->eval_out;
-	if (!name[0])
+	struct cut last;
+	int none, r = cutlog_last(log, &last, &none);
+	const char *here = model_numeric_id(w->learner->model);
+	if (r || none || !strcmp(last.numeric_id, here))
+		return r;
+	if (w->cfg->accept_numerics) {
+		log_warn("this model was computed by %s, from now on by %s: what is published next differs in the last bits from what it would have been",
+		         last.numeric_id, here);
 		return 0;
-	w->learner->eval_out = fopen(name, w->learner->step ? "a" : "w"); /* a replay does not write its lines again */
-	if (!w->learner->eval_out) {
-		log_error("cannot write %s: %s (eval.out)", name, strerror(errno));
-		return EX_CANTCREAT;
 	}
-	if (!w->learner->step)
-		fprintf(w->learner->eval_out, "event_id\tts_ms\trank_model\trank_popularity\trank_covisit\n");
-	return 0;
+	log_error("this model was computed by %s, this machine computes by %s: the replay would not end in the bits that readers have; run it on a "
+	          "machine of that kind, or go on from here with --accept.numerics",
+	          last.numeric_id, here);
+	return EX_CONFIG;
 }
 
 int loop_replay(struct loop *w, const volatile sig_atomic_t *stop)
@@ -456,12 +453,12 @@ int loop_replay(struct loop *w, const volatile sig_atomic_t *stop)
 	if (r == 0)
 		r = cutlog_new(&log, w->cfg);
 	if (r == 0)
+		r = check_numerics(w, log);
+	if (r == 0)
 		r = replay_cuts(w, log, stop);
 	cutlog_free(log);
 	if (r == 0)
 		input_limit(w->input, w->until);
-	if (r == 0)
-		r = open_eval_out(w);
 	return r;
 }
 
@@ -485,6 +482,9 @@ int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 	w->commit_ms = monotonic_ms();
 	while (r == 0 && !(*stop && may_stop(w)) && !at_end(w)) {
 		int64_t now_ms = monotonic_ms();
+		refused = check_refused_share(w); /* first: a restart must not get a batch further each time */
+		if (refused)
+			break;
 		r = committer_check(w->committer); /* fenced, or outcome unknown: also while the stream is idle */
 		if (r == 0)
 			r = batch_fill(w, now_ms, w->whole_log, POLL_MS);
@@ -493,9 +493,6 @@ int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 		if (r == 0 && commit_due(w, now_ms, 0))
 			r = commit(w);
 		progress_tick(w->progress, now_ms);
-		refused = check_refused_share(w);
-		if (refused)
-			break;
 	}
 	/* Drain: what was read is trained and committed, then nothing is left to lose. With cut=log only whole batches count. */
 	if (r == 0 && !w->whole_log && batch_due(w, 0, 1))

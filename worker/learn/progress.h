@@ -1,6 +1,7 @@
 /* progress.h - how the worker tells what it does: one repainted line on a terminal, a log line every progress.ms elsewhere. */
 #ifndef S4REC_PROGRESS_H
 #define S4REC_PROGRESS_H
+#include "worker/kafka/committer.h"
 #include "worker/learn/input.h"
 #include "worker/learn/learner.h"
 

@@ -16,6 +16,7 @@
 #include "codec/embedding.h"
 #include "worker/log.h"
 
+#define GROUP 256           /* rows whose prototypes are found together */
 #define FRESHNESS_MAX 65536 /* events per commit whose freshness is kept */
 #define KEY_MAX_BYTES (16 + 4096)
 #define OFFSETS_BYTES_MAX (1024 * 24) /* a version record names the position of every input partition */
@@ -43,6 +44,10 @@ struct published {
 	size_t event_n;
 	uint8_t *value;              /* scratch for one encoded row */
 	size_t value_max;
+	int32_t assigned[GROUP];     /* prototypes of a group of rows */
+	uint32_t group[GROUP];       /* item rows to send ... */
+	size_t group_n;
+	float *group_vec;            /* (GROUP, D) ... as they are now */
 	float *vec;                  /* (D) a row as it is now ... */
 	float *sent;                 /* (D) ... and as readers would get it */
 };
@@ -73,9 +78,10 @@ int published_new(struct published **ret, const struct config *c, int partitions
 	p->value_max = 1024 + p->D * 24 + OFFSETS_BYTES_MAX;
 	p->value = malloc(p->value_max);
 	p->vec = malloc(p->D * sizeof *p->vec);
+	p->group_vec = malloc(GROUP * p->D * sizeof *p->group_vec);
 	p->sent = malloc(p->D * sizeof *p->sent);
 	p->event_ms = malloc(FRESHNESS_MAX * sizeof *p->event_ms);
-	int ok = p->value && p->vec && p->sent && p->event_ms;
+	int ok = p->value && p->vec && p->group_vec && p->sent && p->event_ms;
 	for (int k = 0; k < ROW_KINDS; k++) {
 		p->count[k] = calloc((size_t)partitions, sizeof *p->count[k]);
 		ok = ok && p->count[k];
@@ -104,6 +110,7 @@ void published_free(struct published *p)
 	free(p->event_ms);
 	free(p->value);
 	free(p->vec);
+	free(p->group_vec);
 	free(p->sent);
 	free(p);
 }
@@ -245,24 +252,41 @@ static void remember(struct learner *l, struct seen *s, size_t i, const float *v
 	s->at_step[i] = l->step ? l->step : 1;
 }
 
+static int send_item_group(struct learner *l, struct staged *out, uint64_t version)
+{
+	struct published *p = l->published;
+	int r = 0;
+	if (out)
+		model_assign(l->model, p->assigned, p->group_vec, p->group_n);
+	for (size_t i = 0; r == 0 && i < p->group_n; i++) {
+		uint32_t row = p->group[i];
+		struct embedding e = { .vector = p->group_vec + i * p->D, .D = p->D, .version = version, .event_time_ms = l->item_ms[row],
+			.prototype = p->assigned[i] };
+		size_t len;
+		const char *id = idmap_id(l->item_ids, row, &len);
+		r = send_row(l, out, ROW_ITEM, id, len, &e, p->items.at_step[row] == 0);
+		remember(l, &p->items, row, e.vector);
+		l->items_published++;
+	}
+	p->group_n = 0;
+	return r;
+}
+
 static int send_items(struct learner *l, struct staged *out, uint64_t version)
 {
 	struct published *p = l->published;
 	size_t n = model_items(l->model);
 	int r = grow_seen(&p->items, n, p->D);
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		struct embedding e = { .vector = p->vec, .D = p->D, .version = version, .event_time_ms = l->item_ms[i] };
-		model_item_vector(l->model, p->vec, (uint32_t)i);
-		if (!worth_sending(l, &p->items, i, p->vec))
+	for (uint32_t row = 0; r == 0 && row < n; row++) {
+		float *vec = p->group_vec + p->group_n * p->D;
+		model_item_vector(l->model, vec, row);
+		if (!worth_sending(l, &p->items, row, vec))
 			continue;
-		size_t len;
-		const char *id = idmap_id(l->item_ids, (uint32_t)i, &len);
-		model_assign(l->model, &e.prototype, p->vec, 1);
-		r = send_row(l, out, ROW_ITEM, id, len, &e, p->items.at_step[i] == 0);
-		remember(l, &p->items, i, p->vec);
-		l->items_published++;
+		p->group[p->group_n++] = row;
+		if (p->group_n == GROUP)
+			r = send_item_group(l, out, version);
 	}
-	return r;
+	return r ? r : send_item_group(l, out, version);
 }
 
 static int send_prototypes(struct learner *l, struct staged *out, uint64_t version)
@@ -291,14 +315,16 @@ static int send_encoded(struct learner *l, struct staged *out, uint64_t version)
 	int r = 0;
 	if (b.B == 0)
 		return 0;
-	model_encode_last(l->model, h, &b);
+	if (out) /* a replay needs no user's vector: it only has to know which rows were sent */
+		model_encode_last(l->model, h, &b);
 	for (size_t i = 0; r == 0 && i < b.B; i++) {
+		if (out && i % GROUP == 0)
+			model_assign(l->model, p->assigned, h + i * p->D, b.B - i < GROUP ? b.B - i : GROUP);
 		uint32_t row = (uint32_t)b.user[i];
 		struct user *u = users_get(l->users, row);
-		struct embedding e = { .vector = h + i * p->D, .D = p->D, .version = version, .event_time_ms = u->newest_ms };
+		struct embedding e = { .vector = h + i * p->D, .D = p->D, .version = version, .event_time_ms = u->newest_ms, .prototype = p->assigned[i % GROUP] };
 		size_t len;
 		const char *id = idmap_id(l->user_ids, row, &len);
-		model_assign(l->model, &e.prototype, e.vector, 1);
 		r = send_row(l, out, ROW_USER, id, len, &e, !u->published);
 		u->published = 1;
 		u->encoded_step = l->step;

@@ -14,6 +14,7 @@ void record_push(struct record_list *l, struct record *r)
 		l->first = r;
 	l->last = r;
 	l->n++;
+	l->bytes += r->size;
 }
 
 struct record *record_shift(struct record_list *l)
@@ -25,6 +26,7 @@ struct record *record_shift(struct record_list *l)
 	if (!l->first)
 		l->last = NULL;
 	l->n--;
+	l->bytes -= r->size;
 	return r;
 }
 
@@ -44,7 +46,7 @@ static const char *copy(unsigned char **at, const void *from, size_t len)
 	return to;
 }
 
-int record_new(struct record **ret, struct decoder *d, int32_t partition, int64_t offset, int64_t ts_ms,
+int record_new(struct record **ret, struct decoder *d, size_t kept_max, int32_t partition, int64_t offset, int64_t ts_ms,
                const void *key, size_t key_len, const void *value, size_t value_len)
 {
 	struct event ev = { .forget = 0 };
@@ -54,7 +56,9 @@ int record_new(struct record **ret, struct decoder *d, int32_t partition, int64_
 		memset(&ev, 0, sizeof ev);
 	}
 	size_t text = ev.user_len + ev.item_len + ev.event_id_len + ev.type_len;
-	struct record *r = malloc(sizeof *r + key_len + value_len + text);
+	size_t key_kept = key_len < kept_max ? key_len : kept_max, value_kept = value_len < kept_max ? value_len : kept_max;
+	size_t size = sizeof(struct record) + key_kept + value_kept + text;
+	struct record *r = malloc(size);
 	if (!r)
 		return -ENOMEM;
 
@@ -65,10 +69,13 @@ int record_new(struct record **ret, struct decoder *d, int32_t partition, int64_
 	r->reason = reason;
 	r->kafka_ms = ts_ms;
 	r->order_ms = reason || ev.forget ? INT64_MIN : ev.ts_ms;
-	r->key = key ? copy(&at, key, key_len) : NULL;
-	r->value = value ? copy(&at, value, value_len) : NULL;
+	r->size = size;
+	r->key = key ? copy(&at, key, key_kept) : NULL;
+	r->value = value ? copy(&at, value, value_kept) : NULL;
 	r->key_len = key_len;
 	r->value_len = value_len;
+	r->key_kept = key_kept;
+	r->value_kept = value_kept;
 	r->ev = ev;
 	r->ev.user = copy(&at, ev.user, ev.user_len);
 	r->ev.item = copy(&at, ev.item, ev.item_len);
@@ -78,11 +85,18 @@ int record_new(struct record **ret, struct decoder *d, int32_t partition, int64_
 	return 0;
 }
 
-int record_merge(const struct record_list *heads, int partitions)
+const struct record *record_head(const struct record_list *l, int64_t end)
 {
-	int best = -1;
-	for (int p = 0; p < partitions; p++)
-		if (heads[p].first && (best < 0 || heads[p].first->order_ms < heads[best].first->order_ms))
-			best = p;
-	return best;
+	return l->first && (end < 0 || l->first->offset < end) ? l->first : NULL;
+}
+
+int record_merge(const struct record_list *heads, const int64_t *ends, int partitions)
+{
+	const struct record *best = NULL;
+	for (int p = 0; p < partitions; p++) {
+		const struct record *head = record_head(&heads[p], ends ? ends[p] : -1);
+		if (head && (!best || head->order_ms < best->order_ms))
+			best = head;
+	}
+	return best ? best->partition : -1;
 }

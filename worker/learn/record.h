@@ -14,23 +14,28 @@ struct record {
 	int64_t kafka_ms;   /* the record's own timestamp; -1 = it has none */
 	const char *reason; /* static text: why it is a dead letter; NULL = ev is valid */
 	struct event ev;    /* strings point into bytes[] */
-	const void *key, *value; /* as they came, for a dead letter; point into bytes[]; NULL = none */
-	size_t key_len, value_len;
+	const void *key, *value; /* as they came, for a dead letter, as much of them as one keeps; point into bytes[]; NULL = none */
+	size_t key_len, value_len, key_kept, value_kept;
+	size_t size;             /* bytes that this record takes */
 	unsigned char bytes[];
 };
 
 /* First in, first out; a zero struct is an empty list. */
-struct record_list { struct record *first, *last; size_t n; };
+struct record_list { struct record *first, *last; size_t n, bytes; };
 
 void record_push(struct record_list *l, struct record *r);
 struct record *record_shift(struct record_list *l); /* NULL when empty */
 void record_free_all(struct record_list *l);
 
-/* Decodes a Kafka record into a heap copy. -ENOMEM only: what cannot be decoded becomes a record with a reason. */
-int record_new(struct record **ret, struct decoder *d, int32_t partition, int64_t offset, int64_t ts_ms,
+/* Decodes a Kafka record into a heap copy, of key and value at most kept_max bytes each. -ENOMEM only: what cannot be decoded becomes a
+ * record with a reason. */
+int record_new(struct record **ret, struct decoder *d, size_t kept_max, int32_t partition, int64_t offset, int64_t ts_ms,
                const void *key, size_t key_len, const void *value, size_t value_len);
 
 /* The one order of the fold: by (event time, partition) over the heads of the partitions, offset order inside a partition
- * kept. heads: lists by partition; returns the partition whose head comes next, -1 when all are empty. */
-int record_merge(const struct record_list *heads, int partitions);
+ * kept. heads: lists by partition; ends (partitions): a head at or behind its end does not count, -1 or NULL = no end. Returns
+ * the partition whose head comes next, -1 when there is none. */
+int record_merge(const struct record_list *heads, const int64_t *ends, int partitions);
+/* The head of a list unless it is at or behind its end; else NULL. */
+const struct record *record_head(const struct record_list *l, int64_t end);
 #endif

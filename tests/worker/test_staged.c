@@ -1,11 +1,11 @@
-/* test_committer.c - staged bytes: what goes in is what would be sent. No broker; the commits themselves are tested in tests/fault. */
+/* test_staged.c - staged.h: what goes in is what would be sent; the commits themselves are tested in tests/e2e. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "worker/kafka/committer_private.h"
+#include "worker/kafka/staged_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,7 +73,7 @@ static void test_records_survive_growth(void **state)
 		assert_bytes(s, row->key, row->key_len, key);
 		assert_int_equal(row->value_len, i % 300);
 		assert_memory_equal(s->bytes + row->value, value, i % 300);
-		assert_int_equal(row->partition, i % 3 == 0 ? RD_KAFKA_PARTITION_UA : (int32_t)(i % 3) - 1);
+		assert_int_equal(row->partition, i % 3 == 0 ? -1 : (int32_t)(i % 3) - 1);
 		assert_int_equal(row->topic, TOPIC_EMBEDDINGS);
 	}
 	staged_free(s);
@@ -127,12 +127,22 @@ static void test_offsets_keep_the_last(void **state)
 	staged_free(s);
 }
 
+/* A letter of which all is held. */
+static int letter(struct staged *s, int64_t offset, const char *key, const char *value, size_t max_bytes, const char *reason)
+{
+	size_t k = key ? strlen(key) : 0, v = value ? strlen(value) : 0;
+	struct dead_letter d = { .topic = "s4rec.interactions", .partition = 3, .offset = offset, .key = key, .value = value,
+		.key_kept = k, .key_len = k, .value_kept = v, .value_len = v, .reason = reason };
+
+	return staged_dead_letter(s, &d, max_bytes);
+}
+
 static void test_dead_letter_tells_where_and_why(void **state)
 {
 	struct staged *s;
 
 	assert_int_equal(staged_new(&s), 0);
-	assert_int_equal(staged_dead_letter(s, "s4rec.interactions", 3, 42, "u1", 2, "garbage", 7, 100, "undecodable"), 0);
+	assert_int_equal(letter(s, 42, "u1", "garbage", 100, "undecodable"), 0);
 	assert_int_equal(staged_records(s), 1);
 	assert_int_equal(s->records[0].topic, TOPIC_DLQ);
 	assert_bytes(s, s->records[0].key, s->records[0].key_len, "u1");
@@ -150,16 +160,22 @@ static void test_dead_letter_is_cut(void **state)
 	struct staged *s;
 
 	assert_int_equal(staged_new(&s), 0);
-	assert_int_equal(staged_dead_letter(s, "in", 0, 1, "k", 1, "0123456789", 10, 4, "oversized"), 0);
+	assert_int_equal(letter(s, 1, "k", "0123456789", 4, "oversized"), 0);
 	assert_bytes(s, s->records[0].value, s->records[0].value_len, "0123");
 	assert_header(s, 0, "s4rec.truncated", "10");
-	assert_int_equal(staged_dead_letter(s, "in", 0, 2, NULL, 0, "0123", 4, 4, "no user"), 0);
+	assert_int_equal(letter(s, 2, NULL, "0123", 4, "no user"), 0);
 	assert_header(s, 1, "s4rec.truncated", NULL);
 	assert_int_equal(s->records[1].key, STAGED_NONE);
-	assert_int_equal(staged_dead_letter(s, "in", 0, 3, "kkkkkk", 6, NULL, 0, 4, "no user"), 0);
+	assert_int_equal(letter(s, 3, "kkkkkk", NULL, 4, "no user"), 0);
 	assert_int_equal(s->records[2].value, STAGED_NONE);
 	assert_bytes(s, s->records[2].key, s->records[2].key_len, "kkkk");
 	assert_header(s, 2, "s4rec.truncated.key", "6");
+
+	/* less than the whole is held: the full length is told all the same */
+	struct dead_letter d = { .topic = "in", .value = "01234", .value_kept = 5, .value_len = 1000000, .reason = "oversized" };
+	assert_int_equal(staged_dead_letter(s, &d, 100), 0);
+	assert_bytes(s, s->records[3].value, s->records[3].value_len, "01234");
+	assert_header(s, 3, "s4rec.truncated", "1000000");
 	staged_free(s);
 }
 

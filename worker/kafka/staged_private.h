@@ -1,9 +1,7 @@
-/* committer_private.h - the inside of staged bytes, for committer.c and its test. */
-#ifndef S4REC_COMMITTER_PRIVATE_H
-#define S4REC_COMMITTER_PRIVATE_H
-#include "worker/kafka/committer.h"
-
-#include <stdint.h>
+/* staged_private.h - the inside of staged bytes, for staged.c, committer.c and their test. */
+#ifndef S4REC_STAGED_PRIVATE_H
+#define S4REC_STAGED_PRIVATE_H
+#include "worker/kafka/staged.h"
 
 #define STAGED_NONE SIZE_MAX
 
@@ -11,7 +9,7 @@
 struct staged_row {
 	size_t key, value, headers; /* offsets into the arena, STAGED_NONE = absent */
 	uint32_t key_len, value_len, headers_len;
-	int32_t partition;          /* or RD_KAFKA_PARTITION_UA */
+	int32_t partition;          /* -1 = by the partitioner */
 	uint32_t topic;             /* enum topic_id */
 };
 

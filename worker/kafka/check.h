@@ -1,0 +1,9 @@
+/* check.h - are the topics there, and as they must be? */
+#ifndef S4REC_KAFKA_CHECK_H
+#define S4REC_KAFKA_CHECK_H
+#include "worker/kafka/client.h"
+
+/* Checks all topics against topics/topics.h: 0, or prints each problem and returns EX_CONFIG / EX_UNAVAILABLE.
+ * Fills the partition counts (COUNT entries; 0 where absent). */
+int client_check_topics(rd_kafka_t *rk, const struct config *c, int *ret_partitions);
+#endif
