@@ -171,11 +171,12 @@ static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	int r;
 
-	snprintf(timeout, sizeof timeout, "%lld", (long long)c->transaction_timeout_ms);
+	int state = kind == CLIENT_STATE_PRODUCER;
+	snprintf(timeout, sizeof timeout, "%lld", (long long)(state ? c->state_timeout_ms : c->transaction_timeout_ms));
 	if (c->transactional_id && *c->transactional_id)
-		snprintf(id, sizeof id, "%s", c->transactional_id);
+		snprintf(id, sizeof id, "%s%s", c->transactional_id, state ? "-state" : "");
 	else
-		snprintf(id, sizeof id, "%s-%s", c->topic_prefix, c->group_id);
+		snprintf(id, sizeof id, "%s-%s%s", c->topic_prefix, c->group_id, state ? "-state" : "");
 
 	snprintf(kbytes, sizeof kbytes, "%zu", queue_kbytes);
 	rd_kafka_conf_set_log_cb(conf, on_log);
@@ -188,7 +189,7 @@ static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_
 	}
 	if (r == 0 && queue_kbytes)
 		r = set_all(conf, &bounded, 1);
-	if (r == 0 && kind == CLIENT_TXN_PRODUCER)
+	if (r == 0 && (kind == CLIENT_TXN_PRODUCER || state))
 		r = set_all(conf, txn, sizeof txn / sizeof *txn);
 	if (r == 0)
 		r = set_user(conf, c);

@@ -7,7 +7,7 @@
 #include <librdkafka/rdkafka.h>
 #include "worker/config.h"
 
-enum client_kind { CLIENT_PLAIN_PRODUCER, CLIENT_TXN_PRODUCER, CLIENT_CONSUMER, CLIENT_CONSUMER_UNCOMMITTED };
+enum client_kind { CLIENT_PLAIN_PRODUCER, CLIENT_TXN_PRODUCER, CLIENT_STATE_PRODUCER, CLIENT_CONSUMER, CLIENT_CONSUMER_UNCOMMITTED };
 
 /* A connected handle: the first metadata request has been answered. On failure prints one clear line (broker, reason, hint)
  * and returns the exit code: EX_UNAVAILABLE (69) no broker answers, EX_CONFIG (78) a kafka.* key is refused. */
