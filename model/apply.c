@@ -108,3 +108,11 @@ void model_apply(struct model *m, const struct grad *g, uint64_t step, float lr)
 	pool_run(m->pool, apply_unit, &p, p.dense_units + (p.count + APPLY_ROWS - 1) / APPLY_ROWS);
 	queue_push(m, g);
 }
+
+const uint32_t *grad_rows(const struct grad *g, size_t *ret_n)
+{
+	int full = g->m->cfg.loss == LOSS_FULL;
+
+	*ret_n = full ? g->N : g->rows;
+	return full ? NULL : g->row;
+}

@@ -114,12 +114,15 @@ static int grow_slots(struct idmap *x)
 	return 0;
 }
 
-static int grow_entries(struct idmap *x)
+static int grow_entries(struct idmap *x, size_t rows)
 {
 	size_t n = x->entries ? x->entries * 2 : 64;
-	struct entry *entry = realloc(x->entry, n * sizeof *entry);
+	struct entry *entry;
 	uint32_t *heap;
 
+	while (n < rows)
+		n *= 2;
+	entry = realloc(x->entry, n * sizeof *entry);
 	if (!entry)
 		return -ENOMEM;
 
@@ -155,6 +158,33 @@ int idmap_room(const struct idmap *x)
 	return x->heap_n > 0 || x->rows < x->rows_max;
 }
 
+/* The slot where a new id goes, after making room for one more; SIZE_MAX: out of memory. */
+static size_t slot_free(struct idmap *x, uint32_t hash, const char *id, size_t len)
+{
+	if ((x->live + 1) * 4 > x->slots * 3 && grow_slots(x) < 0)
+		return SIZE_MAX;
+	return slot_find(x, hash, id, len);
+}
+
+static int copy_id(char **ret, const char *id, size_t len)
+{
+	*ret = len < UINT32_MAX ? malloc(len + 1) : NULL;
+	if (!*ret)
+		return -ENOMEM;
+
+	memcpy(*ret, id, len);
+	(*ret)[len] = '\0';
+	return 0;
+}
+
+/* Takes id. */
+static void put(struct idmap *x, size_t slot, uint32_t hash, uint32_t row, char *id, size_t len)
+{
+	x->entry[row] = (struct entry){id, (uint32_t)len};
+	x->slot[slot] = (struct slot){hash, row};
+	x->live++;
+}
+
 int idmap_intern(struct idmap *x, uint32_t *ret_row, int *ret_new, const char *id, size_t len)
 {
 	uint32_t hash = hash_of(id, len), row;
@@ -170,27 +200,56 @@ int idmap_intern(struct idmap *x, uint32_t *ret_row, int *ret_new, const char *i
 	/* make room first: whatever fails leaves the map as it was */
 	if (!idmap_room(x))
 		return -ENOSPC;
-	if (len >= UINT32_MAX)
+	if (x->heap_n == 0 && x->rows == x->entries && grow_entries(x, x->rows + 1) < 0)
 		return -ENOMEM;
-	if (x->heap_n == 0 && x->rows == x->entries && grow_entries(x) < 0)
-		return -ENOMEM;
-	if ((x->live + 1) * 4 > x->slots * 3) {
-		if (grow_slots(x) < 0)
-			return -ENOMEM;
-		i = slot_find(x, hash, id, len);
-	}
-	copy = malloc(len + 1);
-	if (!copy)
+	i = slot_free(x, hash, id, len);
+	if (i == SIZE_MAX || copy_id(&copy, id, len) < 0)
 		return -ENOMEM;
 
-	memcpy(copy, id, len);
-	copy[len] = '\0';
 	row = x->heap_n ? heap_pop(x) : (uint32_t)x->rows++;
-	x->entry[row] = (struct entry){copy, (uint32_t)len};
-	x->slot[i] = (struct slot){hash, row};
-	x->live++;
+	put(x, i, hash, row, copy, len);
 	*ret_row = row;
 	*ret_new = 1;
+	return 0;
+}
+
+int idmap_place(struct idmap *x, uint32_t row, const char *id, size_t len)
+{
+	uint32_t hash = hash_of(id, len);
+	size_t i = slot_find(x, hash, id, len);
+	char *copy;
+
+	if (x->slot[i].row == row)
+		return 0;
+	if (x->slot[i].row != NONE || (row < x->rows && x->entry[row].id))
+		return -EEXIST;
+	if (row >= x->rows_max)
+		return -ENOSPC;
+	if (row >= x->entries && grow_entries(x, (size_t)row + 1) < 0)
+		return -ENOMEM;
+	i = slot_free(x, hash, id, len);
+	if (i == SIZE_MAX || copy_id(&copy, id, len) < 0)
+		return -ENOMEM;
+
+	while (x->rows <= row)
+		x->entry[x->rows++] = (struct entry){NULL, 0};
+	put(x, i, hash, row, copy, len);
+	return 0;
+}
+
+int idmap_seal(struct idmap *x, size_t rows)
+{
+	if (rows < x->rows || rows > x->rows_max)
+		return -EINVAL;
+	if (rows > x->entries && grow_entries(x, rows) < 0)
+		return -ENOMEM;
+
+	while (x->rows < rows)
+		x->entry[x->rows++] = (struct entry){NULL, 0};
+	x->heap_n = 0;
+	for (uint32_t row = 0; row < x->rows; row++)
+		if (!x->entry[row].id)
+			x->heap[x->heap_n++] = row; /* ascending: a heap */
 	return 0;
 }
 

@@ -21,4 +21,10 @@ const char *idmap_id(const struct idmap *x, uint32_t row, size_t *ret_len);
 /* Forgets the id; the row stays out of use until idmap_reuse(row). */
 void idmap_remove(struct idmap *x, uint32_t row);
 void idmap_reuse(struct idmap *x, uint32_t row);
+
+/* A map as it was (recovery): ids are put into their rows in any order, then sealed. -EEXIST when the id has another row or the row
+ * another id, -ENOSPC at rows_max, -ENOMEM. */
+int idmap_place(struct idmap *x, uint32_t row, const char *id, size_t len);
+/* rows: as idmap_rows said then; every row without an id is free from now on. -EINVAL when an id stands beyond. */
+int idmap_seal(struct idmap *x, size_t rows);
 #endif

@@ -106,6 +106,8 @@ void grad_free(struct grad *g);
 /* d loss / d weights over the batch into g (overwritten), with dropout, views and negatives drawn from
  * (seed, step, user, position). step runs from 1. */
 void model_grad(struct model *m, struct grad *g, const struct batch *b, uint64_t step, struct step_stats *ret);
+/* The item rows that applying g moves: *ret_n of them; NULL: all rows below *ret_n. */
+const uint32_t *grad_rows(const struct grad *g, size_t *ret_n);
 /* Clips, then Adam at learning rate lr. step is the same as in model_grad. */
 void model_apply(struct model *m, const struct grad *g, uint64_t step, float lr);
 void model_trace(const struct model *m, struct step_trace *ret);

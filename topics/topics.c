@@ -14,7 +14,7 @@ static const struct topic topics[TOPIC_COUNT] = {
 		.value = "Interaction (topics/interaction.proto) or JSON; null = forget this user",
 		.settings = {
 			{ "cleanup.policy", "delete", 1 },
-			{ "retention.ms", "2592000000", 0 }, /* 30 days; a refold needs the log back to the first cut it replays */
+			{ "retention.ms", "2592000000", 0 }, /* 30 days; a restart needs the log back to the newest manifest */
 		},
 	},
 	[TOPIC_EMBEDDINGS] = {
@@ -31,6 +31,7 @@ static const struct topic topics[TOPIC_COUNT] = {
 		.suffix = "state",
 		.key = "item/<id>, user/<id>, dense/<tensor>/<i>, manifest",
 		.value = "ItemState, UserState, DenseState, Manifest (topics/state.proto); internal",
+		.partitions = 1, /* its order is the order of the flushes */
 		.settings = {
 			{ "cleanup.policy", "compact", 1 },
 			{ "compression.type", "zstd", 0 },

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sysexits.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -60,4 +61,10 @@ void log_progress(const char *line)
 	painted = line != NULL;
 	fflush(stderr);
 	pthread_mutex_unlock(&lock);
+}
+
+int log_no_memory(void)
+{
+	log_error("out of memory: lower max.users, max.items, batch.users or input.buffer.bytes, or give it more");
+	return EX_OSERR;
 }

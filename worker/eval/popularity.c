@@ -52,6 +52,16 @@ static int grow(struct popularity *p, size_t rows)
 	return 0;
 }
 
+static double age_of(const struct popularity *p, int64_t ts_ms)
+{
+	return (double)(ts_ms - p->origin_ms) / p->half_life_ms;
+}
+
+int popularity_will_rescale(const struct popularity *p, int64_t ts_ms)
+{
+	return p->started && age_of(p, ts_ms) > RESCALE_AT;
+}
+
 int popularity_add(struct popularity *p, uint32_t item, int64_t ts_ms)
 {
 	int r = grow(p, (size_t)item + 1);
@@ -62,7 +72,7 @@ int popularity_add(struct popularity *p, uint32_t item, int64_t ts_ms)
 		p->origin_ms = ts_ms;
 		p->started = 1;
 	}
-	double age = (double)(ts_ms - p->origin_ms) / p->half_life_ms;
+	double age = age_of(p, ts_ms);
 	if (age > RESCALE_AT) {
 		double scale = exp2(-age);
 		for (size_t i = 0; i < p->cap; i++)
@@ -86,4 +96,24 @@ uint32_t popularity_rank(const struct popularity *p, uint32_t item, size_t items
 	if (mine == 0)
 		tied += items - known;
 	return (uint32_t)(better + (tied ? tied / 2 : 0));
+}
+
+double popularity_count(const struct popularity *p, uint32_t item)
+{
+	return item < p->cap ? p->count[item] : 0;
+}
+
+int popularity_restore(struct popularity *p, uint32_t item, double count)
+{
+	int r = grow(p, (size_t)item + 1);
+	if (r < 0)
+		return r;
+	p->count[item] = count;
+	return 0;
+}
+
+void popularity_origin(struct popularity *p, int **ret_started, int64_t **ret_origin_ms)
+{
+	*ret_started = &p->started;
+	*ret_origin_ms = &p->origin_ms;
 }

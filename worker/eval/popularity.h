@@ -13,4 +13,10 @@ void popularity_free(struct popularity *p);
 int popularity_add(struct popularity *p, uint32_t item, int64_t ts_ms);
 /* Rank from 0 among `items` rows; half of the tied rows count before it, rounded up. */
 uint32_t popularity_rank(const struct popularity *p, uint32_t item, size_t items);
+
+/* Recovery. An event at ts_ms would scale all counts back: every item changes then. */
+int popularity_will_rescale(const struct popularity *p, int64_t ts_ms);
+double popularity_count(const struct popularity *p, uint32_t item);
+int popularity_restore(struct popularity *p, uint32_t item, double count); /* -ENOMEM */
+void popularity_origin(struct popularity *p, int **ret_started, int64_t **ret_origin_ms); /* to be read or written */
 #endif

@@ -18,7 +18,7 @@ int prequential_new(struct prequential **ret, size_t window)
 	if (!p)
 		return -ENOMEM;
 
-	p->rank = malloc(window * sizeof *p->rank);
+	p->rank = calloc(window, sizeof *p->rank);
 	if (!p->rank) {
 		free(p);
 		return -ENOMEM;
@@ -67,4 +67,11 @@ struct scores prequential_scores(const struct prequential *p, enum method m)
 uint64_t prequential_count(const struct prequential *p)
 {
 	return p->count;
+}
+
+void *prequential_ring(struct prequential *p, size_t *ret_bytes, uint64_t **ret_count)
+{
+	*ret_bytes = p->window * sizeof *p->rank;
+	*ret_count = &p->count;
+	return p->rank;
 }

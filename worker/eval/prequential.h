@@ -20,4 +20,7 @@ void prequential_add(struct prequential *p, const uint32_t rank[METHODS]);
 /* Means over the window; zeros while nothing was scored. */
 struct scores prequential_scores(const struct prequential *p, enum method m);
 uint64_t prequential_count(const struct prequential *p); /* all events scored so far */
+
+/* Recovery: the ring as it lies in memory (*ret_bytes), and how many events were ever added; both to be read or written. */
+void *prequential_ring(struct prequential *p, size_t *ret_bytes, uint64_t **ret_count);
 #endif

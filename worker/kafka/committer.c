@@ -189,6 +189,16 @@ int committer_wait(struct committer *c)
 	return r;
 }
 
+uint64_t committer_done(struct committer *c)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&c->lock);
+	n = c->stats.commits;
+	pthread_mutex_unlock(&c->lock);
+	return n;
+}
+
 int committer_busy(struct committer *c)
 {
 	int r;

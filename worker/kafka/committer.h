@@ -21,6 +21,8 @@ int committer_submit(struct committer *c, struct staged **s);
 int committer_wait(struct committer *c);
 /* Does not wait: 0, or the exit code with which the process must end. Also notices a commit that never returns. */
 int committer_check(struct committer *c);
+/* Commits that have returned success. */
+uint64_t committer_done(struct committer *c);
 /* 1 while one is in flight. */
 int committer_busy(struct committer *c);
 struct committer_stats { uint64_t commits, records, retries; double last_ms, p50_ms, p99_ms; };

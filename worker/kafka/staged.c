@@ -32,6 +32,11 @@ void staged_clear(struct staged *s)
 	s->broken = 0;
 }
 
+size_t staged_bytes(const struct staged *s)
+{
+	return s->used;
+}
+
 size_t staged_records(const struct staged *s)
 {
 	return s->count;

@@ -27,6 +27,7 @@ struct dead_letter {
 int staged_dead_letter(struct staged *s, const struct dead_letter *d, size_t max_bytes);
 void staged_offset(struct staged *s, int32_t partition, int64_t next_offset); /* of the input topic */
 size_t staged_records(const struct staged *s);
+size_t staged_bytes(const struct staged *s); /* of keys, values and headers */
 
 #define DEAD_KEY_MAX 65536 /* with dlq.max.bytes at its highest, key, value and headers stay below Kafka's 1 MB */
 #endif

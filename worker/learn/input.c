@@ -59,7 +59,7 @@ int input_new(struct input **ret, const struct config *c, int partitions)
 	struct input *in = calloc(1, sizeof *in);
 	int r = EX_OSERR;
 	if (!in)
-		return EX_OSERR;
+		return log_no_memory();
 
 	in->partitions = partitions;
 	client_input_topic(in->topic, sizeof in->topic, c);
@@ -196,10 +196,8 @@ static int take(struct input *in, int p, const rd_kafka_message_t *m)
 
 	rd_kafka_timestamp_type_t type;
 	struct record *r;
-	if (record_new(&r, in->decoder, in->kept_max, p, m->offset, rd_kafka_message_timestamp(m, &type), m->key, m->key_len, m->payload, m->len) < 0) {
-		log_error("out of memory at %s [%d] offset %lld", in->topic, p, (long long)m->offset);
-		return EX_OSERR;
-	}
+	if (record_new(&r, in->decoder, in->kept_max, p, m->offset, rd_kafka_message_timestamp(m, &type), m->key, m->key_len, m->payload, m->len) < 0)
+		return log_no_memory();
 	record_push(&in->heads[p], r);
 	s->read = m->offset + 1;
 	s->eof = -1;

@@ -20,12 +20,6 @@ struct pending {
 	uint32_t at;              /* row of h that predicts it; UINT32_MAX = nothing was known */
 };
 
-static int no_memory(void)
-{
-	log_error("out of memory: lower max.users, max.items or batch.users");
-	return EX_OSERR;
-}
-
 static struct model_config model_config_from(const struct config *c, size_t batch_users_max)
 {
 	return (struct model_config){
@@ -43,33 +37,12 @@ static struct model_config model_config_from(const struct config *c, size_t batc
 	};
 }
 
-static int open_eval_out(struct learner *l, const char *name)
-{
-	if (!name[0])
-		return 0;
-	l->eval_out = fopen(name, "we");
-	if (!l->eval_out) {
-		log_error("cannot write %s: %s (eval.out)", name, strerror(errno));
-		return EX_CANTCREAT;
-	}
-	fprintf(l->eval_out, "event_id\tts_ms\trank_model\trank_popularity\trank_covisit\n");
-	return 0;
-}
-
-int learner_flush_eval(struct learner *l)
-{
-	if (!l->eval_out || (fflush(l->eval_out) == 0 && !ferror(l->eval_out)))
-		return 0;
-	log_error("cannot write %s: %s (eval.out)", l->cfg->eval_out, strerror(errno));
-	return EX_IOERR;
-}
-
 int learner_new(struct learner **ret, const struct config *c, const char *input_topic, int partitions)
 {
 	const char *why = "";
 	struct learner *l = calloc(1, sizeof *l);
 	if (!l)
-		return no_memory();
+		return log_no_memory();
 
 	l->cfg = c;
 	l->input_topic = input_topic;
@@ -101,11 +74,13 @@ int learner_new(struct learner **ret, const struct config *c, const char *input_
 	if (r == 0)
 		r = prequential_new(&l->prequential, (size_t)c->eval_window);
 	if (r == 0)
+		r = changes_new(&l->changes);
+	if (r == 0)
 		r = published_new(&l->published, c, partitions);
 	if (r < 0)
 		goto fail;
 
-	r = open_eval_out(l, c->eval_out);
+	r = c->eval_out[0] ? ranks_new(&l->ranks, c->eval_out) : 0;
 	if (r) {
 		learner_free(l);
 		return r;
@@ -114,7 +89,7 @@ int learner_new(struct learner **ret, const struct config *c, const char *input_
 	return 0;
 fail:
 	learner_free(l);
-	return no_memory();
+	return log_no_memory();
 }
 
 void learner_free(struct learner *l)
@@ -122,6 +97,7 @@ void learner_free(struct learner *l)
 	if (!l)
 		return;
 	published_free(l->published);
+	changes_free(l->changes);
 	prequential_free(l->prequential);
 	covisit_free(l->covisit);
 	popularity_free(l->popularity);
@@ -132,8 +108,7 @@ void learner_free(struct learner *l)
 	grad_free(l->grad);
 	model_free(l->model);
 	scratch_free(l->scratch);
-	if (l->eval_out)
-		fclose(l->eval_out); /* flushed by the last commit: what comes after it counts for nothing */
+	ranks_free(l->ranks);
 	free(l->item_ms);
 	free(l);
 }
@@ -161,14 +136,16 @@ static int dead_letter(struct learner *l, const struct record *r, const char *re
 	struct dead_letter d = { .topic = l->input_topic, .partition = r->partition, .offset = r->offset, .key = r->key, .value = r->value,
 		.key_kept = r->key_kept, .key_len = r->key_len, .value_kept = r->value_kept, .value_len = r->value_len, .reason = reason };
 	if (staged_dead_letter(out, &d, (size_t)l->cfg->dlq_max_bytes) < 0)
-		return no_memory();
+		return log_no_memory();
 	return 0;
 }
 
-static int know_item(struct learner *l, uint32_t row, int64_t ts_ms)
+int learner_reserve_items(struct learner *l, size_t rows)
 {
-	if (row >= l->item_cap) {
-		size_t cap = l->item_cap ? l->item_cap * 2 : 1024; /* rows come one by one: twice is enough */
+	if (rows > l->item_cap) {
+		size_t cap = l->item_cap ? l->item_cap : 1024;
+		while (cap < rows)
+			cap *= 2;
 		int64_t *ms = realloc(l->item_ms, cap * sizeof *ms);
 		if (!ms)
 			return -ENOMEM;
@@ -177,6 +154,16 @@ static int know_item(struct learner *l, uint32_t row, int64_t ts_ms)
 		l->item_ms = ms;
 		l->item_cap = cap;
 	}
+	return 0;
+}
+
+static int know_item(struct learner *l, uint32_t row, int64_t ts_ms)
+{
+	int r = changes_row(l->changes, STATE_ITEM, row);
+	if (r == 0)
+		r = learner_reserve_items(l, (size_t)row + 1);
+	if (r < 0)
+		return r;
 	if (ts_ms > l->item_ms[row])
 		l->item_ms[row] = ts_ms;
 	return 0;
@@ -209,7 +196,7 @@ static int find_rows(struct learner *l, const struct event *ev, uint32_t *ret_us
 		r = know_item(l, *ret_item, ev->ts_ms);
 	if (r == 0)
 		r = idmap_intern(l->user_ids, ret_user, &new_user, ev->user, ev->user_len);
-	return r < 0 ? no_memory() : 0;
+	return r < 0 ? log_no_memory() : 0;
 }
 
 /* Baselines rank the event by what they knew a moment before it, then learn it. */
@@ -221,10 +208,12 @@ static int score_baselines(struct learner *l, struct pending *p, const struct us
 		uint32_t last = before->visits[before->len - 1].item;
 		p->rank[BY_COVISIT] = covisit_rank(l->covisit, last, p->item, p->rank[BY_POPULARITY]);
 		if (covisit_add(l->covisit, last, p->item) < 0)
-			return no_memory();
+			return log_no_memory();
 	}
+	if (popularity_will_rescale(l->popularity, p->r->ev.ts_ms) && changes_all(l->changes, STATE_ITEM, model_items(l->model)) < 0)
+		return log_no_memory();
 	if (popularity_add(l->popularity, p->item, p->r->ev.ts_ms) < 0)
-		return no_memory();
+		return log_no_memory();
 	return 0;
 }
 
@@ -233,7 +222,7 @@ static int fold_forget(struct learner *l, const struct record *r)
 	uint32_t row = idmap_find(l->user_ids, r->ev.user, r->ev.user_len);
 	if (row == UINT32_MAX)
 		return 0;
-	return published_forget_user(l, row) < 0 ? no_memory() : 0;
+	return published_forget_user(l, row) < 0 ? log_no_memory() : 0;
 }
 
 /* The newest event time, but no event moves it past the time at which Kafka received it. */
@@ -259,11 +248,13 @@ static int fold_event(struct learner *l, const struct record *r, struct pending 
 	code = score_baselines(l, p, before);
 	if (code)
 		return code;
+	if (changes_row(l->changes, STATE_USER, p->user) < 0)
+		return log_no_memory();
 	if (users_append(l->users, p->user, (struct visit){ p->item, r->ev.weight }, r->ev.ts_ms) < 0)
-		return no_memory();
+		return log_no_memory();
 
 	if (l->recent && recent_add(l->recent, p->item) < 0)
-		return no_memory();
+		return log_no_memory();
 
 	p->seq = users_get(l->users, p->user)->events;
 	++*n;
@@ -325,7 +316,7 @@ static int score_model(struct learner *l, struct pending *pending, size_t n)
 	uint32_t *target = malloc(n * sizeof *target + 1), *rank = malloc(n * sizeof *rank + 1);
 	if (!q || !target || !rank) {
 		free(q), free(target), free(rank);
-		return no_memory();
+		return log_no_memory();
 	}
 	model_encode(l->model, h, &b);
 	for (size_t i = 0; i < n; i++) {
@@ -343,24 +334,6 @@ static int score_model(struct learner *l, struct pending *pending, size_t n)
 	return 0;
 }
 
-/* Tabs and line ends would break the table. */
-static void write_id(FILE *f, const char *id, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (id[i] == '\t' || id[i] == '\n' || id[i] == '\r' || id[i] == '\\')
-			fprintf(f, "\\%c", id[i] == '\t' ? 't' : id[i] == '\n' ? 'n' : id[i] == '\r' ? 'r' : '\\');
-		else
-			fputc(id[i], f);
-}
-
-static void write_rank(FILE *f, uint32_t rank)
-{
-	if (rank == UNRANKED)
-		fputs("\tNA", f);
-	else
-		fprintf(f, "\t%u", rank);
-}
-
 /* Only events with a history are scored, by all methods alike. */
 static void record_scores(struct learner *l, const struct pending *pending, size_t n)
 {
@@ -369,13 +342,8 @@ static void record_scores(struct learner *l, const struct pending *pending, size
 		if (p->at == UINT32_MAX)
 			continue;
 		prequential_add(l->prequential, p->rank);
-		if (!l->eval_out)
-			continue;
-		write_id(l->eval_out, p->r->ev.event_id, p->r->ev.event_id_len);
-		fprintf(l->eval_out, "\t%lld", (long long)p->r->ev.ts_ms);
-		for (int m = 0; m < METHODS; m++)
-			write_rank(l->eval_out, p->rank[m]);
-		fputc('\n', l->eval_out);
+		if (l->ranks)
+			ranks_add(l->ranks, l->step, p->r->ev.event_id, p->r->ev.event_id_len, p->r->ev.ts_ms, p->rank);
 	}
 }
 
@@ -407,9 +375,20 @@ static int finish_users(struct learner *l)
 	for (size_t i = 0; i < b.B; i++) {
 		users_get(l->users, (uint32_t)b.user[i])->fresh = 0;
 		if (published_mark_user(l, (uint32_t)b.user[i]) < 0)
-			return no_memory();
+			return log_no_memory();
 	}
 	return 0;
+}
+
+/* The rows that the gradient is about to move. */
+static int note_changes(struct learner *l)
+{
+	size_t n;
+	const uint32_t *row = grad_rows(l->grad, &n);
+	int r = row ? 0 : changes_all(l->changes, STATE_ITEM, n);
+	for (size_t i = 0; row && r == 0 && i < n; i++)
+		r = changes_row(l->changes, STATE_ITEM, row[i]);
+	return r;
 }
 
 static int train(struct learner *l, struct train_result *ret)
@@ -423,6 +402,8 @@ static int train(struct learner *l, struct train_result *ret)
 		b.recent_count = recent_counts(l->recent);
 	}
 	model_grad(l->model, l->grad, &b, l->step, &ret->stats);
+	if (!ret->stats.discarded && note_changes(l) < 0)
+		return log_no_memory();
 	if (!ret->stats.discarded)
 		model_apply(l->model, l->grad, l->step, learning_rate(l->cfg, l->step));
 	return finish_users(l);
@@ -438,7 +419,7 @@ int learner_train(struct learner *l, struct record_list *batch, int partitions, 
 		records += batch[i].n;
 	struct pending *pending = malloc(records * sizeof *pending + 1);
 	if (!pending)
-		return no_memory();
+		return log_no_memory();
 
 	assert(step == l->step + 1);
 	l->step = step;

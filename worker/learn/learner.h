@@ -13,10 +13,12 @@
 #include "worker/eval/covisit.h"
 #include "worker/eval/popularity.h"
 #include "worker/eval/prequential.h"
+#include "worker/eval/ranks.h"
 #include "worker/kafka/staged.h"
 #include "worker/learn/recent.h"
 #include "worker/learn/record.h"
 #include "worker/learn/users.h"
+#include "worker/state/changes.h"
 
 struct published; /* what readers have: publish.c */
 struct scratch;   /* the arrays of one batch: batch.c */
@@ -34,7 +36,7 @@ struct learner {
 	struct popularity *popularity;
 	struct covisit *covisit;    /* NULL unless eval.covisit */
 	struct prequential *prequential;
-	FILE *eval_out;             /* NULL unless eval.out; a replay writes its lines again */
+	struct ranks *ranks;        /* NULL unless eval.out; a replay writes its lines again */
 
 	uint64_t step;              /* last step folded */
 	int64_t watermark_ms;       /* newest event time that was folded */
@@ -45,6 +47,7 @@ struct learner {
 	int64_t freshness_p99_ms;   /* of the last commit */
 	struct published *published;
 	struct scratch *scratch;
+	struct changes *changes;    /* told before a row changes; see state/changes.h */
 };
 
 #define REFUSED_WINDOW 10000
@@ -66,11 +69,15 @@ int learner_train(struct learner *l, struct record_list *batch, int partitions, 
  * now_ms: the clock value of the commit's last cut; offsets (partitions of the input): its positions. */
 int learner_publish(struct learner *l, struct staged *out, uint64_t version, int64_t now_ms, const int64_t *offsets, int input_partitions);
 
-/* What eval.out holds so far reaches the file; exit code. */
-int learner_flush_eval(struct learner *l);
-
 /* Share of the last records that were refused, once REFUSED_WINDOW of them were seen; else 0. */
 double learner_refused_share(const struct learner *l);
+
+/* For worker/state/: what publish.c keeps. */
+float *published_item(struct learner *l, uint32_t row, uint64_t **ret_step); /* (D) what readers saw, and when; NULL: out of memory */
+float *published_prototypes(struct learner *l, uint64_t **ret_steps);       /* (K,D), (K); NULL: out of memory */
+uint32_t *published_sweep(struct learner *l);
+int published_recount(struct learner *l);                        /* after a restore: how many rows readers have, by partition */
+int learner_reserve_items(struct learner *l, size_t rows);       /* item_ms; -ENOMEM */
 
 /* For learner.c, batch.c and publish.c only. */
 int published_new(struct published **ret, const struct config *c, int partitions);

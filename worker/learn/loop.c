@@ -2,7 +2,8 @@
  *
  * A batch is cut by what was read, folded, and its cut noted. A commit stages rows, version records, the cuts since the last
  * commit, dead letters and input offsets, and hands them to the committer, which sends them as one transaction while the loop
- * goes on. Crash anywhere: what was not committed is cut anew, and no reader saw it.
+ * goes on. Crash anywhere: what was not committed is cut anew, and no reader saw it. Now and then a commit is also where a flush of state
+ * begins (state/state.h): the next start restores that and replays only the cuts behind it.
  */
 #include "worker/learn/loop.h"
 
@@ -22,6 +23,7 @@
 #include "worker/learn/progress.h"
 #include "worker/learn/userset.h"
 #include "worker/log.h"
+#include "worker/state/state.h"
 
 #define POLL_MS 50
 #define CUTS_MAX 1024               /* steps in one commit at most */
@@ -37,6 +39,7 @@ struct loop {
 	struct input *input;
 	struct learner *learner;
 	struct committer *committer;
+	struct state *state;
 	struct staged *staged;      /* what the next commit sends, as far as it is known */
 	int64_t *until;             /* (partitions) or NULL */
 
@@ -48,8 +51,12 @@ struct loop {
 	struct cut cuts[CUTS_MAX];  /* since the last commit */
 	int64_t *cut_offsets;       /* (CUTS_MAX, partitions) */
 	size_t cut_n;
+	int64_t *position;          /* (partitions) next offsets after the last commit; what was read may be ahead of it */
 	uint64_t version;           /* of the last commit */
 	int64_t commit_ms;          /* monotonic time of the last commit */
+	uint64_t submitted;         /* commits handed to the committer */
+	uint64_t flush_commit;      /* the one that the flush under way describes */
+	int64_t flush_ms;           /* monotonic time of the last flush */
 	struct progress *progress;
 };
 
@@ -65,12 +72,6 @@ static int64_t monotonic_ms(void)
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static int no_memory(void)
-{
-	log_error("out of memory");
-	return EX_OSERR;
 }
 
 /* ---- life cycle ---- */
@@ -97,7 +98,9 @@ static int connect_all(struct loop *w, const struct config *c)
 	if (r == 0)
 		r = input_new(&w->input, c, w->partitions);
 	if (r == 0)
-		r = committer_new(&w->committer, c); /* from here on no other worker of this model can commit */
+		r = committer_new(&w->committer, c); /* from here on no other worker of this model can commit ... */
+	if (r == 0)
+		r = state_new(&w->state, c, w->learner, w->run_id, w->partitions); /* ... nor flush */
 	return r;
 }
 
@@ -105,7 +108,7 @@ int loop_new(struct loop **ret, const struct config *c)
 {
 	struct loop *w = calloc(1, sizeof *w);
 	if (!w)
-		return no_memory();
+		return log_no_memory();
 
 	w->cfg = c;
 	w->whole_log = c->cut == 2 || (c->cut == 0 && c->until[0]);
@@ -118,9 +121,10 @@ int loop_new(struct loop **ret, const struct config *c)
 	r = EX_OSERR;
 	w->batch = calloc((size_t)w->partitions, sizeof *w->batch);
 	w->cut_offsets = calloc(CUTS_MAX * (size_t)w->partitions, sizeof *w->cut_offsets);
-	if (!w->batch || !w->cut_offsets || staged_new(&w->staged) < 0 || userset_new(&w->batch_users, (size_t)c->batch_users) < 0 ||
+	w->position = calloc((size_t)w->partitions, sizeof *w->position);
+	if (!w->batch || !w->cut_offsets || !w->position || staged_new(&w->staged) < 0 || userset_new(&w->batch_users, (size_t)c->batch_users) < 0 ||
 	    progress_new(&w->progress, c, w->learner, w->input, w->committer) < 0) {
-		no_memory();
+		log_no_memory();
 		goto fail;
 	}
 	*ret = w;
@@ -137,6 +141,7 @@ void loop_free(struct loop *w)
 	for (int p = 0; w->batch && p < w->partitions; p++)
 		record_free_all(&w->batch[p]);
 	progress_free(w->progress);
+	state_free(w->state);
 	committer_free(w->committer);
 	input_free(w->input);
 	learner_free(w->learner);
@@ -144,6 +149,7 @@ void loop_free(struct loop *w)
 	userset_free(w->batch_users);
 	free(w->batch);
 	free(w->cut_offsets);
+	free(w->position);
 	free(w->until);
 	free(w);
 }
@@ -272,6 +278,28 @@ static int stage_position(struct loop *w)
 	return r;
 }
 
+/* Just after a commit was handed over, before anything else is folded. */
+static int begin_flush(struct loop *w)
+{
+	w->flush_ms = monotonic_ms();
+	w->flush_commit = w->submitted;
+	return state_begin(w->state, w->version, w->position, w->embedding_partitions);
+}
+
+static int flush_turn(struct loop *w)
+{
+	return state_turn(w->state, committer_done(w->committer) >= w->flush_commit);
+}
+
+/* At a clean stop all that was committed is flushed, so that the next start has nothing to replay. */
+static int last_flush(struct loop *w)
+{
+	int r = state_finish(w->state);
+	if (r == 0 && w->version && state_stats(w->state).step != w->learner->step)
+		r = begin_flush(w);
+	return r ? r : state_finish(w->state);
+}
+
 static int commit(struct loop *w)
 {
 	struct cut *last = &w->cuts[w->cut_n - 1];
@@ -282,11 +310,17 @@ static int commit(struct loop *w)
 	if (r)
 		return r;
 	if (stage_position(w) < 0)
-		return no_memory();
+		return log_no_memory();
+	memcpy(w->position, last->offsets, (size_t)w->partitions * sizeof *w->position);
 	w->cut_n = 0;
 	w->commit_ms = monotonic_ms();
-	r = learner_flush_eval(w->learner);
-	return r ? r : committer_submit(w->committer, &w->staged);
+	r = w->learner->ranks ? ranks_flush(w->learner->ranks) : 0;
+	if (r == 0)
+		r = committer_submit(w->committer, &w->staged);
+	w->submitted++;
+	if (r == 0 && !state_busy(w->state) && w->commit_ms - w->flush_ms >= w->cfg->state_flush_ms)
+		r = begin_flush(w);
+	return r;
 }
 
 /* ---- replay of what was committed ---- */
@@ -363,6 +397,7 @@ static int replay_cut(struct loop *w, const struct cut *c, const volatile sig_at
 	if (r || !c->commit)
 		return r;
 	w->version = c->version;
+	memcpy(w->position, c->offsets, (size_t)w->partitions * sizeof *w->position);
 	return learner_publish(w->learner, NULL, c->version, c->now_ms, c->offsets, w->partitions);
 }
 
@@ -379,30 +414,45 @@ static int compare_with_group(struct loop *w)
 	return r;
 }
 
-static int replay_cuts(struct loop *w, struct cutlog *log, const volatile sig_atomic_t *stop)
+/* Cuts up to step `from` are in the state already. They may be gone, or not yet. */
+static int check_begin(const struct loop *w, const struct cut *c, uint64_t from)
+{
+	if (c->step <= from + (from > 0))
+		return 0;
+	log_error("the cuts of %s begin at step %llu, %s: begin a new model with a new topic.prefix", w->cfg->topic_prefix, (unsigned long long)c->step,
+	          from ? "the state is older" : "and there is no state of what came before");
+	return EX_DATAERR;
+}
+
+static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const volatile sig_atomic_t *stop)
 {
 	struct cut c;
+	int64_t offset;
 	int end, r = 0;
-	uint64_t steps = 0;
+	uint64_t cuts = 0, replayed = 0;
 	for (;;) {
 		if (*stop)
 			return LOOP_STOPPED;
-		r = cutlog_next(log, &c, &end);
+		r = cutlog_next(log, &c, &offset, &end);
 		if (r || end)
 			break;
 		r = check_cut(w, &c);
+		if (r == 0 && cuts++ == 0)
+			r = check_begin(w, &c, from);
 		if (r)
 			return r;
+		if (from && c.step <= from)
+			continue;
+		if (replayed++ == 0)
+			log_info("replaying the committed cuts of %s from step %llu on", w->cfg->topic_prefix, (unsigned long long)c.step);
 		r = replay_cut(w, &c, stop);
 		if (r)
 			return r;
-		if (steps++ == 0)
-			log_info("replaying the committed cuts of %s", w->cfg->topic_prefix);
 		progress_replay(w->progress, c.step);
 	}
 	if (r)
 		return r;
-	if (steps == 0)
+	if (cuts == 0)
 		return begin_fold(w);
 	log_info("replay done: step=%llu version=%llu events=%llu", (unsigned long long)w->learner->step, (unsigned long long)w->version,
 	         (unsigned long long)w->learner->events);
@@ -418,7 +468,7 @@ static int set_until(struct loop *w)
 		return 0;
 	w->until = calloc((size_t)w->partitions, sizeof *w->until);
 	if (!w->until)
-		return no_memory();
+		return log_no_memory();
 	int r = client_new(&rk, w->cfg, CLIENT_CONSUMER_UNCOMMITTED);
 	for (int p = 0; r == 0 && p < w->partitions; p++)
 		if (client_watermarks(rk, w->input_topic, p, &low, &w->until[p]) < 0)
@@ -427,35 +477,67 @@ static int set_until(struct loop *w)
 	return r;
 }
 
-/* All steps of the last cut were computed by one machine: whoever wrote it had folded everything before it himself. */
-static int check_numerics(struct loop *w, struct cutlog *log)
+/* All steps of the last cut were computed by one machine, or accepted as if they were. */
+static int check_numerics(const struct loop *w, const struct cut *last)
 {
-	struct cut last;
-	int none, r = cutlog_last(log, &last, &none);
 	const char *here = model_numeric_id(w->learner->model);
-	if (r || none || !strcmp(last.numeric_id, here))
-		return r;
+	if (!strcmp(last->numeric_id, here))
+		return 0;
 	if (w->cfg->accept_numerics) {
 		log_warn("this model was computed by %s, from now on by %s: what is published next differs in the last bits from what it would have been",
-		         last.numeric_id, here);
+		         last->numeric_id, here);
 		return 0;
 	}
 	log_error("this model was computed by %s, this machine computes by %s: the replay would not end in the bits that readers have; run it on a "
 	          "machine of that kind, or go on from here with --accept.numerics",
-	          last.numeric_id, here);
+	          last->numeric_id, here);
 	return EX_CONFIG;
+}
+
+/* State never runs ahead of the cuts: a flush begins to be sent only after its commit has returned. */
+static int check_state(const struct loop *w, const struct manifest *m, const struct cut *last)
+{
+	if (!last || m->step > last->step) {
+		log_error("the state of %s is that of step %llu, its cuts end at %lld: one of the two topics was changed; begin a new model with a new topic.prefix",
+		          w->cfg->topic_prefix, (unsigned long long)m->step, last ? (long long)last->step : -1);
+		return EX_DATAERR;
+	}
+	return 0;
+}
+
+/* The state, if there is any, and the input from where it stands. */
+static int restore(struct loop *w, struct cutlog *log, uint64_t *ret_step)
+{
+	const struct manifest *m;
+	struct cut last;
+	int none, r = cutlog_last(log, &last, &none);
+	*ret_step = 0;
+	if (r == 0 && !none)
+		r = check_numerics(w, &last);
+	if (r == 0)
+		r = state_restore(w->state, &m);
+	if (r || !m)
+		return r;
+	r = check_state(w, m, none ? NULL : &last);
+	w->version = m->version;
+	memcpy(w->position, m->offsets, (size_t)w->partitions * sizeof *w->position);
+	*ret_step = m->step;
+	return r ? r : input_seek(w->input, m->offsets);
 }
 
 int loop_replay(struct loop *w, const volatile sig_atomic_t *stop)
 {
 	struct cutlog *log = NULL;
+	uint64_t from = 0;
 	int r = set_until(w);
 	if (r == 0)
 		r = cutlog_new(&log, w->cfg);
 	if (r == 0)
-		r = check_numerics(w, log);
+		r = restore(w, log, &from);
+	if (r == 0 && w->learner->ranks)
+		r = ranks_resume(w->learner->ranks, from);
 	if (r == 0)
-		r = replay_cuts(w, log, stop);
+		r = replay_cuts(w, log, from, stop);
 	cutlog_free(log);
 	if (r == 0)
 		input_limit(w->input, w->until);
@@ -479,7 +561,7 @@ static int may_stop(const struct loop *w)
 int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 {
 	int r = 0, refused = 0;
-	w->commit_ms = monotonic_ms();
+	w->commit_ms = w->flush_ms = monotonic_ms();
 	while (r == 0 && !(*stop && may_stop(w)) && !at_end(w)) {
 		int64_t now_ms = monotonic_ms();
 		refused = check_refused_share(w); /* first: a restart must not get a batch further each time */
@@ -492,6 +574,8 @@ int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 			r = step(w);
 		if (r == 0 && commit_due(w, now_ms, 0))
 			r = commit(w);
+		if (r == 0)
+			r = flush_turn(w);
 		progress_tick(w->progress, now_ms);
 	}
 	/* Drain: what was read is trained and committed, then nothing is left to lose. With cut=log only whole batches count. */
@@ -501,6 +585,8 @@ int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 		r = commit(w);
 	if (r == 0)
 		r = committer_wait(w->committer);
+	if (r == 0)
+		r = last_flush(w);
 	r = r ? r : refused;
 	progress_end(w->progress, r);
 	return r;

@@ -160,6 +160,8 @@ int published_forget_user(struct learner *l, uint32_t row)
 	int r = push(&p->forgotten, row);
 	if (r == 0)
 		r = push_id(p, id, users_get(l->users, row)->published ? (uint16_t)len : 0);
+	if (r == 0)
+		r = changes_forget(l->changes, row, id, len);
 	if (r < 0)
 		return r;
 
@@ -265,6 +267,8 @@ static int send_item_group(struct learner *l, struct staged *out, uint64_t versi
 		size_t len;
 		const char *id = idmap_id(l->item_ids, row, &len);
 		r = send_row(l, out, ROW_ITEM, id, len, &e, p->items.at_step[row] == 0);
+		if (r == 0)
+			r = changes_row(l->changes, STATE_ITEM, row);
 		remember(l, &p->items, row, e.vector);
 		l->items_published++;
 	}
@@ -326,6 +330,8 @@ static int send_encoded(struct learner *l, struct staged *out, uint64_t version)
 		size_t len;
 		const char *id = idmap_id(l->user_ids, row, &len);
 		r = send_row(l, out, ROW_USER, id, len, &e, !u->published);
+		if (r == 0)
+			r = changes_row(l->changes, STATE_USER, row);
 		u->published = 1;
 		u->encoded_step = l->step;
 		l->users_published++;
@@ -465,4 +471,68 @@ int learner_publish(struct learner *l, struct staged *out, uint64_t version, int
 		return 0;
 	log_error("cannot stage commit %llu: %s", (unsigned long long)version, strerror(-r));
 	return r == -ENOMEM ? EX_OSERR : EX_SOFTWARE;
+}
+
+/* ---- for worker/state/ ---- */
+
+float *published_item(struct learner *l, uint32_t row, uint64_t **ret_step)
+{
+	struct published *p = l->published;
+	if (grow_seen(&p->items, (size_t)row + 1, p->D) < 0)
+		return NULL;
+	*ret_step = &p->items.at_step[row];
+	return p->items.vector + row * p->D;
+}
+
+float *published_prototypes(struct learner *l, uint64_t **ret_steps)
+{
+	struct published *p = l->published;
+	if (grow_seen(&p->prototypes, model_config(l->model)->K, p->D) < 0)
+		return NULL;
+	*ret_steps = p->prototypes.at_step;
+	return p->prototypes.vector;
+}
+
+uint32_t *published_sweep(struct learner *l)
+{
+	return &l->published->sweep;
+}
+
+static int count_row(struct published *p, enum row_kind kind, const char *id, size_t len)
+{
+	char key[KEY_MAX_BYTES];
+	size_t key_len;
+	int r = row_key(key, sizeof key, &key_len, kind, id, len);
+	if (r < 0)
+		return r;
+	p->count[kind][partition_of(key, key_len, p->partitions)]++;
+	p->total[kind]++;
+	return 0;
+}
+
+int published_recount(struct learner *l)
+{
+	struct published *p = l->published;
+	int r = 0;
+	size_t len;
+	for (int k = 0; k < ROW_KINDS; k++) {
+		memset(p->count[k], 0, (size_t)p->partitions * sizeof *p->count[k]);
+		p->total[k] = 0;
+	}
+	for (uint32_t i = 0; r == 0 && i < model_items(l->model) && i < p->items.cap; i++) {
+		const char *id = idmap_id(l->item_ids, i, &len);
+		if (id && p->items.at_step[i])
+			r = count_row(p, ROW_ITEM, id, len);
+	}
+	for (uint32_t i = 0; r == 0 && i < users_rows(l->users); i++) {
+		const char *id = idmap_id(l->user_ids, i, &len);
+		if (id && users_get(l->users, i)->published)
+			r = count_row(p, ROW_USER, id, len);
+	}
+	for (size_t k = 0; r == 0 && k < p->prototypes.cap && k < model_config(l->model)->K; k++) {
+		char id[24];
+		if (p->prototypes.at_step[k])
+			r = count_row(p, ROW_PROTOTYPE, id, (size_t)snprintf(id, sizeof id, "%zu", k));
+	}
+	return r;
 }

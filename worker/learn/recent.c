@@ -80,3 +80,26 @@ const uint32_t *recent_counts(const struct recent *r)
 {
 	return r->count;
 }
+
+uint32_t *recent_ring(struct recent *r, size_t *ret_n, size_t *ret_next)
+{
+	*ret_n = r->n;
+	*ret_next = r->next;
+	return r->item;
+}
+
+int recent_restore(struct recent *r, size_t n, size_t next)
+{
+	if (n > r->max || next >= r->max || (n < r->max && next != n))
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++) {
+		if (r->item[i] >= r->items_max)
+			return -EINVAL;
+		if (r->item[i] >= r->cap && grow(r, r->item[i]) < 0)
+			return -ENOMEM;
+		r->count[r->item[i]]++;
+	}
+	r->n = n;
+	r->next = next;
+	return 0;
+}

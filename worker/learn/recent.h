@@ -15,4 +15,8 @@ int recent_add(struct recent *r, uint32_t item);
 const uint32_t *recent_items(const struct recent *r, size_t *ret_n);
 /* How often each row stands in the window, for all rows up to the highest that was ever added. */
 const uint32_t *recent_counts(const struct recent *r);
+
+/* Recovery: the ring as it lies in memory (room for all events of the window), what fills it and where it goes on. */
+uint32_t *recent_ring(struct recent *r, size_t *ret_n, size_t *ret_next);
+int recent_restore(struct recent *r, size_t n, size_t next); /* after the ring was filled; -EINVAL, -ENOMEM */
 #endif

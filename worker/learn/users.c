@@ -146,3 +146,36 @@ int users_is_head(const struct users *s, uint32_t row)
 {
 	return s->u[row].events > s->head_above;
 }
+
+int users_restore(struct users *s, uint32_t row, const struct user *u)
+{
+	if (u->len > s->keep)
+		return -EINVAL;
+	int r = users_set_rows(s, row >= s->rows ? (size_t)row + 1 : s->rows);
+	if (r < 0)
+		return r;
+
+	struct visit *visits = malloc(u->len * sizeof *visits + 1);
+	if (!visits)
+		return -ENOMEM;
+	memcpy(visits, u->visits, u->len * sizeof *visits);
+	users_remove(s, row);
+	s->u[row] = *u;
+	s->u[row].visits = visits;
+	s->u[row].cap = u->len;
+	s->u[row].live = 1;
+	s->live++;
+	count_user(s, u->events, 1);
+	walk_head(s);
+	return 0;
+}
+
+int users_set_rows(struct users *s, size_t rows)
+{
+	if (rows < s->rows || rows > s->rows_max)
+		return -EINVAL;
+	if (rows && grow_rows(s, (uint32_t)(rows - 1)) < 0)
+		return -ENOMEM;
+	s->rows = rows;
+	return 0;
+}

@@ -36,6 +36,9 @@ struct user *users_get(struct users *s, uint32_t row);
 /* Appends an event; the row is made when it is new. -ENOMEM. */
 int users_append(struct users *s, uint32_t row, struct visit visit, int64_t ts_ms);
 void users_remove(struct users *s, uint32_t row);
+/* A user as it was (recovery): copies u and its visits into the row, in place of what stood there. -ENOMEM, -EINVAL too many visits. */
+int users_restore(struct users *s, uint32_t row, const struct user *u);
+int users_set_rows(struct users *s, size_t rows); /* recovery: as users_rows said then; -ENOMEM, -EINVAL */
 /* 1 when the user is among the longest 20 % as of now. */
 int users_is_head(const struct users *s, uint32_t row);
 #endif

@@ -1,0 +1,69 @@
+/* state.h - rows of the state topic as structs and as bytes (topics/state.proto). Written and read by hand (wire.h): a restore reads
+ * a million of them. Floats are copied as they are. Any thread.
+ */
+#ifndef S4REC_CODEC_STATE_H
+#define S4REC_CODEC_STATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct item_state {
+	uint32_t row;
+	const float *values;    /* (values_n); decoded: points into the caller's room */
+	size_t values_n;
+	uint64_t row_step;
+	const float *published; /* (published_n) or none */
+	size_t published_n;
+	uint64_t published_step;
+	int64_t event_time_ms;
+	double popularity;
+};
+
+struct user_state {
+	uint32_t row;
+	const uint32_t *items;  /* (n) oldest first */
+	const float *weights;   /* (n) */
+	size_t n;
+	uint32_t events;
+	int64_t newest_ms;
+	int published;
+	uint64_t encoded_step;
+};
+
+/* The numbers of a manifest: field number, name. All are varints; times are signed. */
+#define MANIFEST_NUMBERS(X) \
+	X(5, step) X(6, version) X(7, flush) X(8, config_hash) X(9, items) X(10, users) X(11, dense) X(12, item_hash) X(13, user_hash) \
+	X(14, dense_hash) X(15, item_rows) X(16, user_rows) X(17, events) X(18, dead_letters) X(19, recent_records) X(20, recent_refused) \
+	X(21, items_published) X(22, users_published) X(23, watermark_ms) X(24, published_step) X(25, sweep) X(26, queue_count) \
+	X(27, queue_next) X(28, recent_n) X(29, recent_next) X(30, prequential_count) X(31, popularity_started) X(32, popularity_origin_ms) \
+	X(33, embedding_partitions)
+
+struct manifest {
+	char model_id[64], run_id[64], numeric_id[64];
+	int64_t *offsets; /* (partitions) */
+	size_t partitions;
+#define MANIFEST_MEMBER(field, name) uint64_t name;
+	MANIFEST_NUMBERS(MANIFEST_MEMBER)
+#undef MANIFEST_MEMBER
+};
+
+/* Bytes that an encoding takes at most. */
+#define ITEM_STATE_BYTES(values_n, published_n) (96 + 4 * ((values_n) + (published_n)))
+#define USER_STATE_BYTES(n) (64 + 9 * (n))
+#define MANIFEST_BYTES(partitions) (1024 + 10 * (partitions))
+
+/* 0, or -ENOSPC. */
+int item_state_encode(void *ret, size_t size, size_t *ret_len, const struct item_state *s);
+int user_state_encode(void *ret, size_t size, size_t *ret_len, const struct user_state *s);
+int dense_state_encode(void *ret, size_t size, size_t *ret_len, const void *data, size_t data_len);
+int manifest_encode(void *ret, size_t size, size_t *ret_len, const struct manifest *m);
+
+/* 0, -EBADMSG not a valid row, -E2BIG the caller's room is too small. room: floats for values and published together, and for
+ * users (n_max) each of items and weights. */
+int item_state_decode(struct item_state *ret, float *room, size_t room_n, const void *buf, size_t len);
+int user_state_decode(struct user_state *ret, uint32_t *items, float *weights, size_t n_max, const void *buf, size_t len);
+/* *ret_data points into buf. */
+int dense_state_decode(const void **ret_data, size_t *ret_data_len, const void *buf, size_t len);
+int manifest_decode(struct manifest *ret, int64_t *offsets, size_t partitions_max, const void *buf, size_t len);
+
+#endif

@@ -1,0 +1,129 @@
+/* reader.c - see reader.h */
+#include "worker/kafka/reader.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "worker/log.h"
+
+#define POLL_MS 1000
+#define SILENCE_MAX 30 /* polls without any answer before we give up */
+#define TAIL 64        /* records */
+
+static int assign(struct reader *r)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_list_add(list, r->topic, 0)->offset = r->next;
+	rd_kafka_resp_err_t err = rd_kafka_assign(r->rk, list);
+	rd_kafka_topic_partition_list_destroy(list);
+	r->assigned = !err;
+	if (!err)
+		return 0;
+	log_error("cannot read %s: %s", r->topic, rd_kafka_err2str(err));
+	return EX_UNAVAILABLE;
+}
+
+/* A handle is assigned once: librdkafka 2.0.2 aborts when an assignment is replaced before it has begun to fetch. */
+int reader_seek(struct reader *r, int64_t offset)
+{
+	r->next = offset;
+	if (!r->assigned)
+		return 0;
+	reader_close(r);
+	return client_new(&r->rk, r->cfg, CLIENT_CONSUMER);
+}
+
+int reader_open(struct reader *r, const struct config *c, enum topic_id topic)
+{
+	memset(r, 0, sizeof *r);
+	r->cfg = c;
+	topic_name(r->topic, sizeof r->topic, c->topic_prefix, topic);
+	int code = client_new(&r->rk, c, CLIENT_CONSUMER);
+	if (code)
+		return code;
+	if (client_watermarks(r->rk, r->topic, 0, &r->low, &r->end) < 0)
+		return EX_UNAVAILABLE; /* said by it */
+	r->next = r->low;
+	return 0;
+}
+
+void reader_close(struct reader *r)
+{
+	client_free(r->rk);
+	r->rk = NULL;
+	r->assigned = 0;
+}
+
+int reader_next(struct reader *r, rd_kafka_message_t **ret)
+{
+	int silence = 0, code = r->assigned || r->next >= r->end ? 0 : assign(r);
+	*ret = NULL;
+	while (code == 0 && r->next < r->end) {
+		rd_kafka_message_t *m = rd_kafka_consumer_poll(r->rk, POLL_MS);
+		if (!m) {
+			if (++silence < SILENCE_MAX)
+				continue;
+			log_error("%s: no answer for %d s at offset %lld of %lld", r->topic, SILENCE_MAX * POLL_MS / 1000, (long long)r->next, (long long)r->end);
+			return EX_UNAVAILABLE;
+		}
+		silence = 0;
+		if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+			r->next = m->offset > r->next ? m->offset : r->next;
+		} else if (m->err) {
+			code = client_read_error(m->err, r->topic, 0, r->next, rd_kafka_message_errstr(m));
+		} else {
+			r->next = m->offset + 1;
+			*ret = m;
+			return 0;
+		}
+		rd_kafka_message_destroy(m);
+	}
+	return code;
+}
+
+/* The last wanted record from here to the end. A copy: a handle cannot be closed while one of its messages lives. */
+static int last_from_here(struct reader *r, int (*want)(const rd_kafka_message_t *m), void **ret, size_t *ret_len, int64_t *ret_offset)
+{
+	rd_kafka_message_t *m;
+	int code;
+	while ((code = reader_next(r, &m)) == 0 && m) {
+		if (want(m)) {
+			void *copy = realloc(*ret, m->len + 1);
+			if (!copy)
+				code = log_no_memory();
+			else
+				*ret = copy;
+			*ret_len = m->len;
+			*ret_offset = m->offset;
+			if (copy && m->len)
+				memcpy(copy, m->payload, m->len);
+		}
+		rd_kafka_message_destroy(m);
+		if (code)
+			break;
+	}
+	return code;
+}
+
+int reader_last(struct reader *r, int (*want)(const rd_kafka_message_t *m), void **ret, size_t *ret_len, int64_t *ret_offset)
+{
+	int code = 0;
+	*ret = NULL;
+	/* Behind the last record stand transaction markers, and maybe records that were aborted. */
+	for (int64_t back = TAIL; code == 0 && !*ret; back *= 16) {
+		int64_t from = r->end - back > r->low ? r->end - back : r->low;
+		code = reader_seek(r, from);
+		if (code == 0)
+			code = last_from_here(r, want, ret, ret_len, ret_offset);
+		if (from == r->low)
+			break;
+	}
+	if (code == 0)
+		code = reader_seek(r, r->low);
+	if (code) {
+		free(*ret);
+		*ret = NULL;
+	}
+	return code;
+}

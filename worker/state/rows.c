@@ -1,0 +1,295 @@
+/* rows.c - see rows.h */
+#include "worker/state/rows.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/embedding.h"
+#include "model/state.h"
+
+size_t state_value_max(const struct learner *l)
+{
+	size_t D = (size_t)l->cfg->width, L = (size_t)l->cfg->max_length;
+	size_t item = ITEM_STATE_BYTES(3 * D, D), user = USER_STATE_BYTES(L + 1), dense = STATE_CHUNK + 16;
+	size_t most = item > user ? item : user;
+	return most > dense ? most : dense;
+}
+
+/* ---- items ---- */
+
+static int save_item(struct learner *l, uint32_t row, void *value, size_t size, size_t *ret_len)
+{
+	size_t D = (size_t)l->cfg->width;
+	uint32_t *row_step;
+	uint64_t *at_step;
+	const float *values = model_row_state(l->model, row, &row_step), *seen = published_item(l, row, &at_step);
+	if (!seen)
+		return -ENOMEM;
+	struct item_state s = { .row = row, .values = values, .values_n = 3 * D, .row_step = *row_step, .published = seen,
+		.published_n = *at_step ? D : 0, .published_step = *at_step, .event_time_ms = l->item_ms[row], .popularity = popularity_count(l->popularity, row) };
+	return item_state_encode(value, size, ret_len, &s);
+}
+
+/* Rows come in any order: those below are made, too, and filled when their record comes. */
+static int make_items(struct learner *l, uint32_t row)
+{
+	uint32_t made;
+	int r = 0;
+	while (r == 0 && model_items(l->model) <= row)
+		r = model_add_item(l->model, &made);
+	return r ? r : learner_reserve_items(l, (size_t)row + 1);
+}
+
+static int load_item(struct learner *l, const char *id, size_t id_len, const void *value, size_t len, uint32_t *ret_row)
+{
+	size_t D = (size_t)l->cfg->width;
+	float room[4 * D];
+	struct item_state s;
+	uint32_t *row_step;
+	uint64_t *at_step;
+	int r = item_state_decode(&s, room, 4 * D, value, len);
+	if (r < 0)
+		return r;
+	if (s.values_n != 3 * D || (s.published_n != 0 && s.published_n != D) || (s.published_n == 0) != (s.published_step == 0))
+		return -EBADMSG;
+	r = idmap_place(l->item_ids, s.row, id, id_len);
+	if (r == 0)
+		r = make_items(l, s.row);
+	if (r == 0)
+		r = popularity_restore(l->popularity, s.row, s.popularity);
+	float *seen = r ? NULL : published_item(l, s.row, &at_step);
+	if (!seen)
+		return r ? r : -ENOMEM;
+
+	memcpy(model_row_state(l->model, s.row, &row_step), s.values, s.values_n * sizeof *s.values);
+	*row_step = (uint32_t)s.row_step;
+	if (s.published_n)
+		memcpy(seen, s.published, D * sizeof *seen);
+	*at_step = s.published_step;
+	l->item_ms[s.row] = s.event_time_ms;
+	*ret_row = s.row;
+	return 0;
+}
+
+/* ---- users ---- */
+
+static int save_user(struct learner *l, uint32_t row, void *value, size_t size, size_t *ret_len)
+{
+	const struct user *u = users_get(l->users, row);
+	uint32_t items[u->len + 1];
+	float weights[u->len + 1];
+	for (size_t i = 0; i < u->len; i++) {
+		items[i] = u->visits[i].item;
+		weights[i] = u->visits[i].weight;
+	}
+	struct user_state s = { .row = row, .items = items, .weights = weights, .n = u->len, .events = u->events, .newest_ms = u->newest_ms,
+		.published = u->published, .encoded_step = u->encoded_step };
+	return user_state_encode(value, size, ret_len, &s);
+}
+
+static int load_user(struct learner *l, const char *id, size_t id_len, const void *value, size_t len, uint32_t *ret_row)
+{
+	size_t keep = (size_t)l->cfg->max_length + 1;
+	uint32_t items[keep];
+	float weights[keep];
+	struct visit visits[keep];
+	struct user_state s;
+	int r = user_state_decode(&s, items, weights, keep, value, len);
+	if (r < 0)
+		return r == -E2BIG ? -EBADMSG : r;
+	for (size_t i = 0; i < s.n; i++) {
+		if (items[i] >= (uint64_t)l->cfg->max_items)
+			return -EBADMSG;
+		visits[i] = (struct visit){ items[i], weights[i] };
+	}
+	struct user u = { .visits = visits, .len = (uint16_t)s.n, .published = (uint8_t)s.published, .events = s.events, .newest_ms = s.newest_ms,
+		.encoded_step = s.encoded_step };
+	r = idmap_place(l->user_ids, s.row, id, id_len);
+	if (r == 0)
+		r = users_restore(l->users, s.row, &u);
+	*ret_row = s.row;
+	return r;
+}
+
+/* ---- both ---- */
+
+int state_row_save(struct learner *l, enum state_kind kind, uint32_t row, char *key, size_t *ret_key_len, void *value, size_t size, size_t *ret_len)
+{
+	size_t id_len;
+	const char *id = idmap_id(kind == STATE_ITEM ? l->item_ids : l->user_ids, row, &id_len);
+	if (!id)
+		return -ENOENT;
+	int r = row_key(key, STATE_KEY_MAX, ret_key_len, kind == STATE_ITEM ? ROW_ITEM : ROW_USER, id, id_len);
+	if (r < 0)
+		return r;
+	return kind == STATE_ITEM ? save_item(l, row, value, size, ret_len) : save_user(l, row, value, size, ret_len);
+}
+
+int state_row_load(struct learner *l, enum state_kind kind, const char *id, size_t id_len, const void *value, size_t len, uint32_t *ret_row)
+{
+	return kind == STATE_ITEM ? load_item(l, id, id_len, value, len, ret_row) : load_user(l, id, id_len, value, len, ret_row);
+}
+
+/* ---- dense ---- */
+
+static void name_dense(struct dense *d, const char *name, const char *suffix, void *data, size_t bytes)
+{
+	snprintf(d->name, sizeof d->name, "%s%s", name, suffix);
+	d->data = data;
+	d->bytes = bytes;
+}
+
+/* The t-th of weight, first and second moment of a tensor. */
+static void tensor(struct learner *l, const char *name, size_t t, struct dense *ret)
+{
+	static const char *const suffix[] = { "", "/m", "/v" };
+	char full[80];
+	size_t rows = 0, cols = 0;
+	snprintf(full, sizeof full, "%s%s", name, suffix[t]);
+	void *data = model_tensor(l->model, full, &rows, &cols);
+	name_dense(ret, name, suffix[t], data, rows * cols * sizeof(float));
+}
+
+static int ring(struct learner *l, size_t i, struct dense *ret)
+{
+	size_t D = (size_t)l->cfg->width, K = (size_t)l->cfg->prototypes, bytes, n, *count, *next;
+	uint64_t *steps, *events;
+	float *vectors;
+	void *data;
+	switch (i) {
+	case 0:
+	case 1:
+		vectors = published_prototypes(l, &steps);
+		if (!vectors)
+			return -ENOMEM;
+		if (i == 0)
+			name_dense(ret, "published.prototypes", "", vectors, K * D * sizeof *vectors);
+		else
+			name_dense(ret, "published.prototypes", "/step", steps, K * sizeof *steps);
+		return 0;
+	case 2:
+		data = prequential_ring(l->prequential, &bytes, &events);
+		name_dense(ret, "prequential", "", data, bytes);
+		return 0;
+	case 3:
+		data = model_queue_state(l->model, &count, &next);
+		name_dense(ret, "queue", "", data, (size_t)l->cfg->sinkhorn_queue * D * sizeof(float));
+		return 0;
+	case 4:
+		if (!l->recent)
+			return -ENOENT;
+		data = recent_ring(l->recent, &n, &bytes);
+		name_dense(ret, "recent", "", data, (size_t)l->cfg->negatives_recent * sizeof(uint32_t));
+		return 0;
+	default:
+		return -ENOENT;
+	}
+}
+
+int state_dense(struct learner *l, size_t i, struct dense *ret)
+{
+	const char *name = model_tensor_name(l->model, i / 3);
+	size_t tensors = 0;
+	if (name) {
+		tensor(l, name, i % 3, ret);
+		return 0;
+	}
+	while (model_tensor_name(l->model, tensors))
+		tensors++;
+	return ring(l, i - 3 * tensors, ret);
+}
+
+/* ---- numbers ---- */
+
+void state_numbers_save(struct learner *l, struct manifest *m)
+{
+	size_t *queue_count, *queue_next, bytes, recent_n = 0, recent_next = 0;
+	uint64_t *prequential_count;
+	int *started;
+	int64_t *origin_ms;
+	model_queue_state(l->model, &queue_count, &queue_next);
+	prequential_ring(l->prequential, &bytes, &prequential_count);
+	popularity_origin(l->popularity, &started, &origin_ms);
+	if (l->recent)
+		recent_ring(l->recent, &recent_n, &recent_next);
+	m->step = l->step;
+	m->items = idmap_count(l->item_ids);
+	m->users = idmap_count(l->user_ids);
+	m->item_rows = idmap_rows(l->item_ids);
+	m->user_rows = idmap_rows(l->user_ids);
+	m->events = l->events;
+	m->dead_letters = l->dead_letters;
+	m->recent_records = l->recent_records;
+	m->recent_refused = l->recent_refused;
+	m->items_published = l->items_published;
+	m->users_published = l->users_published;
+	m->watermark_ms = (uint64_t)l->watermark_ms;
+	m->published_step = l->published_step;
+	m->sweep = *published_sweep(l);
+	m->queue_count = *queue_count;
+	m->queue_next = *queue_next;
+	m->recent_n = recent_n;
+	m->recent_next = recent_next;
+	m->prequential_count = *prequential_count;
+	m->popularity_started = (uint64_t)*started;
+	m->popularity_origin_ms = (uint64_t)*origin_ms;
+}
+
+/* A user's row may have come before the rows of its items. */
+static int check_visits(struct learner *l)
+{
+	size_t items = model_items(l->model);
+	for (uint32_t row = 0; row < users_rows(l->users); row++) {
+		const struct user *u = users_get(l->users, row);
+		for (size_t i = 0; i < u->len; i++)
+			if (u->visits[i].item >= items)
+				return -EINVAL;
+	}
+	return 0;
+}
+
+int state_numbers_load(struct learner *l, const struct manifest *m)
+{
+	size_t *queue_count, *queue_next, bytes, queue = (size_t)l->cfg->sinkhorn_queue;
+	uint64_t *prequential_count;
+	int *started;
+	int64_t *origin_ms;
+	if (m->queue_count > queue || (queue && m->queue_next >= queue) || m->user_rows > (uint64_t)l->cfg->max_users ||
+	    m->item_rows != model_items(l->model) || m->sweep > m->user_rows)
+		return -EINVAL;
+	int r = idmap_seal(l->item_ids, (size_t)m->item_rows);
+	if (r == 0)
+		r = idmap_seal(l->user_ids, (size_t)m->user_rows);
+	if (r == 0)
+		r = users_set_rows(l->users, (size_t)m->user_rows);
+	if (r == 0 && l->recent)
+		r = recent_restore(l->recent, (size_t)m->recent_n, (size_t)m->recent_next);
+	if (r == 0)
+		r = check_visits(l);
+	if (r == 0)
+		r = published_recount(l);
+	if (r < 0)
+		return r;
+
+	model_queue_state(l->model, &queue_count, &queue_next);
+	prequential_ring(l->prequential, &bytes, &prequential_count);
+	popularity_origin(l->popularity, &started, &origin_ms);
+	l->step = m->step;
+	l->events = m->events;
+	l->dead_letters = m->dead_letters;
+	l->recent_records = m->recent_records;
+	l->recent_refused = m->recent_refused;
+	l->items_published = m->items_published;
+	l->users_published = m->users_published;
+	l->watermark_ms = (int64_t)m->watermark_ms;
+	l->published_step = m->published_step;
+	*published_sweep(l) = (uint32_t)m->sweep;
+	*queue_count = (size_t)m->queue_count;
+	*queue_next = (size_t)m->queue_next;
+	*prequential_count = m->prequential_count;
+	*started = m->popularity_started != 0;
+	*origin_ms = (int64_t)m->popularity_origin_ms;
+	return 0;
+}

@@ -1,0 +1,268 @@
+/* state.c - flushing; see state.h. restore.c is the way back. */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+
+#include "codec/embedding.h"
+#include "worker/log.h"
+#include "worker/state/state_private.h"
+
+#define SLICE_BYTES (1024 * 1024) /* handed to the writer at a time */
+#define TURN_ROWS 4096            /* written per turn of the loop: some milliseconds */
+
+uint64_t state_hash(const void *key, size_t key_len, const void *value, size_t len)
+{
+	return XXH3_64bits_withSeed(value, len, XXH3_64bits(key, key_len));
+}
+
+static double now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+static int failed(int r)
+{
+	log_error("cannot write state: %s", strerror(-r));
+	return r == -ENOMEM ? EX_OSERR : EX_SOFTWARE;
+}
+
+/* ---- life ---- */
+
+static size_t count_chunks(struct learner *l)
+{
+	struct dense d;
+	size_t n = 0;
+	for (size_t i = 0; state_dense(l, i, &d) == 0; i++)
+		n += (d.bytes + STATE_CHUNK - 1) / STATE_CHUNK;
+	return n;
+}
+
+int state_new(struct state **ret, const struct config *c, struct learner *l, const char *run_id, int partitions)
+{
+	struct state *s = calloc(1, sizeof *s);
+	if (!s)
+		return EX_OSERR;
+
+	s->cfg = c;
+	s->l = l;
+	s->run_id = run_id;
+	s->value_max = state_value_max(l);
+	if (s->value_max < MANIFEST_BYTES((size_t)partitions))
+		s->value_max = MANIFEST_BYTES((size_t)partitions);
+	s->dense_n = count_chunks(l);
+	s->value = malloc(s->value_max);
+	s->dense_hash = calloc(s->dense_n + 1, sizeof *s->dense_hash);
+	s->offsets = calloc((size_t)partitions, sizeof *s->offsets);
+	s->m.partitions = (size_t)partitions;
+	int r = s->value && s->dense_hash && s->offsets && staged_new(&s->slice) == 0 ? 0 : EX_OSERR;
+	if (r == 0)
+		r = state_writer_new(&s->writer, c);
+	if (r) {
+		state_free(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+void state_free(struct state *s)
+{
+	if (!s)
+		return;
+	state_writer_free(s->writer);
+	staged_free(s->slice);
+	free(s->value);
+	free(s->dense_hash);
+	free(s->offsets);
+	free(s);
+}
+
+struct state_stats state_stats(const struct state *s)
+{
+	return s->stats;
+}
+
+int state_busy(const struct state *s)
+{
+	return s->phase != FLUSH_IDLE;
+}
+
+/* ---- one flush ---- */
+
+static int hand_over(struct state *s)
+{
+	struct staged *next = NULL;
+	if (staged_records(s->slice) == 0)
+		return 0;
+	if (staged_new(&next) < 0)
+		return -ENOMEM;
+	int code = state_writer_put(s->writer, s->slice); /* what it says is asked for again each turn */
+	(void)code;
+	s->slice = next;
+	return 0;
+}
+
+/* value NULL = a delete. */
+static int put(struct state *s, const char *key, size_t key_len, const void *value, size_t len)
+{
+	int r = staged_record(s->slice, TOPIC_STATE, 0, key, key_len, value, len);
+	s->stats.rows++;
+	return r == 0 && staged_bytes(s->slice) >= SLICE_BYTES ? hand_over(s) : r;
+}
+
+/* changes_save: also called by whoever is about to change the row. */
+static int save_row(void *ctx, enum state_kind kind, uint32_t row)
+{
+	struct state *s = ctx;
+	size_t key_len, len;
+	int r = state_row_save(s->l, kind, row, s->key, &key_len, s->value, s->value_max, &len);
+	if (r == -ENOENT)
+		return 0; /* given up since: its delete stands in the list of the forgotten */
+	if (r < 0)
+		return r;
+
+	uint64_t hash = state_hash(s->key, key_len, s->value, len);
+	s->sum[kind == STATE_ITEM ? SUM_ITEM : SUM_USER] += hash - changes_hash(s->l->changes, kind, row);
+	r = changes_set_hash(s->l->changes, kind, row, hash);
+	return r < 0 ? r : put(s, s->key, key_len, s->value, len);
+}
+
+/* Before the rows: a user who came back has a row again, which then follows its delete. */
+static int save_forgotten(struct state *s)
+{
+	size_t len, key_len, at = 0;
+	const char *id;
+	uint64_t hash;
+	int r = 0;
+	while (r == 0 && (id = changes_forgotten(s->l->changes, &at, &len, &hash))) {
+		s->sum[SUM_USER] -= hash;
+		r = row_key(s->key, sizeof s->key, &key_len, ROW_USER, id, len);
+		if (r == 0)
+			r = put(s, s->key, key_len, NULL, 0);
+	}
+	s->forgotten = at;
+	return r;
+}
+
+static int save_dense(struct state *s)
+{
+	struct dense d;
+	size_t n = 0;
+	int r = 0, end;
+	for (size_t i = 0; r == 0 && (end = state_dense(s->l, i, &d)) != -ENOENT; i++) {
+		r = end;
+		for (size_t at = 0; r == 0 && at < d.bytes; at += STATE_CHUNK, n++) {
+			size_t bytes = d.bytes - at < STATE_CHUNK ? d.bytes - at : STATE_CHUNK, len;
+			int key_len = snprintf(s->key, sizeof s->key, "dense/%s/%zu", d.name, at / STATE_CHUNK);
+			r = dense_state_encode(s->value, s->value_max, &len, (const char *)d.data + at, bytes);
+			if (r < 0)
+				break;
+			uint64_t hash = state_hash(s->key, (size_t)key_len, s->value, len);
+			if (hash == s->dense_hash[n] && !s->resend)
+				continue;
+			s->sum[SUM_DENSE] += hash - s->dense_hash[n];
+			s->dense_hash[n] = hash;
+			r = put(s, s->key, (size_t)key_len, s->value, len);
+		}
+	}
+	s->resend = 0;
+	return r;
+}
+
+int state_begin(struct state *s, uint64_t version, const int64_t *offsets, int embedding_partitions)
+{
+	struct manifest *m = &s->m;
+	uint64_t flush = m->flush + 1;
+	*m = (struct manifest){ .offsets = s->offsets, .partitions = m->partitions, .version = version, .flush = flush,
+		.config_hash = config_fold_hash(s->cfg), .dense = s->dense_n, .embedding_partitions = (uint64_t)embedding_partitions };
+	memcpy(m->offsets, offsets, m->partitions * sizeof *offsets);
+	snprintf(m->model_id, sizeof m->model_id, "%s", s->cfg->model_id);
+	snprintf(m->run_id, sizeof m->run_id, "%s", s->run_id);
+	snprintf(m->numeric_id, sizeof m->numeric_id, "%s", model_numeric_id(s->l->model));
+	state_numbers_save(s->l, m);
+	s->begun_ms = now_ms();
+	s->phase = FLUSH_SAVING;
+	s->opened = 0;
+	changes_begin(s->l->changes, save_row, s);
+	int r = save_forgotten(s);
+	if (r == 0)
+		r = save_dense(s);
+	return r < 0 ? failed(r) : 0;
+}
+
+/* All rows are written: the manifest closes the transaction. */
+static int save_manifest(struct state *s)
+{
+	size_t len;
+	s->m.item_hash = s->sum[SUM_ITEM];
+	s->m.user_hash = s->sum[SUM_USER];
+	s->m.dense_hash = s->sum[SUM_DENSE];
+	int r = manifest_encode(s->value, s->value_max, &len, &s->m);
+	if (r == 0)
+		r = put(s, "manifest", 8, s->value, len);
+	return r == 0 ? hand_over(s) : r;
+}
+
+/* The outcome of the flush that was ended. */
+static int settle(struct state *s, int wait)
+{
+	enum writer_outcome outcome;
+	int code = state_writer_poll(s->writer, &outcome, wait);
+	if (code || outcome == WRITER_BUSY)
+		return code;
+	s->phase = FLUSH_IDLE;
+	if (outcome == WRITER_DONE) {
+		changes_drop_forgotten(s->l->changes, s->forgotten);
+		s->stats.flushes++;
+		s->stats.last_ms = now_ms() - s->begun_ms;
+		s->stats.step = s->m.step;
+		return 0;
+	}
+	log_warn("state flush of step %llu was aborted: the next one writes all rows again", (unsigned long long)s->m.step);
+	s->m.flush--;
+	s->resend = 1;
+	if (changes_all(s->l->changes, STATE_ITEM, model_items(s->l->model)) < 0 || changes_all(s->l->changes, STATE_USER, users_rows(s->l->users)) < 0)
+		return failed(-ENOMEM);
+	return 0;
+}
+
+static int turn(struct state *s, int commit_returned, size_t rows, int wait)
+{
+	int left, r = 0;
+	if (!s->opened && commit_returned) {
+		state_writer_open(s->writer);
+		s->opened = 1;
+	}
+	if (s->phase == FLUSH_SAVING) {
+		r = changes_save_some(s->l->changes, rows, &left);
+		if (r == 0 && !left) {
+			r = save_manifest(s);
+			s->phase = FLUSH_WAITING;
+		}
+		if (r < 0)
+			return failed(r);
+	}
+	if (s->phase == FLUSH_WAITING && s->opened) {
+		state_writer_end(s->writer);
+		s->phase = FLUSH_ENDING;
+	}
+	return s->phase == FLUSH_ENDING ? settle(s, wait) : 0;
+}
+
+int state_turn(struct state *s, int commit_returned)
+{
+	return s->phase == FLUSH_IDLE ? 0 : turn(s, commit_returned, TURN_ROWS, 0);
+}
+
+int state_finish(struct state *s)
+{
+	return s->phase == FLUSH_IDLE ? 0 : turn(s, 1, SIZE_MAX, 1);
+}

@@ -1,0 +1,37 @@
+/* state.h - the fold in the state topic: flushed while training goes on, restored at a start.
+ *
+ * A flush describes the fold as of one commit. It begins in the turn in which that commit was staged, when rows are as the commit has
+ * them; from there on rows are copied before they change (changes.h), some more are written each turn, and a thread sends them. Its
+ * transaction begins only after the commit has returned success, so no manifest can name a step that was not committed.
+ *
+ *     commit staged -> state_begin -> [turns: state_turn ...] -> manifest -> transaction committed
+ *     commit returned ------------------^ the writer may begin to send
+ *
+ * Not thread-safe.
+ */
+#ifndef S4REC_STATE_H_
+#define S4REC_STATE_H_
+#include "codec/state.h"
+#include "worker/learn/learner.h"
+
+struct state;
+/* Fences any other worker's state producer. run_id is borrowed. Exit code, as all functions here that return int. */
+int state_new(struct state **ret, const struct config *c, struct learner *l, const char *run_id, int partitions);
+void state_free(struct state *s);
+
+/* Reads the state topic to its end into the learner, which must be new, and checks it against its manifest. *ret: the manifest, valid
+ * until the next flush; NULL when there is no state. Refuses a foreign configuration, another input or embeddings partition count, what
+ * does not add up. */
+int state_restore(struct state *s, const struct manifest **ret);
+
+/* A flush of the fold as it is now, just after the commit `version` was staged. offsets (partitions of the input). */
+int state_begin(struct state *s, uint64_t version, const int64_t *offsets, int embedding_partitions);
+int state_busy(const struct state *s);
+/* Goes on with the flush under way, for some milliseconds at most. commit_returned: the commit that it describes has. */
+int state_turn(struct state *s, int commit_returned);
+/* Ends the flush under way, however long it takes; the commit that it describes has returned. */
+int state_finish(struct state *s);
+
+struct state_stats { uint64_t flushes, rows; double last_ms; uint64_t step; /* of the newest manifest */ };
+struct state_stats state_stats(const struct state *s);
+#endif

@@ -1,0 +1,39 @@
+/* state_private.h - the inside of struct state, for state.c (flush) and restore.c. */
+#ifndef S4REC_STATE_PRIVATE_H
+#define S4REC_STATE_PRIVATE_H
+#include "worker/state/rows.h"
+#include "worker/state/state.h"
+#include "worker/state/writer.h"
+
+enum flush_phase {
+	/* IDLE -> begin -> SAVING rows as they were -> all saved: WAITING for the commit to return -> ENDING: sent, outcome awaited -> IDLE */
+	FLUSH_IDLE, FLUSH_SAVING, FLUSH_WAITING, FLUSH_ENDING
+};
+
+enum sum { SUM_ITEM, SUM_USER, SUM_DENSE, SUMS };
+
+struct state {
+	const struct config *cfg;
+	struct learner *l;
+	const char *run_id;
+	struct state_writer *writer;
+	enum flush_phase phase;
+	int opened;                /* the writer may send */
+	int resend;                /* the flush before was aborted: dense chunks that did not change are sent all the same */
+	struct staged *slice;      /* being filled */
+	uint8_t *value;            /* (value_max) */
+	size_t value_max;
+	char key[STATE_KEY_MAX];
+	uint64_t sum[SUMS];        /* of the hashes of all records, as of what was written last */
+	uint64_t *dense_hash;      /* (dense_n) of each chunk, in the order of state_dense */
+	size_t dense_n;
+	size_t forgotten;          /* deletes in the flush under way: changes_drop_forgotten */
+	struct manifest m;         /* of the flush under way, or the last one */
+	int64_t *offsets;          /* m.offsets */
+	double begun_ms;
+	struct state_stats stats;
+};
+
+/* XXH3 over key and value: what the sums add. */
+uint64_t state_hash(const void *key, size_t key_len, const void *value, size_t len);
+#endif
