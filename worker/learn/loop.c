@@ -338,9 +338,11 @@ static int begin_fold(struct loop *w)
 	client_free(rk);
 	if (r == 0)
 		r = input_seek(w->input, low);
-	if (r == 0)
-		note_cut(w, 0, &none);
-	return r;
+	if (r)
+		return r;
+	note_cut(w, 0, &none);
+	log_info("new model %s: begins where %s begins today", w->cfg->model_id, w->input_topic);
+	return 0;
 }
 
 static int check_cut(const struct loop *w, const struct cut *c)

@@ -1,0 +1,55 @@
+#!/bin/sh
+# The state topic: a start restores it and replays only the cuts behind it; killed at any time, the rows and the evaluation end the same.
+. "$(dirname "$0")/lib.sh"
+
+"$S4REC" generate --events 8000 --users 300 --items 80 --interests 4 --malformed 0.01 --duplicates 0 --late 0 >"$TMP/part1.jsonl" 2>"$TMP/gen.log"
+head -n 4000 "$TMP/part1.jsonl" >"$TMP/events.jsonl"
+for u in 1 2 3 4 5 6 7 8 9; do echo "!forget u$u"; done >>"$TMP/events.jsonl" # some of them come back
+tail -n 4000 "$TMP/part1.jsonl" >>"$TMP/events.jsonl"
+load() { "$S4REC" topics create -t "$1" >"$TMP/create.log" 2>&1 && "$S4REC" load -t "$1" "$TMP/events.jsonl" >"$TMP/load.log" 2>&1; }
+train() { prefix=$1; shift; "$S4REC" train -t "$prefix" --until end $(small --state.flush.ms 50 "$@"); }
+
+# killed ARGS...: an undisturbed run against one that is killed again and again
+killed() {
+	a=${PREFIX}_a$1 b=${PREFIX}_b$1; shift
+	load "$a" && load "$b" || fail "load"
+	train "$a" --eval.out "$TMP/a.ranks" "$@" >"$TMP/a.log" 2>&1 || fail "train exits $?"
+	view "$a" >"$TMP/a.view"
+	kills=0 restored=0
+	: >"$TMP/b.log"
+	while :; do
+		"$S4REC" train -t "$b" --until end $(small --state.flush.ms 50) --eval.out "$TMP/b.ranks" "$@" >"$TMP/b1.log" 2>&1 & pid=$!; PIDS="$PIDS $pid"
+		i=0; until grep -qs 'replay done\|new model' "$TMP/b1.log" || [ $i -gt 200 ] || [ "$kills" -ge 6 ]; do i=$((i + 1)); sleep 0.02; done
+		[ "$kills" -ge 6 ] || sleep "0.$((15 + kills * 7 % 19))"
+		[ "$kills" -lt 6 ] && kill -9 "$pid" 2>/dev/null && { kills=$((kills + 1)); wait "$pid" 2>/dev/null || :; restored=$((restored + $(grep -c ' restored ' "$TMP/b1.log" || :))); continue; }
+		wait "$pid" || fail "train after $kills kills exits $?"
+		restored=$((restored + $(grep -c ' restored ' "$TMP/b1.log" || :)))
+		break
+	done
+	view "$b" >"$TMP/b.view"
+	cmp -s "$TMP/a.view" "$TMP/b.view" || fail "$*: after $kills kills the rows differ: $(diff "$TMP/a.view" "$TMP/b.view" | wc -l) lines"
+	cmp -s "$TMP/a.ranks" "$TMP/b.ranks" || fail "$*: after $kills kills eval.out differs"
+	[ "$restored" -gt 0 ] || fail "no start restored state: nothing was tested"
+	echo "$kills kills, $restored starts from state: same rows, same ranks ($*)"
+}
+killed 1
+killed 2 --loss sampled --negatives 16 --negatives.recent 500
+killed 3 --loss bce --negatives 2 --embedding.format int8
+
+# nothing new: restored, nothing to replay, nothing published; the input of before is not needed
+A=${PREFIX}_a1
+for p in 0 1 2 3; do "$BUILD/tests/kafkatool" delete-records "$A.interactions" "$p" -1; done
+train "$A" --eval.out "$TMP/a1.ranks" >"$TMP/again.log" 2>&1 || fail "a start without news exits $?"
+grep -q ' restored ' "$TMP/again.log" && ! grep -q 'replaying' "$TMP/again.log" || fail "a start after a clean stop replays"
+view "$A" >"$TMP/again.view"
+killed=; [ "$(wc -l <"$TMP/again.view")" -gt 100 ] || fail "the view is empty"
+
+# other fold options do not fit the state
+expect_exit 78 "$S4REC" train -t "$A" --until end $(small --state.flush.ms 50 --width 8)
+expect_says 'other options'
+
+# a record of somebody else's is noticed
+"$BUILD/tests/kafkatool" produce "$A.state" 0 item/foreign garbage
+expect_exit 65 "$S4REC" train -t "$A" --until end $(small --state.flush.ms 50)
+expect_says 'key item/foreign: not a row of this model'
+echo "ok $NAME"
