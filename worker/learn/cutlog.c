@@ -17,17 +17,26 @@ struct cutlog {
 	rd_kafka_t *rk;
 	char topic[TOPIC_NAME_MAX];
 	int64_t low, end, next; /* offsets of the batches topic */
+	int assigned;           /* the client reads from next on */
 	uint64_t expect;     /* next step number */
 	int64_t offsets[CUT_PARTITIONS_MAX];
 };
 
-static int seek(struct cutlog *l, int64_t offset)
+static void seek(struct cutlog *l, int64_t offset)
+{
+	l->next = offset;
+	l->assigned = 0;
+}
+
+/* Only when there is something to read: librdkafka (2.0.2 at least) dies of an assertion when an assignment is replaced before it
+ * has begun, and on an empty log one seek follows the other. */
+static int assign(struct cutlog *l)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-	rd_kafka_topic_partition_list_add(list, l->topic, 0)->offset = offset;
+	rd_kafka_topic_partition_list_add(list, l->topic, 0)->offset = l->next;
 	rd_kafka_resp_err_t err = rd_kafka_assign(l->rk, list);
 	rd_kafka_topic_partition_list_destroy(list);
-	l->next = offset;
+	l->assigned = 1;
 	if (!err)
 		return 0;
 	log_error("cannot read %s: %s", l->topic, rd_kafka_err2str(err));
@@ -52,10 +61,7 @@ int cutlog_new(struct cutlog **ret, const struct config *c)
 		log_error("cannot ask for the watermarks of %s", l->topic);
 		goto fail;
 	}
-	r = seek(l, l->low);
-	if (r)
-		goto fail;
-
+	seek(l, l->low);
 	*ret = l;
 	return 0;
 fail:
@@ -93,8 +99,10 @@ static int next_cut(struct cutlog *l, struct cut *ret, int64_t *ret_offset, int 
 	int silence = 0;
 	*ret_end = 0;
 	while (l->next < l->end) {
+		int found = 0, r = l->assigned ? 0 : assign(l);
+		if (r)
+			return r;
 		rd_kafka_message_t *m = rd_kafka_consumer_poll(l->rk, POLL_MS);
-		int found = 0, r = 0;
 		if (!m) {
 			if (++silence < SILENCE_MAX)
 				continue;
@@ -141,7 +149,7 @@ int cutlog_last(struct cutlog *l, struct cut *ret, int *ret_none)
 	/* Behind the last cut stand transaction markers, and maybe records that were aborted: further back until there is one. */
 	for (int64_t back = TAIL; r == 0 && *ret_none; back *= 16) {
 		int64_t from = l->end - back > l->low ? l->end - back : l->low;
-		r = seek(l, from);
+		seek(l, from);
 		while (r == 0) {
 			r = next_cut(l, ret, &offset, &end);
 			if (r || end)
@@ -151,5 +159,6 @@ int cutlog_last(struct cutlog *l, struct cut *ret, int *ret_none)
 		if (from == l->low)
 			break;
 	}
-	return r ? r : seek(l, l->low);
+	seek(l, l->low);
+	return r;
 }
