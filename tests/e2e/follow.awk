@@ -1,7 +1,7 @@
 # follow.awk - what `read --vectors 0` printed while a worker ran, against the reader's contract (topics/README.md). -v partitions=N.
 # Each partition shows every version once, in order. When all have shown version v, all rows up to v are here and none comes later,
 # and counted they are what v's record says. Says why not and leaves with 1; else prints the newest complete version.
-# A delete has no version: only when nothing else is published around it can it be counted.
+# A delete has no version: it belongs to the version that is under way, or to one after it, and at the end all must have been counted.
 function number(name) { return match($0, "\"" name "\":-?[0-9]+") ? substr($0, RSTART + length(name) + 3, RLENGTH - length(name) - 3) + 0 : -1 }
 function wrong(why) { if (!bad) print "line " NR ": " why ": " substr($0, 1, 300); bad = 1; exit 1 }
 function check(v,   i, kind) {
@@ -9,7 +9,8 @@ function check(v,   i, kind) {
 	for (i = 1; i <= 3; i++) {
 		kind = kinds[i]
 		live[kind] += fresh[kind, v]
-		if (live[kind] - deleted[kind] != total[v, kind]) wrong(live[kind] - deleted[kind] " rows of kind " kind " at version " v ", its record says " total[v, kind])
+		if (live[kind] - deleted[kind] == total[v, kind]) counted[kind] = deleted[kind]
+		else if (live[kind] - counted[kind] != total[v, kind]) wrong(live[kind] - deleted[kind] " rows of kind " kind " at version " v ", its record says " total[v, kind])
 		if (sum[v, kind] != total[v, kind]) wrong("the partitions hold " sum[v, kind] " " kind " rows of version " v ", in all there are " total[v, kind])
 	}
 	complete = v
@@ -35,5 +36,6 @@ $4 != "model" {
 END {
 	if (bad) exit 1
 	for (p = 0; p < partitions; p++) if (last[p] != complete) wrong("partition " p " ends with version " last[p] + 0 ", complete is " complete)
+	for (kind in deleted) if (deleted[kind] != counted[kind]) wrong(deleted[kind] " deletes of kind " kind ", no version counts more than " counted[kind] + 0)
 	print complete
 }
