@@ -1,6 +1,9 @@
 /* kafkatool.c - what end-to-end tests need of Kafka beside s4rec itself (BROKER=host:port in the environment):
  *   kafkatool produce TOPIC PARTITION KEY VALUE      "-" = none (a null key or value); \xHH in VALUE is a byte
  *   kafkatool fill TOPIC PARTITION KEY BYTES         a value of so many bytes
+ *   kafkatool feed TOPIC                             records from stdin, one a line: PARTITION KAFKA-MS KEY VALUE, as above
+ *   kafkatool create-topic TOPIC PARTITIONS [SETTING=VALUE ...]
+ *   kafkatool delete-topic TOPIC                     both return when everybody sees it
  *   kafkatool delete-records TOPIC PARTITION OFFSET  everything before OFFSET is gone
  *   kafkatool dump TOPIC                             one line a record: partition offset key value-bytes header=value ...
  */
@@ -8,11 +11,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void die(const char *what, const char *why)
 {
 	fprintf(stderr, "kafkatool: %s: %s\n", what, why);
 	exit(1);
+}
+
+static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
+{
+	if (m->err)
+		die("produce", rd_kafka_err2str(m->err)); /* such as a timestamp that the broker does not take */
 }
 
 static rd_kafka_t *handle(rd_kafka_type_t type)
@@ -29,6 +39,8 @@ static rd_kafka_t *handle(rd_kafka_type_t type)
 		rd_kafka_conf_set(conf, "enable.auto.commit", "false", NULL, 0);
 		rd_kafka_conf_set(conf, "isolation.level", "read_committed", NULL, 0);
 	}
+	if (type == RD_KAFKA_PRODUCER)
+		rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	rd_kafka_t *rk = rd_kafka_new(type, conf, why, sizeof why);
 	if (!rk)
 		die("client", why);
@@ -50,15 +62,123 @@ static size_t unescape(char *to, const char *s)
 	return n;
 }
 
+static void send_one(rd_kafka_t *rk, const char *topic, int partition, int64_t ms, const char *key, const void *value, size_t len)
+{
+	size_t key_len = strcmp(key, "-") != 0 ? strlen(key) : 0;
+	rd_kafka_resp_err_t err = rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
+	                                            RD_KAFKA_V_KEY(key_len ? key : NULL, key_len), RD_KAFKA_V_TIMESTAMP(ms),
+	                                            RD_KAFKA_V_VALUE((void *)value, len), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+	if (err)
+		die("produce", rd_kafka_err2str(err));
+}
+
 static void produce(const char *topic, int partition, const char *key, const void *value, size_t len)
 {
 	rd_kafka_t *rk = handle(RD_KAFKA_PRODUCER);
-	int has_key = strcmp(key, "-") != 0;
-	rd_kafka_resp_err_t err = rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
-	                                            RD_KAFKA_V_KEY(has_key ? key : NULL, has_key ? strlen(key) : 0),
-	                                            RD_KAFKA_V_VALUE((void *)value, len), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
-	if (err || rd_kafka_flush(rk, 10000))
-		die("produce", rd_kafka_err2str(err));
+	send_one(rk, topic, partition, 0, key, value, len);
+	if (rd_kafka_flush(rk, 10000))
+		die("produce", "not delivered in 10 s");
+	rd_kafka_destroy(rk);
+}
+
+static void feed(const char *topic)
+{
+	rd_kafka_t *rk = handle(RD_KAFKA_PRODUCER);
+	char line[4096], key[256];
+	long long ms;
+	int partition, at;
+	while (fgets(line, sizeof line, stdin)) {
+		line[strcspn(line, "\n")] = 0;
+		if (sscanf(line, "%d %lld %255s %n", &partition, &ms, key, &at) != 3)
+			die("feed", line);
+		int null = !strcmp(line + at, "-");
+		size_t len = unescape(line + at, line + at);
+		send_one(rk, topic, partition, ms, key, null ? NULL : line + at, null ? 0 : len);
+		rd_kafka_poll(rk, 0);
+	}
+	if (rd_kafka_flush(rk, 10000))
+		die("feed", "not delivered in 10 s");
+	rd_kafka_destroy(rk);
+}
+
+static int partitions_of(rd_kafka_t *rk, const char *topic)
+{
+	const struct rd_kafka_metadata *md;
+	int n = 0;
+	rd_kafka_resp_err_t err = rd_kafka_metadata(rk, 1, NULL, &md, 10000);
+	if (err)
+		die(topic, rd_kafka_err2str(err));
+	for (int i = 0; i < md->topic_cnt; i++)
+		if (!strcmp(md->topics[i].topic, topic))
+			n = md->topics[i].partition_cnt;
+	rd_kafka_metadata_destroy(md);
+	return n;
+}
+
+static void wait_for_partitions(rd_kafka_t *rk, const char *topic, int n)
+{
+	for (int i = 0; partitions_of(rk, topic) != n; i++) {
+		if (i == 200)
+			die(topic, "not seen by everybody in 10 s");
+		usleep(50000);
+	}
+}
+
+/* The answer's error for the one topic that was asked about. */
+static void check_topic_result(rd_kafka_event_t *ev, const char *topic, const rd_kafka_topic_result_t **(*results)(rd_kafka_event_t *, size_t *))
+{
+	size_t n;
+	if (!ev || rd_kafka_event_error(ev))
+		die(topic, ev ? rd_kafka_event_error_string(ev) : "no answer");
+	const rd_kafka_topic_result_t **r = results(ev, &n);
+	if (n != 1 || rd_kafka_topic_result_error(r[0]))
+		die(topic, n == 1 ? rd_kafka_err2name(rd_kafka_topic_result_error(r[0])) : "no result");
+	rd_kafka_event_destroy(ev);
+}
+
+static const rd_kafka_topic_result_t **created(rd_kafka_event_t *ev, size_t *n)
+{
+	return rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(ev), n);
+}
+
+static const rd_kafka_topic_result_t **deleted(rd_kafka_event_t *ev, size_t *n)
+{
+	return rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(ev), n);
+}
+
+static void create_topic(const char *topic, int partitions, char **settings, int count)
+{
+	char why[256];
+	rd_kafka_t *rk = handle(RD_KAFKA_PRODUCER);
+	rd_kafka_queue_t *q = rd_kafka_queue_new(rk);
+	rd_kafka_NewTopic_t *t = rd_kafka_NewTopic_new(topic, partitions, 1, why, sizeof why);
+	if (!t)
+		die(topic, why);
+	for (int i = 0; i < count; i++) {
+		char *value = strchr(settings[i], '=');
+		if (!value)
+			die(settings[i], "SETTING=VALUE expected");
+		*value++ = 0;
+		rd_kafka_NewTopic_set_config(t, settings[i], value);
+	}
+	rd_kafka_CreateTopics(rk, &t, 1, NULL, q);
+	check_topic_result(rd_kafka_queue_poll(q, 20000), topic, created);
+	wait_for_partitions(rk, topic, partitions);
+	rd_kafka_NewTopic_destroy(t);
+	rd_kafka_queue_destroy(q);
+	rd_kafka_destroy(rk);
+}
+
+static void delete_topic(const char *topic)
+{
+	rd_kafka_t *rk = handle(RD_KAFKA_PRODUCER);
+	rd_kafka_queue_t *q = rd_kafka_queue_new(rk);
+	rd_kafka_DeleteTopic_t *t = rd_kafka_DeleteTopic_new(topic);
+	rd_kafka_DeleteTopics(rk, &t, 1, NULL, q);
+	check_topic_result(rd_kafka_queue_poll(q, 20000), topic, deleted);
+	wait_for_partitions(rk, topic, 0);
+	rd_kafka_DeleteTopic_destroy(t);
+	rd_kafka_queue_destroy(q);
 	rd_kafka_destroy(rk);
 }
 
@@ -140,6 +260,12 @@ int main(int argc, char **argv)
 		memset(value, 'x', (size_t)atol(argv[5]));
 		produce(argv[2], atoi(argv[3]), argv[4], value, (size_t)atol(argv[5]));
 		free(value);
+	} else if (argc == 3 && !strcmp(what, "feed")) {
+		feed(argv[2]);
+	} else if (argc >= 4 && !strcmp(what, "create-topic")) {
+		create_topic(argv[2], atoi(argv[3]), argv + 4, argc - 4);
+	} else if (argc == 3 && !strcmp(what, "delete-topic")) {
+		delete_topic(argv[2]);
 	} else if (argc == 5 && !strcmp(what, "delete-records")) {
 		delete_records(argv[2], atoi(argv[3]), atoll(argv[4]));
 	} else if (argc == 3 && !strcmp(what, "dump")) {

@@ -4,9 +4,10 @@ set -eu
 : "${BROKER:?set BROKER=host:port (tests/broker/broker.sh run does)}"
 BUILD=${BUILD:-build}
 S4REC=$BUILD/s4rec
+TOOL=$BUILD/tests/kafkatool
 export S4REC_BOOTSTRAP_SERVERS="$BROKER"
 NAME=$(basename "$0" .sh)
-PREFIX=${NAME}_$$
+PREFIX=${NAME}_$$_$(date +%s) # a broker may see many runs, and process ids come again
 export S4REC_TOPIC_PREFIX="$PREFIX"
 TMP=$(mktemp -d)
 PIDS=
@@ -19,16 +20,55 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM HUP # dash runs no EXIT trap on a signal
 fail() { echo "$NAME: $*" >&2; exit 1; }
-# expect_exit CODE COMMAND...: runs it, output to $TMP/out.log
-expect_exit() {
+# expect CODE ARGS...: runs s4rec on $TMP/in if there is one, output to $TMP/out.log and $TMP/err.log; what takes EXPECT_S stalls
+expect() {
 	want=$1; shift
-	got=0; "$@" >"$TMP/out.log" 2>&1 || got=$?
-	[ "$got" = "$want" ] || { cat "$TMP/out.log" >&2; fail "expected exit $want, got $got: $*"; }
+	got=0; in=/dev/null; [ ! -e "$TMP/in" ] || in=$TMP/in
+	timeout "${EXPECT_S:-300}" "$S4REC" "$@" >"$TMP/out.log" 2>"$TMP/err.log" <"$in" || got=$?
+	[ "$got" = "$want" ] || unexpected "expected exit $want, got $got: s4rec $*"
 }
-expect_says() { grep -q -- "$1" "$TMP/out.log" || { cat "$TMP/out.log" >&2; fail "the output lacks: $1"; }; }
+unexpected() { tail -n 30 "$TMP/out.log" "$TMP/err.log" >&2; fail "$@"; }
+# what the last `expect` said to stderr, or printed, as a fixed text
+says() { grep -qF -- "$1" "$TMP/err.log" || unexpected "stderr lacks: $1"; }
+prints() { grep -qF -- "$1" "$TMP/out.log" || unexpected "stdout lacks: $1"; }
+# eventually SECONDS COMMAND...: until it succeeds
+eventually() {
+	left=$(($1 * 50)); shift
+	until "$@"; do
+		[ "$left" -gt 0 ] || fail "in vain: $*"
+		left=$((left - 1)); sleep 0.02
+	done
+}
+logged() { grep -qs -- "$1" "$2"; }
+# start LOG ARGS...: s4rec in the background, both outputs to LOG; its process id is $pid
+start() {
+	log=$1; shift
+	: >"$log"
+	"$S4REC" "$@" >"$log" 2>&1 & pid=$!
+	PIDS="$PIDS $pid"
+}
+# ends PID CODE: waits for a process of ours
+ends() { code=0; wait "$1" || code=$?; [ "$code" = "$2" ] || fail "expected exit $2, got $code"; }
+# topics and events of a prefix: load PREFIX FILE
+load() { "$S4REC" topics create -t "$1" >"$TMP/create.log" 2>&1 && "$S4REC" load -t "$1" "$2" >"$TMP/load.log" 2>&1 || fail "cannot load $2 to $1"; }
+# dead_letters PREFIX COUNT: so many, each of another record
+dead_letters() {
+	"$TOOL" dump "$1.dlq" >"$TMP/dlq"
+	[ "$(wc -l <"$TMP/dlq") $(grep -o 's4rec.partition=.*' "$TMP/dlq" | LC_ALL=C sort -u | wc -l)" = "$2 $2" ] ||
+		fail "$2 dead letters expected, each of another record; there are $(wc -l <"$TMP/dlq")"
+}
 # small model, so that a test takes seconds
 small() { echo --width 16 --prototypes 8 --layers 1 --max.length 10 --batch.users 32 --commit.steps 4 --threads 2 --warmup.steps 0 "$@"; }
 # the final view of a prefix: the last record of each row, without what a clock wrote and without deleted rows, sorted
 view() {
 	"$S4REC" read -e -t "$1" 2>"$TMP/view.log" | awk -F'"' '$4 != "model" { last[$4] = $0 } END { for (k in last) if (last[k] !~ /"deleted":true/) print last[k] }' | LC_ALL=C sort
+}
+# everything that was ever published, and of it what the version records say beside clocks
+raw() { "$S4REC" read -e -t "$1" 2>"$TMP/view.log" | LC_ALL=C sort; }
+versions() { sed -n '/^{"key":"model",/s/"published_ms":[0-9]*,"freshness_p50_ms":[-0-9]*,"freshness_p99_ms":[-0-9]*,//p'; }
+# stream FILE EVENTS: a small click stream; $good of its records are events, $bad are not
+stream() {
+	"$S4REC" generate --events "$2" --users 300 --items 80 --interests 4 --malformed 0.01 --duplicates 0 --late 0 >"$1" 2>"$TMP/gen.log"
+	bad=$(grep -c '^!raw' "$1") || fail "the generator made no malformed record"
+	good=$(grep -vc '^!raw' "$1")
 }

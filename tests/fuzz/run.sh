@@ -9,7 +9,7 @@ sanitize=${FUZZ_SANITIZE:-fuzzer,address,undefined}
 mkdir -p $out/gen
 
 for p in topics/*.proto; do
-	protoc-c --c_out=$out/gen "$p" || exit 1
+	protoc --c_out=$out/gen "$p" || exit 1 # as the Makefile does: protoc-c is deprecated
 done
 
 failed=0

@@ -117,7 +117,7 @@ int input_partitions(const struct input *in)
 	return in->partitions;
 }
 
-static int check_still_there(struct input *in, const int64_t *offsets)
+int input_check(struct input *in, const int64_t *offsets)
 {
 	for (int p = 0; p < in->partitions; p++) {
 		int64_t low, high;
@@ -143,7 +143,7 @@ static int check_still_there(struct input *in, const int64_t *offsets)
 
 int input_seek(struct input *in, const int64_t *offsets)
 {
-	int r = check_still_there(in, offsets);
+	int r = input_check(in, offsets);
 	if (r)
 		return r;
 

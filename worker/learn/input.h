@@ -19,7 +19,9 @@ int input_new(struct input **ret, const struct config *c, int partitions);
 void input_free(struct input *in);
 int input_partitions(const struct input *in);
 
-/* Begins at these offsets (partitions of them). EX_DATAERR when one of them is no longer there. */
+/* Do these offsets (partitions of them) lie in the topic? EX_DATAERR and why, when one of them is not there any more, or not yet. */
+int input_check(struct input *in, const int64_t *offsets);
+/* Begins at these offsets, after that check. */
 int input_seek(struct input *in, const int64_t *offsets);
 /* Reads no record at or behind these offsets; NULL = no limit. */
 void input_limit(struct input *in, const int64_t *ends);
