@@ -104,9 +104,10 @@ int grad_new(struct grad **ret, const struct model *m);
 void grad_free(struct grad *g);
 
 /* d loss / d weights over the batch into g (overwritten), with dropout, views and negatives drawn from
- * (seed, step, user, position). step runs from 1. */
+ * (seed, step, user, position). step runs from 1. Item rows that the batch reads are brought up to date in place (away.c): their
+ * value as readers see it stays. */
 void model_grad(struct model *m, struct grad *g, const struct batch *b, uint64_t step, struct step_stats *ret);
-/* Clips, then Adam at learning rate lr. step is the same as in model_grad. */
+/* Clips, then Adam at learning rate lr: on all item rows, also where only touched ones have a gradient. step is the same as in model_grad. */
 void model_apply(struct model *m, const struct grad *g, uint64_t step, float lr);
 void model_trace(const struct model *m, struct step_trace *ret);
 

@@ -15,7 +15,9 @@ struct model {
 	float *item;            /* (N, 3D): row r = [weight | m | v] at item + r * item_stride; reserved for items_max rows */
 	size_t item_stride;     /* 3D floats */
 	size_t N;               /* item rows in use */
-	uint32_t *item_step;    /* (N) the step whose moments a row holds (sampled, bce) */
+	uint32_t *item_step;    /* (N) the application after which a row stands as it is; full: always the last */
+	uint64_t applied;       /* model_apply so far */
+	struct away *away;      /* away.c: what moves rows that were away */
 	struct tensors w;       /* w.mu (K,D) raw, w.pos, ... pointers into block_w */
 	float *block_w, *block_m, *block_v; /* (dense) weights and moments */
 	size_t dense;           /* floats in a block */
@@ -74,6 +76,18 @@ size_t list_batch(struct model *m, const struct batch *b, size_t from, size_t to
 void z_losses(struct model *m, struct grad *g, const struct batch *b, size_t V, struct step_stats *st);
 /* z of the step enters the queue when it is applied; the oldest leave. */
 void queue_push(struct model *m, const struct grad *g);
+
+/* away.c: item rows without a gradient. Rows in place: one; those listed since the last time (a row may be listed often; the list
+ * holds stale_max rows); every MODEL_HISTORY-th. away_applied ends an application. */
+int away_new(struct away **ret, size_t stale_max); /* -1: no memory */
+void away_free(struct away *x);
+void away_return(struct model *m, uint32_t row);
+void away_want(struct model *m, uint32_t row);
+void away_return_wanted(struct model *m);
+void away_sweep(struct model *m);
+void away_applied(struct model *m, uint64_t step, float lr);
+/* The weight (D) of a row as of the last application: the row itself, or made in tmp (D). Writes nothing else; any thread, between steps. */
+const float *model_item_now(const struct model *m, float *tmp, uint32_t row);
 
 /* apply.c: global norm of the gradient; partial sums it needs room for (m->part). */
 double grad_norm(struct model *m, const struct grad *g);
