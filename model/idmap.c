@@ -194,6 +194,17 @@ int idmap_intern(struct idmap *x, uint32_t *ret_row, int *ret_new, const char *i
 	return 0;
 }
 
+int idmap_skip(struct idmap *x)
+{
+	if (x->rows == x->rows_max)
+		return -ENOSPC;
+	if (x->rows == x->entries && grow_entries(x) < 0)
+		return -ENOMEM;
+
+	x->entry[x->rows++] = (struct entry){NULL, 0};
+	return 0;
+}
+
 const char *idmap_id(const struct idmap *x, uint32_t row, size_t *ret_len)
 {
 	if (row >= x->rows || !x->entry[row].id)

@@ -16,6 +16,8 @@ int idmap_room(const struct idmap *x);              /* 1 = a further id would ge
 uint32_t idmap_find(const struct idmap *x, const char *id, size_t len);
 /* Finds or adds; *ret_new tells. -ENOSPC at rows_max, -ENOMEM. */
 int idmap_intern(struct idmap *x, uint32_t *ret_row, int *ret_new, const char *id, size_t len);
+/* The next new row gets no id, as if it had been removed: for reading a saved map. -ENOSPC, -ENOMEM. */
+int idmap_skip(struct idmap *x);
 /* The id of a live row; NULL for a removed one. *ret_len. Valid until the next change. */
 const char *idmap_id(const struct idmap *x, uint32_t row, size_t *ret_len);
 /* Forgets the id; the row stays out of use until idmap_reuse(row). */

@@ -35,6 +35,7 @@ int model_config_check(const struct model_config *c, const char **reterr_why)
 	MUST("dropout: 0 .. below 1", c->dropout >= 0 && c->dropout < 1);
 	MUST("loss: full, sampled or bce", c->loss == LOSS_FULL || c->loss == LOSS_SAMPLED || c->loss == LOSS_BCE);
 	MUST("negatives: at least 1 for sampled and bce", c->loss == LOSS_FULL || c->negatives >= 1);
+	MUST("pool: mean or last", c->pool == POOL_MEAN || c->pool == POOL_LAST);
 	MUST("uniform: above 0, at most 1 for sampled", c->loss != LOSS_SAMPLED || (c->uniform > 0 && c->uniform <= 1));
 	MUST("cosine_tau: above 0", !c->cosine || c->cosine_tau > 0);
 	MUST("eps: above 0", c->eps > 0);
