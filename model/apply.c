@@ -1,4 +1,4 @@
-/* apply.c - what is done with a gradient: its norm, clipping, Adam on the dense block and on item rows. */
+/* apply.c - what is done with a gradient: its norm, clipping, Adam on the dense block, the rows' optimiser on item rows. */
 #include <math.h>
 
 #include "model/model_private.h"
@@ -57,11 +57,14 @@ struct apply { struct model *m; const struct grad *g; struct adam a; size_t dens
 static void apply_row(struct model *m, uint32_t row, const float *d, const struct apply *p)
 {
 	size_t D = m->cfg.D;
-	float *w = model_item_row(m, row), *mm = w + D, *vv = mm + D;
+	float *w = model_item_row(m, row);
 
 	away_return(m, row); /* model_grad did so, unless the gradient comes from elsewhere */
 	m->item_step[row] = (uint32_t)m->applied + 1;
-	adam_step(w, mm, vv, d, &p->a, D);
+	if (m->cfg.rows == ROWS_ADAGRAD)
+		adagrad_step(w, w + D, d, &p->a, D);
+	else
+		adam_step(w, w + D, w + 2 * D, d, &p->a, D);
 }
 
 static void apply_unit(void *ctx, size_t unit, int thread)

@@ -12,6 +12,8 @@
  * over the last MODEL_HISTORY applications gives the answer for every a0, made once an application. Where the third order may pass
  * SERIES_LIMIT (the first few hundred steps, in which bias correction moves B_j fast) the sum is taken term by term.
  *
+ * ROWS_ADAGRAD: the move is P_a0 w alone.
+ *
  * Where a row is written is part of the fold: model_grad brings the rows up to date that its batch reads (the very rows whose gradient it
  * then makes), model_apply every MODEL_HISTORY-th row in turn, so that no row is further behind than the history reaches. All other
  * readers go through model_item_now, which writes nothing: when and how often they read changes no bit.
@@ -66,6 +68,8 @@ void away_free(struct away *x)
 
 /* full moves all rows in each application. */
 static int is_away(const struct model *m, uint32_t row) { return m->cfg.loss != LOSS_FULL && m->item_step[row] != m->applied; }
+/* Without momentum and decay nothing moves a row but its gradients. */
+static int rests(const struct model *m) { return m->cfg.rows == ROWS_ADAGRAD && m->cfg.weight_decay == 0; }
 static const struct past *past_at(const struct model *m, uint64_t a) { return &m->away->past[a % MODEL_HISTORY]; }
 
 static void tabulate(struct model *m)
@@ -161,13 +165,22 @@ static void move_terms(const struct model *x, float *w, const float *m, const fl
 	}
 }
 
-/* w (D), of a row with moments mm and vv, as it stands k applications later; the moments stay. */
-static void move(const struct model *m, float *w, const float *mm, const float *vv, uint64_t k)
+static void shrink(float *x, float factor, size_t n)
 {
+	for (size_t i = 0; i < n; i++)
+		x[i] *= factor;
+}
+
+/* w (D), of a row as it was k applications ago, as it stands now; the row's moments stay. */
+static void move(const struct model *m, float *w, const float *row, uint64_t k)
+{
+	const float *mm = row + m->cfg.D, *vv = mm + m->cfg.D;
 	const struct behind *b = &m->away->behind[k];
 
 	assert(k <= MODEL_HISTORY);
-	if (b->series)
+	if (m->cfg.rows == ROWS_ADAGRAD)
+		shrink(w, b->keep, m->cfg.D);
+	else if (b->series)
 		move_series(w, mm, vv, b, m->cfg.adam_eps, m->cfg.D);
 	else
 		move_terms(m, w, mm, vv, k, m->cfg.D);
@@ -178,11 +191,11 @@ const float *model_item_now(const struct model *m, float *tmp, uint32_t row)
 	const float *w = model_item_row(m, row);
 	size_t D = m->cfg.D;
 
-	if (!is_away(m, row))
+	if (!is_away(m, row) || rests(m))
 		return w;
 
 	memcpy(tmp, w, D * sizeof(float));
-	move(m, tmp, w + D, w + 2 * D, m->applied - m->item_step[row]);
+	move(m, tmp, w, m->applied - m->item_step[row]);
 	return tmp;
 }
 
@@ -191,12 +204,14 @@ static void catch_up(struct model *m, uint32_t row, uint64_t k)
 {
 	const struct behind *b = &m->away->behind[k];
 	size_t D = m->cfg.D;
-	float *w = model_item_row(m, row), *mm = w + D, *vv = mm + D;
+	float *w = model_item_row(m, row);
 
-	move(m, w, mm, vv, k);
-	for (size_t d = 0; d < D; d++) {
-		mm[d] *= b->m;
-		vv[d] *= b->v;
+	if (rests(m))
+		return;
+	move(m, w, w, k);
+	if (m->cfg.rows == ROWS_ADAM) {
+		shrink(w + D, b->m, D);
+		shrink(w + 2 * D, b->v, D);
 	}
 }
 
@@ -259,6 +274,6 @@ void away_sweep(struct model *m)
 	size_t long_ago = m->applied < LONG ? (size_t)m->applied : LONG;
 
 	sweep(m, MODEL_HISTORY);
-	if (!m->away->behind[long_ago].series)
+	if (m->cfg.rows == ROWS_ADAM && !m->away->behind[long_ago].series)
 		sweep(m, OFTEN);
 }

@@ -34,13 +34,14 @@
 enum kind { SIZE, INT, REAL, NUMBER64 };
 struct field { const char *name; enum kind kind; int must; size_t at; const char *const *words; };
 
-static const char *const loss_words[] = { "full", "sampled", "bce", NULL }, *const pool_words[] = { "mean", "last", NULL };
+static const char *const loss_words[] = { "full", "sampled", "bce", NULL }, *const pool_words[] = { "mean", "last", NULL },
+	*const rows_words[] = { "adam", "adagrad", NULL };
 
 #define AT(x) offsetof(struct model_config, x)
 static const struct field fields[] = {
 	{ "width", SIZE, 1, AT(D), NULL }, { "max_length", SIZE, 1, AT(L), NULL }, { "layers", SIZE, 1, AT(layers), NULL },
 	{ "heads", SIZE, 1, AT(heads), NULL }, { "prototypes", SIZE, 1, AT(K), NULL }, { "low_pass", INT, 1, AT(low_pass), NULL },
-	{ "loss", INT, 1, AT(loss), loss_words }, { "cosine", INT, 1, AT(cosine), NULL }, { "pool", INT, 1, AT(pool), pool_words },
+	{ "loss", INT, 1, AT(loss), loss_words }, { "rows", INT, 1, AT(rows), rows_words }, { "cosine", INT, 1, AT(cosine), NULL }, { "pool", INT, 1, AT(pool), pool_words },
 	{ "norm", INT, 1, AT(norm), NULL }, { "queue", SIZE, 1, AT(queue), NULL }, { "beta_1", REAL, 1, AT(beta_1), NULL },
 	{ "beta_2", REAL, 1, AT(beta_2), NULL }, { "adam_eps", REAL, 1, AT(adam_eps), NULL }, { "weight_decay", REAL, 1, AT(weight_decay), NULL },
 	{ "dropout", REAL, 0, AT(dropout), NULL }, { "negatives", SIZE, 0, AT(negatives), NULL }, { "uniform", REAL, 0, AT(uniform), NULL },
@@ -577,9 +578,9 @@ static void get_items(struct reader *r, struct model *m, size_t items)
 	get(r, m->item_step, items * sizeof *m->item_step);
 	for (size_t i = 0; !r->code && i < items; i++) {
 		const float *row = m->item + i * m->item_stride;
-		size_t moments = m->item_stride - m->cfg.D, v = m->cfg.D;
+		size_t v = m->cfg.rows == ROWS_ADAGRAD ? 1 : m->cfg.D, moments = m->item_stride - v;
 
-		if (!numbers(row, m->item_stride - v, 0) || !numbers(row + moments, v, 1))
+		if (!numbers(row, moments, 0) || !numbers(row + moments, v, 1))
 			bad(r, -EBADMSG, "a value of item %zu is impossible", i);
 		else if (m->item_step[i] > m->applied || m->applied - m->item_step[i] > MODEL_HISTORY)
 			bad(r, -EBADMSG, "item %zu is of a step that is not known", i);

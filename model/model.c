@@ -36,6 +36,7 @@ int model_config_check(const struct model_config *c, const char **reterr_why)
 	MUST("loss: full, sampled or bce", c->loss == LOSS_FULL || c->loss == LOSS_SAMPLED || c->loss == LOSS_BCE);
 	MUST("negatives: at least 1 for sampled and bce", c->loss == LOSS_FULL || c->negatives >= 1);
 	MUST("pool: mean or last", c->pool == POOL_MEAN || c->pool == POOL_LAST);
+	MUST("rows: adam or adagrad", c->rows == ROWS_ADAM || c->rows == ROWS_ADAGRAD);
 	MUST("uniform: above 0, at most 1 for sampled", c->loss != LOSS_SAMPLED || (c->uniform > 0 && c->uniform <= 1));
 	MUST("cosine_tau: above 0", !c->cosine || c->cosine_tau > 0);
 	MUST("eps: above 0", c->eps > 0);
@@ -125,7 +126,7 @@ int model_new(struct model **ret, const struct model_config *cfg)
 		m->cfg.batch_tokens_max = cfg->batch_users_max * cfg->L;
 	U = m->users_max = cfg->batch_users_max;
 	T = m->tokens_max = m->cfg.batch_tokens_max;
-	m->item_stride = 3 * D;
+	m->item_stride = cfg->rows == ROWS_ADAGRAD ? D + 1 : 3 * D;
 	m->infos = tensors_list(m->info, &m->dense, cfg);
 	neg = cfg->loss == LOSS_BCE ? T * cfg->negatives : cfg->loss == LOSS_SAMPLED ? cfg->negatives : 0;
 	scratch = contrast_scratch(U, K);

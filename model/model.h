@@ -19,6 +19,12 @@
 
 enum loss_form { LOSS_FULL, LOSS_SAMPLED, LOSS_BCE };
 enum pool_form { POOL_MEAN, POOL_LAST };
+/* How item rows move; dense tensors always by Adam.
+ *   ROWS_ADAM     two moments an element: 3 D floats a row
+ *   ROWS_ADAGRAD  one number a row, a += mean over the row of g^2, w -= lr (g / (sqrt(a) + adam_eps) + weight_decay w): D + 1 floats a row, and
+ *                 a row without gradient does not move but for decay (row-wise Adagrad as in DLRM, Naumov et al. 2019, arXiv 1906.00091).
+ *                 For tables of millions of rows. No momentum, and steps that shrink with the row's own history. */
+enum row_optimizer { ROWS_ADAM, ROWS_ADAGRAD };
 
 struct model_config {
 	size_t L, D, heads, layers, K;   /* 50, 64, 2, 2, 128 */
@@ -40,6 +46,7 @@ struct model_config {
 	float mask_share, crop_share, reorder_share, insert_share; /* augmentation: share masked, share KEPT by crop, ... */
 	float clip;                      /* global gradient norm clip; 0 = none */
 	float beta_1, beta_2, adam_eps, weight_decay; /* Adam .9 .999 1e-8 0 */
+	enum row_optimizer rows;
 	uint64_t seed;
 	int threads;                     /* compute threads, >= 1; does not change the bits */
 	size_t items_max;                /* most item rows; memory is reserved, not touched */
@@ -133,7 +140,7 @@ void model_topk(struct model *m, uint32_t *rows, float *scores, const float *h, 
                 const uint32_t *exclude_start, const uint32_t *exclude);
 
 /* Tensor by its name in the golden files and in the state topic ("pos.weight", "blocks.0.q.weight", "mu", "cls.weight",
- * "mask", "item.weight" is (N,D) rows). NULL when there is none. rows x cols = its shape. */
+ * "mask", "item.weight" is (N,D) rows, model_row_floats apart). NULL when there is none. rows x cols = its shape. */
 float *model_tensor(struct model *m, const char *name, size_t *ret_rows, size_t *ret_cols);
 const float *grad_tensor(struct model *m, struct grad *g, const char *name, size_t *ret_rows, size_t *ret_cols);
 

@@ -12,8 +12,8 @@ struct model {
 	struct pool *pool;
 
 	/* Process: weights and optimiser state. */
-	float *item;            /* (N, 3D): row r = [weight | m | v] at item + r * item_stride; reserved for items_max rows */
-	size_t item_stride;     /* 3D floats */
+	float *item;            /* (N, item_stride): row r = [weight | m | v], or [weight | a] with ROWS_ADAGRAD; reserved for items_max rows */
+	size_t item_stride;     /* 3D floats, or D + 1 */
 	size_t N;               /* item rows in use */
 	uint32_t *item_step;    /* (N) the application after which a row stands as it is; full: always the last */
 	uint64_t applied;       /* model_apply so far */
@@ -63,7 +63,7 @@ struct grad {
 	double norm;            /* global gradient norm before clipping */
 };
 
-/* Row r as [weight | m | v], 3D floats: what the state topic keeps. */
+/* Row r: weight and what its optimiser keeps. */
 static inline float *model_item_row(const struct model *m, uint32_t r) { return m->item + (size_t)r * m->item_stride; }
 
 #define VIEWS 3 /* the sequence and two views */
@@ -97,4 +97,6 @@ size_t grad_norm_parts(const struct model *m, size_t item_floats);
 struct adam { float lr, beta_1, beta_2, eps, decay, correct_1, correct_2, scale; };
 struct adam adam_at(const struct model_config *c, uint64_t step, float lr, float scale);
 void adam_step(float *w, float *m, float *v, const float *g, const struct adam *a, size_t n);
+/* One row (D) by ROWS_ADAGRAD, a its number; p's betas and corrections play no part. */
+void adagrad_step(float *w, float *a, const float *g, const struct adam *p, size_t D);
 #endif

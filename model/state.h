@@ -1,5 +1,5 @@
 /* state.h - what recovery needs of a model beyond the configuration: dense tensors by name (model_tensor: "mu", moments "mu/m" and
- * "mu/v"), item rows with their moments, the queue of recent z, and the history of applications. Written and read in place between
+ * "mu/v"), item rows with what their optimiser keeps, the queue of recent z, and the history of applications. Written and read in place between
  * steps; a fresh model with the same rows added (model_add_item in order) and this state copied in goes on with the same bits.
  * Rows are as they were when last written: readers of vectors want model_item_vector.
  */
@@ -9,7 +9,8 @@
 
 /* Dense tensors in table order, 0..; NULL after the last. */
 const char *model_tensor_name(const struct model *m, size_t i);
-/* Row as [weight | m | v], 3D floats; *ret_step: the application it belongs to, at most MODEL_HISTORY before the last (away.c). */
+/* Row as [weight | m | v], with ROWS_ADAGRAD [weight | a]: model_row_floats, 3D or D + 1; *ret_step: the application it belongs to, at most MODEL_HISTORY before the last (away.c). */
+size_t model_row_floats(const struct model *m);
 float *model_row_state(struct model *m, uint32_t row, uint32_t **ret_step);
 /* The ring (cfg.queue, D); rows filled, next row to write. */
 float *model_queue_state(struct model *m, size_t **ret_count, size_t **ret_next);

@@ -1,5 +1,5 @@
 /* test_away.c - item rows that no gradient touches for 1 to thousands of steps are where dense Adam would have them, whoever reads
- * and whenever. The definition is ref_step: every element in every application, in double precision.
+ * and whenever. The definition is ref_step: every element in every application, in double precision. Row-wise Adagrad: ref_adagrad.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -65,6 +65,20 @@ static void ref_step(struct ref *r, const struct model_config *c, const float *g
 	}
 }
 
+/* Row-wise Adagrad; v[row * D] is the row's number. */
+static void ref_adagrad(struct ref *r, const struct model_config *c, const float *g, double lr)
+{
+	for (size_t row = 0; row < r->n / c->D; row++) {
+		const float *d = g + row * c->D;
+		double *w = r->w + row * c->D, *a = r->v + row * c->D;
+
+		for (size_t i = 0; i < c->D; i++)
+			*a += (double)d[i] * d[i] / (double)c->D;
+		for (size_t i = 0; i < c->D; i++)
+			w[i] -= lr * (d[i] / (sqrt(*a) + c->adam_eps) + c->weight_decay * w[i]);
+	}
+}
+
 static double farthest(const struct model *m, const struct ref *r)
 {
 	size_t D = m->cfg.D;
@@ -112,6 +126,7 @@ static void by_hand(struct model_config c, uint64_t steps, int changing)
 	float dense[ROWS * 5];
 	double far = 0;
 
+	assert_int_equal(model_row_floats(m), c.rows == ROWS_ADAGRAD ? 6 : 15);
 	memset(g->block, 0, m->dense * sizeof(float));
 	for (uint64_t step = 1; step <= steps; step++) {
 		float lr = changing ? (float)rate(step) : 1e-2f;
@@ -120,11 +135,16 @@ static void by_hand(struct model_config c, uint64_t steps, int changing)
 			continue; /* a discarded step: its number is used, nothing moves */
 		fill(g, dense, step);
 		model_apply(m, g, step, lr);
-		ref_step(&r, &c, dense, step, lr);
+		for (size_t i = 0; c.clip > 0 && i < ROWS * c.D; i++)
+			dense[i] *= c.clip; /* the norm is said to be 1 */
+		if (c.rows == ROWS_ADAGRAD)
+			ref_adagrad(&r, &c, dense, lr);
+		else
+			ref_step(&r, &c, dense, step, lr);
 		if (step < 50 || step % 10 == 0)
 			far = fmax(far, farthest(m, &r));
 	}
-	print_message("    decay %g beta_2 %g, %s rate, %d steps: at most %.1e from dense Adam\n", c.weight_decay, c.beta_2,
+	print_message("    %s, decay %g beta_2 %g, %s rate, %d steps: at most %.1e apart\n", c.rows == ROWS_ADAGRAD ? "Adagrad" : "Adam", c.weight_decay, c.beta_2,
 	              changing ? "changing" : "constant", (int)steps, far);
 	assert_true(far < LIMIT);
 	ref_free(&r);
@@ -144,6 +164,18 @@ static void rows_are_where_dense_adam_has_them(void **state)
 	by_hand(c, 700, 1);
 	c.beta_1 = 0;
 	by_hand(c, 300, 1);
+}
+
+static void adagrad_is_its_formula(void **state)
+{
+	for (int loss = LOSS_SAMPLED; loss <= LOSS_BCE; loss++)
+		for (int decay = 0; decay < 2; decay++) {
+			struct model_config c = config((enum loss_form)loss, decay ? .05f : 0);
+
+			c.rows = ROWS_ADAGRAD;
+			c.clip = .25f;
+			by_hand(c, MODEL_HISTORY + 300, 1);
+		}
 }
 
 /* ---- gradients of batches ---- */
@@ -291,7 +323,7 @@ static void no_row_falls_out_of_the_history(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rows_are_where_dense_adam_has_them), cmocka_unit_test(batches_train_as_dense_adam),
+		cmocka_unit_test(rows_are_where_dense_adam_has_them), cmocka_unit_test(adagrad_is_its_formula), cmocka_unit_test(batches_train_as_dense_adam),
 		cmocka_unit_test(readers_see_rows_that_moved), cmocka_unit_test(no_row_falls_out_of_the_history),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -327,6 +327,7 @@ static void test_threads(void **state)
 		c.pool = i < 3 ? POOL_MEAN : POOL_LAST;
 		c.norm = c.cosine = c.low_pass = i < 3;
 		c.detach = i >= 3;
+		c.rows = i < 4 ? ROWS_ADAM : ROWS_ADAGRAD;
 		one = fold(c, 1);
 		for (int t = 2; t <= 4; t++)
 			assert_true(fold(c, t) == one);
@@ -365,18 +366,15 @@ static void test_encode(void **state)
 	free(d);
 }
 
-/* Sixty steps on one batch learn it; a weight that is not a number discards the step. */
-static void test_discard_and_learn(void **state)
+/* Sixty steps on one batch learn it, however rows move; a weight that is not a number discards the step. */
+static void learns(struct model_config c)
 {
-	struct model_config c = small();
 	struct data *d = malloc(sizeof(*d));
 	struct grad *g;
-	struct model *m;
+	struct model *m = make(&c, ITEMS, &g);
 	struct step_stats st = { 0 };
 	double first = 0;
 
-	c.dropout = 0;
-	m = make(&c, ITEMS, &g);
 	data_init(d, USERS, c.L, ITEMS);
 	for (uint64_t step = 1; step <= 60; step++) {
 		model_grad(m, g, &d->b, step, &st);
@@ -394,6 +392,18 @@ static void test_discard_and_learn(void **state)
 	grad_free(g);
 	model_free(m);
 	free(d);
+}
+
+static void test_discard_and_learn(void **state)
+{
+	struct model_config c = small();
+
+	c.dropout = 0;
+	learns(c);
+	c.rows = ROWS_ADAGRAD;
+	learns(c);
+	c.loss = LOSS_SAMPLED;
+	learns(c);
 }
 
 /* Train 3, carry the state into a fresh model, train 3 more = train 6: the same bits. */
@@ -428,7 +438,7 @@ static uint64_t carry(struct model_config c, uint64_t at)
 				}
 			}
 			for (uint32_t i = 0; i < 40; i++) {
-				memcpy(model_row_state(n, i, &sb), model_row_state(m, i, &sa), 3 * c.D * sizeof(float));
+				memcpy(model_row_state(n, i, &sb), model_row_state(m, i, &sa), model_row_floats(m) * sizeof(float));
 				*sb = *sa;
 			}
 			memcpy(model_queue_state(n, &cb, &nb), model_queue_state(m, &ca, &na), c.queue * c.D * sizeof(float));

@@ -109,6 +109,8 @@ static void trains_on_with_the_same_bits(void **state)
 
 		assert_true(round_trip(c, 1, 0) == straight);
 		assert_true(round_trip(c, 1, 1) == straight); /* threads are no part of a file */
+		c.rows = ROWS_ADAGRAD;
+		assert_true(round_trip(c, 1, 0) == round_trip(c, 0, 0));
 	}
 }
 
@@ -196,6 +198,7 @@ static void names_what_differs(void **state)
 	DIFFERS(K = 4, "prototypes is 3 in the file, 4 here");
 	DIFFERS(low_pass = 0, "low_pass is 1 in the file, 0 here");
 	DIFFERS(loss = LOSS_FULL, "loss is bce in the file, full here");
+	DIFFERS(rows = ROWS_ADAGRAD, "rows is adam in the file, adagrad here");
 	DIFFERS(cosine = 0, "cosine is 1 in the file, 0 here");
 	DIFFERS(pool = POOL_LAST, "pool is mean in the file, last here");
 	DIFFERS(norm = 0, "norm is 1 in the file, 0 here");
