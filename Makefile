@@ -86,6 +86,8 @@ $(BUILD)/%.o: %.c | $(GEN) $(BUILD)/.checked
 	@mkdir -p $(@D)
 	$(call show,cc $<)$(CC) $(ALLFLAGS) $(EXTRA) -c -o $@ $<
 $(BUILD)/model/vmath.o: EXTRA = -ffast-math
+# sqrt of these loops is one instruction on many numbers only when it need not set errno; the numbers are the same
+$(BUILD)/model/adam.o $(BUILD)/model/away.o: EXTRA = -fno-math-errno
 
 # ---- test programs ----------------------------------------------------------------------------------------------------
 # tests/<folder>/x.c -> build/tests/x, linked with what the folder may use: a test_x.c is a unit test, others are tools

@@ -1,4 +1,4 @@
-/* adam.c - Adam (Kingma, Ba 2015), decoupled weight decay. Elementwise, so any cut into blocks gives the same bits. */
+/* adam.c - Adam (Kingma, Ba 2015), decoupled weight decay. Elementwise, so any cut into blocks gives the same bits. Row-wise Adagrad. */
 #include <math.h>
 
 #include "model/model_private.h"
@@ -26,4 +26,15 @@ S4_CLONES void adam_step(float *restrict w, float *restrict m, float *restrict v
 		v[i] = b2 * v[i] + (1 - b2) * g * g;
 		w[i] -= lr * (m[i] * c1) / (__builtin_sqrtf(v[i] * c2) + eps) + decay * w[i];
 	}
+}
+
+/* a += mean g^2;  w -= lr g / (sqrt(a) + eps) + decay w.  a starts at 0: the first step is lr long in the root mean square. */
+void adagrad_step(float *w, float *a, const float *g, const struct adam *p, size_t D)
+{
+	float rate;
+
+	*a += p->scale * p->scale * vmath_dot(g, g, D) / (float)D;
+	rate = p->lr * p->scale / (__builtin_sqrtf(*a) + p->eps);
+	for (size_t d = 0; d < D; d++)
+		w[d] -= rate * g[d] + p->decay * w[d];
 }

@@ -1,4 +1,4 @@
-/* apply.c - what is done with a gradient: its norm, clipping, Adam on the dense block and on item rows. */
+/* apply.c - what is done with a gradient: its norm, clipping, Adam on the dense block, the rows' optimiser on item rows. */
 #include <math.h>
 
 #include "model/model_private.h"
@@ -52,29 +52,19 @@ double grad_norm(struct model *m, const struct grad *g)
 #define APPLY_FLOATS 8192
 #define APPLY_ROWS 256
 
-struct apply { struct model *m; const struct grad *g; struct adam a; uint64_t step; size_t dense_units, count; };
+struct apply { struct model *m; const struct grad *g; struct adam a; size_t dense_units, count; };
 
 static void apply_row(struct model *m, uint32_t row, const float *d, const struct apply *p)
 {
 	size_t D = m->cfg.D;
-	float *w = model_item_row(m, row), *mm = w + D, *vv = mm + D;
+	float *w = model_item_row(m, row);
 
-	if (m->cfg.loss != LOSS_FULL) {
-		/* Lazy: a row that was away has missed `away` steps with gradient 0; its moments decay for them now. The weight's own
-		 * movement in those steps (Adam's momentum tail) is NOT made up for: an exact catch-up would be a sum per element. */
-		uint64_t away = p->step - 1 - m->item_step[row];
-
-		if (away > 0 && m->item_step[row] && p->step > m->item_step[row]) {
-			float f1 = (float)pow(m->cfg.beta_1, (double)away), f2 = (float)pow(m->cfg.beta_2, (double)away);
-
-			for (size_t i = 0; i < D; i++) {
-				mm[i] *= f1;
-				vv[i] *= f2;
-			}
-		}
-		m->item_step[row] = (uint32_t)p->step;
-	}
-	adam_step(w, mm, vv, d, &p->a, D);
+	away_return(m, row); /* model_grad did so, unless the gradient comes from elsewhere */
+	m->item_step[row] = (uint32_t)m->applied + 1;
+	if (m->cfg.rows == ROWS_ADAGRAD)
+		adagrad_step(w, w + D, d, &p->a, D);
+	else
+		adam_step(w, w + D, w + 2 * D, d, &p->a, D);
 }
 
 static void apply_unit(void *ctx, size_t unit, int thread)
@@ -102,17 +92,16 @@ static void apply_unit(void *ctx, size_t unit, int thread)
 void model_apply(struct model *m, const struct grad *g, uint64_t step, float lr)
 {
 	float clip = m->cfg.clip, scale = clip > 0 && g->norm > clip ? (float)(clip / g->norm) : 1;
-	struct apply p = { .m = m, .g = g, .a = adam_at(&m->cfg, step, lr, scale), .step = step,
+	struct apply p = { .m = m, .g = g, .a = adam_at(&m->cfg, step, lr, scale),
 	                   .dense_units = (m->dense + APPLY_FLOATS - 1) / APPLY_FLOATS, .count = m->cfg.loss == LOSS_FULL ? g->N : g->rows };
 
+	if (m->cfg.loss != LOSS_FULL)
+		away_sweep(m);
+	if (m->cfg.loss == LOSS_FULL)
+		watch(m, NO_ROW);
+	for (size_t i = 0; i < g->rows; i++)
+		watch(m, g->row[i]);
 	pool_run(m->pool, apply_unit, &p, p.dense_units + (p.count + APPLY_ROWS - 1) / APPLY_ROWS);
+	away_applied(m, step, lr);
 	queue_push(m, g);
-}
-
-const uint32_t *grad_rows(const struct grad *g, size_t *ret_n)
-{
-	int full = g->m->cfg.loss == LOSS_FULL;
-
-	*ret_n = full ? g->N : g->rows;
-	return full ? NULL : g->row;
 }

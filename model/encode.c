@@ -5,9 +5,34 @@
 #include "model/losses.h"
 #include "model/model_private.h"
 
+/* The group's tokens as rows 0.. of m->hT, each item's row as of the last step: readers do not write rows (away.c). */
+static void gather(struct model *m, const struct batch *b, size_t from, size_t seqs)
+{
+	struct sequence *s = encoder_sequences(m->enc);
+	size_t D = m->cfg.D, base = b->start[from];
+
+	for (size_t i = 0; i < seqs; i++) {
+		uint32_t *place = m->tgt + (s[i].item - b->item - base);
+
+		for (size_t j = 0; j < s[i].n; j++) {
+			uint32_t row = s[i].item[j];
+			size_t at = (size_t)(place + j - m->tgt);
+			const float *w;
+
+			place[j] = row == MASK_ROW ? MASK_ROW : (uint32_t)at;
+			if (row == MASK_ROW)
+				continue;
+			w = model_item_now(m, m->hT + at * D, row);
+			if (w != m->hT + at * D)
+				memcpy(m->hT + at * D, w, D * sizeof(float));
+		}
+		s[i].item = place;
+	}
+}
+
 static void encode(struct model *m, float *out, const struct batch *b, int last)
 {
-	size_t D = m->cfg.D, n;
+	size_t D = m->cfg.D, seqs, n;
 
 	/* Any number of users: in groups of what the list holds. */
 	for (size_t u = 0; u < b->B;) {
@@ -18,8 +43,10 @@ static void encode(struct model *m, float *out, const struct batch *b, int last)
 			to++;
 		}
 		assert(to > u);
-		encoder_plan(m->enc, list_batch(m, b, u, to));
-		encoder_infer(m->enc, out + (last ? u : b->start[u]) * D, last, &m->w, m->item, m->item_stride);
+		seqs = list_batch(m, b, u, to);
+		gather(m, b, u, seqs);
+		encoder_plan(m->enc, seqs);
+		encoder_infer(m->enc, out + (last ? u : b->start[u]) * D, last, &m->w, m->hT, D);
 		u = to;
 	}
 
@@ -36,13 +63,15 @@ void model_encode_last(struct model *m, float *out, const struct batch *b) { enc
 
 void model_item_vector(const struct model *m, float *out, uint32_t row)
 {
-	float norm;
+	float norm, tmp[m->cfg.D];
+	const float *w;
 
 	assert(row < m->N);
+	w = model_item_now(m, tmp, row);
 	if (m->cfg.cosine)
-		normalise_forward(out, &norm, model_item_row(m, row), 1, m->cfg.D);
+		normalise_forward(out, &norm, w, 1, m->cfg.D);
 	else
-		memcpy(out, model_item_row(m, row), m->cfg.D * sizeof(float));
+		memcpy(out, w, m->cfg.D * sizeof(float));
 }
 
 void model_prototype_vector(const struct model *m, float *out, uint32_t k)

@@ -36,6 +36,10 @@ int model_config_check(const struct model_config *c, const char **reterr_why)
 	MUST("dropout: 0 .. below 1", c->dropout >= 0 && c->dropout < 1);
 	MUST("loss: full, sampled or bce", c->loss == LOSS_FULL || c->loss == LOSS_SAMPLED || c->loss == LOSS_BCE);
 	MUST("negatives: at least 1 for sampled and bce", c->loss == LOSS_FULL || c->negatives >= 1);
+	MUST("pool: mean or last", c->pool == POOL_MEAN || c->pool == POOL_LAST);
+	MUST("rows: adam or adagrad", c->rows == ROWS_ADAM || c->rows == ROWS_ADAGRAD);
+	MUST("cluster: sinkhorn or kmeans", c->cluster == CLUSTER_SINKHORN || c->cluster == CLUSTER_KMEANS);
+	MUST("norm: 1 for kmeans", c->cluster == CLUSTER_SINKHORN || c->norm);
 	MUST("uniform: above 0, at most 1 for sampled", c->loss != LOSS_SAMPLED || (c->uniform > 0 && c->uniform <= 1));
 	MUST("cosine_tau: above 0", !c->cosine || c->cosine_tau > 0);
 	MUST("eps: above 0", c->eps > 0);
@@ -125,7 +129,7 @@ int model_new(struct model **ret, const struct model_config *cfg)
 		m->cfg.batch_tokens_max = cfg->batch_users_max * cfg->L;
 	U = m->users_max = cfg->batch_users_max;
 	T = m->tokens_max = m->cfg.batch_tokens_max;
-	m->item_stride = 3 * D;
+	m->item_stride = cfg->rows == ROWS_ADAGRAD ? D + 1 : 3 * D;
 	m->infos = tensors_list(m->info, &m->dense, cfg);
 	neg = cfg->loss == LOSS_BCE ? T * cfg->negatives : cfg->loss == LOSS_SAMPLED ? cfg->negatives : 0;
 	scratch = contrast_scratch(U, K);
@@ -154,6 +158,9 @@ int model_new(struct model **ret, const struct model_config *cfg)
 	    | floats(&m->zq, (VIEWS * U + cfg->queue) * D) | floats(&m->dz, 2 * VIEWS * U * D) | rows(&m->hk, U) | floats(&m->scratch, scratch))
 		goto out;
 
+	if (away_new(&m->away, touched_max(m)) < 0)
+		goto out;
+
 	r = encoder_new(&m->enc, &m->cfg, m->pool, VIEWS * U, T + 2 * U * cfg->L);
 	if (r < 0)
 		goto out;
@@ -177,6 +184,7 @@ void model_free(struct model *m)
 	if (!m)
 		return;
 
+	away_free(m->away);
 	nextitem_free(m->nextitem);
 	encoder_free(m->enc);
 	pool_free(m->pool);
@@ -191,6 +199,12 @@ void model_free(struct model *m)
 	free(m);
 }
 
+void model_watch(struct model *m, void (*before)(void *ctx, uint32_t row), void *ctx)
+{
+	m->before = before;
+	m->before_ctx = ctx;
+}
+
 const struct model_config *model_config(const struct model *m) { return &m->cfg; }
 size_t model_items(const struct model *m) { return m->N; }
 const char *model_numeric_id(const struct model *m) { return m->numeric_id; }
@@ -202,6 +216,7 @@ int model_add_item(struct model *m, uint32_t *ret_row)
 
 	*ret_row = (uint32_t)m->N++;
 	draw_normal(model_item_row(m, *ret_row), m->cfg.D, m->cfg.seed, RNG_ITEM_INIT, *ret_row); /* moments are zero pages */
+	m->item_step[*ret_row] = (uint32_t)m->applied;
 	return 0;
 }
 
@@ -294,6 +309,26 @@ static void touch(struct model *m, struct grad *g, uint32_t row, const float *dx
 		d[i] += dx[i];
 }
 
+/* The rows that the sequences read stand as of the last step. */
+static void rows_of_sequences(struct model *m, const struct sequence *s, size_t seqs)
+{
+	for (size_t i = 0; m->cfg.loss != LOSS_FULL && i < seqs; i++)
+		for (size_t j = 0; j < s[i].n; j++)
+			if (s[i].item[j] != MASK_ROW)
+				away_want(m, s[i].item[j]);
+	away_return_wanted(m);
+}
+
+/* The same for n targets and their negatives. */
+static void rows_of_targets(struct model *m, size_t n, size_t negatives)
+{
+	for (size_t i = 0; i < n; i++)
+		away_want(m, m->tgt[i]);
+	for (size_t i = 0; i < negatives; i++)
+		away_want(m, m->neg[i]);
+	away_return_wanted(m);
+}
+
 /* ---- the step: next item ---- */
 
 /* log(negatives Q) of a row: see struct batch, recent. */
@@ -366,12 +401,13 @@ static double next_item(struct model *m, struct grad *g, const struct batch *b, 
 	if (!n)
 		return 0;
 
-	if (c->loss == LOSS_SAMPLED) {
+	if (c->loss == LOSS_SAMPLED)
 		draw_negatives(m, b, step);
+	rows_of_targets(m, n, c->loss == LOSS_BCE ? n * k : k);
+	if (c->loss == LOSS_SAMPLED)
 		loss = nextitem_sampled(m->nextitem, m->dhT, m->dT, m->dN, m->hT, m->tgt, m->neg, m->tgt_w, m->neg_logq, m->item, m->item_stride, n);
-	} else {
+	else
 		loss = nextitem_bce(m->nextitem, m->dhT, m->dT, m->dN, m->hT, m->tgt, m->neg, m->tgt_w, m->item, m->item_stride, n);
-	}
 	for (size_t i = 0; i < n; i++)
 		touch(m, g, m->tgt[i], m->dT + i * D);
 	for (size_t i = 0; i < (c->loss == LOSS_BCE ? n * k : k); i++)
@@ -404,6 +440,7 @@ void model_grad(struct model *m, struct grad *g, const struct batch *b, uint64_t
 		seqs = VIEWS * B;
 	}
 	T = encoder_plan(m->enc, seqs);
+	rows_of_sequences(m, s, seqs);
 
 	/* Forward; the losses with their gradients on h, z, mu and classifier; backward adds the encoder's. */
 	encoder_forward(m->enc, &m->w, m->item, m->item_stride, step);

@@ -19,6 +19,15 @@
 
 enum loss_form { LOSS_FULL, LOSS_SAMPLED, LOSS_BCE };
 enum pool_form { POOL_MEAN, POOL_LAST };
+/* Targets q of the cluster loss. CLUSTER_KMEANS is for comparison (the paper's ablation): prototypes are constants, set by model_kmeans between
+ * epochs, and q is 1 at the nearest. It wants norm. */
+enum cluster_form { CLUSTER_SINKHORN, CLUSTER_KMEANS };
+/* How item rows move; dense tensors always by Adam.
+ *   ROWS_ADAM     two moments an element: 3 D floats a row
+ *   ROWS_ADAGRAD  one number a row, a += mean over the row of g^2, w -= lr (g / (sqrt(a) + adam_eps) + weight_decay w): D + 1 floats a row, and
+ *                 a row without gradient does not move but for decay (row-wise Adagrad as in DLRM, Naumov et al. 2019, arXiv 1906.00091).
+ *                 For tables of millions of rows. No momentum, and steps that shrink with the row's own history. */
+enum row_optimizer { ROWS_ADAM, ROWS_ADAGRAD };
 
 struct model_config {
 	size_t L, D, heads, layers, K;   /* 50, 64, 2, 2, 128 */
@@ -40,6 +49,8 @@ struct model_config {
 	float mask_share, crop_share, reorder_share, insert_share; /* augmentation: share masked, share KEPT by crop, ... */
 	float clip;                      /* global gradient norm clip; 0 = none */
 	float beta_1, beta_2, adam_eps, weight_decay; /* Adam .9 .999 1e-8 0 */
+	enum row_optimizer rows;
+	enum cluster_form cluster;
 	uint64_t seed;
 	int threads;                     /* compute threads, >= 1; does not change the bits */
 	size_t items_max;                /* most item rows; memory is reserved, not touched */
@@ -104,12 +115,14 @@ int grad_new(struct grad **ret, const struct model *m);
 void grad_free(struct grad *g);
 
 /* d loss / d weights over the batch into g (overwritten), with dropout, views and negatives drawn from
- * (seed, step, user, position). step runs from 1. */
+ * (seed, step, user, position). step runs from 1. Item rows that the batch reads are brought up to date in place (away.c): their
+ * value as readers see it stays. */
 void model_grad(struct model *m, struct grad *g, const struct batch *b, uint64_t step, struct step_stats *ret);
-/* The item rows that applying g moves: *ret_n of them; NULL: all rows below *ret_n. */
-const uint32_t *grad_rows(const struct grad *g, size_t *ret_n);
-/* Clips, then Adam at learning rate lr. step is the same as in model_grad. */
+/* Clips, then Adam at learning rate lr: on all item rows, also where only touched ones have a gradient. step is the same as in model_grad. */
 void model_apply(struct model *m, const struct grad *g, uint64_t step, float lr);
+/* before is called, on the caller's thread, before the stored values of an item row change (NO_ROW: of all rows): by model_grad, which brings
+ * rows up to date, and by model_apply. NULL ends it. */
+void model_watch(struct model *m, void (*before)(void *ctx, uint32_t row), void *ctx);
 void model_trace(const struct model *m, struct step_trace *ret);
 
 /* Encoder without dropout: h (T,D), the vector that ranking uses: score(h, item) = dot(h, model_item_vector).
@@ -124,6 +137,11 @@ void model_prototype_vector(const struct model *m, float *out, uint32_t k);
 /* argmax_k of mu_k . x (both normalised when cfg.norm), for x (n,D) -> k (n). */
 void model_assign(struct model *m, int32_t *k, const float *x, size_t n);
 
+/* Sets the prototypes by spherical k-means (Dhillon, Modha 2001) over the directions of z (n,D), pooled outputs, at most iters rounds. Seeding is
+ * k-means++ (Arthur, Vassilvitskii 2007), drawn from (seed, applications so far). Prototypes for which no direction is left, and those
+ * that lose all theirs, stay as they are. Their moments are forgotten. 0 or -ENOMEM. */
+int model_kmeans(struct model *m, const float *z, size_t n, int iters);
+
 /* Rank (0 = best) of target[i] among all item rows (skip[row] != 0 excluded; NULL = none) for h (n,D). A tie counts half
  * of the tied rows, rounded up, against the target: constant scores must not look good. NO_ROW gives N. */
 void model_rank(struct model *m, uint32_t *rank, const float *h, const uint32_t *target, size_t n, const uint8_t *skip);
@@ -134,7 +152,7 @@ void model_topk(struct model *m, uint32_t *rows, float *scores, const float *h, 
                 const uint32_t *exclude_start, const uint32_t *exclude);
 
 /* Tensor by its name in the golden files and in the state topic ("pos.weight", "blocks.0.q.weight", "mu", "cls.weight",
- * "mask", "item.weight" is (N,D) rows). NULL when there is none. rows x cols = its shape. */
+ * "mask", "item.weight" is (N,D) rows, model_row_floats apart). NULL when there is none. rows x cols = its shape. */
 float *model_tensor(struct model *m, const char *name, size_t *ret_rows, size_t *ret_cols);
 const float *grad_tensor(struct model *m, struct grad *g, const char *name, size_t *ret_rows, size_t *ret_cols);
 

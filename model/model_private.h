@@ -12,10 +12,14 @@ struct model {
 	struct pool *pool;
 
 	/* Process: weights and optimiser state. */
-	float *item;            /* (N, 3D): row r = [weight | m | v] at item + r * item_stride; reserved for items_max rows */
-	size_t item_stride;     /* 3D floats */
+	float *item;            /* (N, item_stride): row r = [weight | m | v], or [weight | a] with ROWS_ADAGRAD; reserved for items_max rows */
+	size_t item_stride;     /* 3D floats, or D + 1 */
 	size_t N;               /* item rows in use */
-	uint32_t *item_step;    /* (N) the step whose moments a row holds (sampled, bce) */
+	uint32_t *item_step;    /* (N) the application after which a row stands as it is; full: always the last */
+	uint64_t applied;       /* model_apply so far */
+	void (*before)(void *ctx, uint32_t row); /* model_watch */
+	void *before_ctx;
+	struct away *away;      /* away.c: what moves rows that were away */
 	struct tensors w;       /* w.mu (K,D) raw, w.pos, ... pointers into block_w */
 	float *block_w, *block_m, *block_v; /* (dense) weights and moments */
 	size_t dense;           /* floats in a block */
@@ -61,8 +65,14 @@ struct grad {
 	double norm;            /* global gradient norm before clipping */
 };
 
-/* Row r as [weight | m | v], 3D floats: what the state topic keeps. */
+/* Row r: weight and what its optimiser keeps. */
 static inline float *model_item_row(const struct model *m, uint32_t r) { return m->item + (size_t)r * m->item_stride; }
+
+static inline void watch(const struct model *m, uint32_t row)
+{
+	if (m->before)
+		m->before(m->before_ctx, row);
+}
 
 #define VIEWS 3 /* the sequence and two views */
 
@@ -75,6 +85,18 @@ void z_losses(struct model *m, struct grad *g, const struct batch *b, size_t V, 
 /* z of the step enters the queue when it is applied; the oldest leave. */
 void queue_push(struct model *m, const struct grad *g);
 
+/* away.c: item rows without a gradient. Rows in place: one; those listed since the last time (a row may be listed often; the list
+ * holds stale_max rows); every MODEL_HISTORY-th. away_applied ends an application. */
+int away_new(struct away **ret, size_t stale_max); /* -1: no memory */
+void away_free(struct away *x);
+void away_return(struct model *m, uint32_t row);
+void away_want(struct model *m, uint32_t row);
+void away_return_wanted(struct model *m);
+void away_sweep(struct model *m);
+void away_applied(struct model *m, uint64_t step, float lr);
+/* The weight (D) of a row as of the last application: the row itself, or made in tmp (D). Writes nothing else; any thread, between steps. */
+const float *model_item_now(const struct model *m, float *tmp, uint32_t row);
+
 /* apply.c: global norm of the gradient; partial sums it needs room for (m->part). */
 double grad_norm(struct model *m, const struct grad *g);
 size_t grad_norm_parts(const struct model *m, size_t item_floats);
@@ -83,4 +105,6 @@ size_t grad_norm_parts(const struct model *m, size_t item_floats);
 struct adam { float lr, beta_1, beta_2, eps, decay, correct_1, correct_2, scale; };
 struct adam adam_at(const struct model_config *c, uint64_t step, float lr, float scale);
 void adam_step(float *w, float *m, float *v, const float *g, const struct adam *a, size_t n);
+/* One row (D) by ROWS_ADAGRAD, a its number; p's betas and corrections play no part. */
+void adagrad_step(float *w, float *a, const float *g, const struct adam *p, size_t D);
 #endif

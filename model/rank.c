@@ -37,11 +37,12 @@ struct job {
 static void item_block(const struct model *m, float *e, const uint32_t *row, size_t first, size_t count)
 {
 	size_t D = m->cfg.D;
+	float now[D];
 
 	if (count < CB)
 		memset(e, 0, CB * D * sizeof *e);
 	for (size_t i = 0; i < count; i++) {
-		const float *w = model_item_row(m, row ? row[i] : (uint32_t)(first + i));
+		const float *w = model_item_now(m, now, row ? row[i] : (uint32_t)(first + i));
 		float *e_i = e + i / PANEL * D * PANEL + i % PANEL;
 		float inv = 1.0f;
 

@@ -5,6 +5,8 @@
 #include "model/model_private.h"
 #include "model/state.h"
 
+size_t model_row_floats(const struct model *m) { return m->item_stride; }
+
 float *model_row_state(struct model *m, uint32_t row, uint32_t **ret_step)
 {
 	assert(row < m->N);
@@ -32,7 +34,7 @@ static float *tensor_in(const struct model *m, float *block, const char *name, s
 	return NULL;
 }
 
-/* item.weight: rows lie 3D floats apart, [weight | m | v]; cols says D. Moments: the name with "/m" or "/v" behind it. */
+/* item.weight: rows lie model_row_floats apart, weight first; cols says D. Moments: the name with "/m" or "/v" behind it. */
 float *model_tensor(struct model *m, const char *name, size_t *ret_rows, size_t *ret_cols)
 {
 	size_t len = strlen(name);

@@ -18,8 +18,13 @@ for source in tests/fuzz/fuzz_*.c; do
 	found=$out/found/$name
 	mkdir -p "$found" "tests/fuzz/corpus/$name"
 
+	# the model's reader, with all of model/; the others need codec/ alone
+	model=
+	case $name in fuzz_model_*) model="model/*.c $(pkg-config --cflags --libs openblas libzstd) -lpthread" ;; esac
+
+	# shellcheck disable=SC2086 # words are meant
 	if ! clang -std=gnu11 -O1 -g -fsanitize="$sanitize" -fno-sanitize-recover=all -D_GNU_SOURCE -I. -I$out/gen \
-		-o "$out/$name" "$source" topics/*.c codec/*.c $out/gen/topics/*.pb-c.c \
+		-o "$out/$name" "$source" $model topics/*.c codec/*.c $out/gen/topics/*.pb-c.c \
 		$(pkg-config --cflags --libs libprotobuf-c yajl) -lm >"$out/$name.log" 2>&1; then
 		echo "$name: does not build, see $out/$name.log"
 		failed=1

@@ -2,8 +2,7 @@
  * same bits for any number of threads. Dropout is on: masks are counter-based, so the loss is a function of the weights.
  *
  * fp32: a difference over 2 EPS carries noise of about ulp(loss) / EPS, so a tensor is judged as a whole: along random
- * directions, |numeric - analytic| against the gradient's norm. What differences cannot see (Sinkhorn's q is a constant of the
- * gradient but moves with the weights) is compared in golden.c.
+ * directions, |numeric - analytic| against the gradient's norm. Sinkhorn's q, a constant of the gradient, is held.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -15,77 +14,44 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "model/model_private.h"
-#include "model/rng.h"
 #include "model/state.h"
+#include "tests/model/small.h"
 
-#define USERS 5
-#define ITEMS 13
 #define DIRECTIONS 4
 
-static struct model_config small(void)
+/* L_Clust with the targets q held still, as its gradient sees it. */
+static double cluster_value(const struct model *m, const float *q)
 {
-	return (struct model_config){
-		.L = 7, .D = 12, .heads = 3, .layers = 2, .K = 3, .dropout = .25f, .loss = LOSS_FULL, .negatives = 3, .uniform = .5f, .cosine = 1, .cosine_tau = .5f,
-		.low_pass = 1, .pool = POOL_MEAN, .norm = 1, .posden = 1, .eps = .5f, .iters = 3, .tau1 = .7f, .tau2 = .8f, .tau3 = .5f,
-		.alpha = 0, .beta1 = 0, .beta2 = 0, .lambda = 0, .mask_share = .4f, .crop_share = .6f, .reorder_share = .5f, .insert_share = .4f,
-		.beta_1 = .9f, .beta_2 = .999f, .adam_eps = 1e-8f, .seed = 7, .threads = 2, .items_max = 1000, .batch_users_max = 80,
-	};
-}
+	struct step_trace t;
+	size_t K = m->cfg.K;
+	double loss = 0;
 
-struct data { uint64_t user[80]; uint32_t start[81], item[600], target[600]; float weight[600]; uint8_t head[80]; struct batch b; };
+	model_trace(m, &t);
+	for (size_t u = 0; u < m->B; u++) {
+		double sum = 0;
 
-/* Lengths include 1 and L; some positions have no target, weights differ. */
-static void data_init(struct data *d, size_t B, size_t L, size_t N)
-{
-	memset(d, 0, sizeof(*d));
-	for (size_t u = 0; u < B; u++) {
-		size_t n = u == 0 ? 1 : u == 1 ? L : 1 + rng_below(rng_bits(3, RNG_GENERATE, u, 0, 0), L);
-
-		d->user[u] = 1000 + u;
-		d->head[u] = u % 3 == 0;
-		d->start[u + 1] = d->start[u] + (uint32_t)n;
-		for (size_t t = d->start[u]; t < d->start[u + 1]; t++) {
-			d->item[t] = (uint32_t)rng_below(rng_bits(3, RNG_GENERATE, u, t, 1), N);
-			d->target[t] = t % 5 == 4 ? NO_ROW : (uint32_t)rng_below(rng_bits(3, RNG_GENERATE, u, t, 2), N);
-			d->weight[t] = .5f + (float)rng_unit(rng_bits(3, RNG_GENERATE, u, t, 3));
-		}
+		for (size_t k = 0; k < K; k++)
+			sum += exp((double)t.scores[u * K + k] / m->cfg.tau1);
+		for (size_t k = 0; k < K; k++)
+			loss -= q[u * K + k] * ((double)t.scores[u * K + k] / m->cfg.tau1 - log(sum));
 	}
-	d->b = (struct batch){ .B = B, .T = d->start[B], .user = d->user, .start = d->start, .item = d->item, .target = d->target, .weight = d->weight, .head = d->head };
+	return loss / (double)m->B;
 }
 
-static struct model *make(const struct model_config *c, size_t N, struct grad **g)
-{
-	struct model *m;
-	uint32_t row;
-	const char *why = NULL;
-
-	if (model_config_check(c, &why) < 0)
-		fail_msg("%s", why);
-	assert_int_equal(model_new(&m, c), 0);
-	assert_int_equal(grad_new(g, m), 0);
-	for (size_t i = 0; i < N; i++)
-		assert_int_equal(model_add_item(m, &row), 0);
-	/* Far from the start: weights of N(0, .02) leave most gradients too small to see in fp32. */
-	for (size_t i = 0; i < m->dense; i++)
-		m->block_w[i] += .3f * ((float)rng_unit(rng_bits(5, RNG_GENERATE, i, 9, 9)) - .5f);
-	for (size_t r = 0; r < N; r++)
-		for (size_t i = 0; i < c->D; i++)
-			model_item_row(m, (uint32_t)r)[i] += (float)rng_unit(rng_bits(5, RNG_GENERATE, r, i, 8)) - .5f;
-	return m;
-}
-
-/* The value whose derivative the gradient is. The reversal: the encoder descends L - 2 lambda L_adv, the classifier L. */
-static double loss_of(struct model *m, struct grad *scratch, const struct batch *b, int classifier)
+/* The value whose derivative the gradient is. The reversal: the encoder descends L - 2 lambda L_adv, the classifier L. q: the targets
+ * of the gradient's step, NULL when alpha is 0. */
+static double loss_of(struct model *m, struct grad *scratch, const struct batch *b, int classifier, const float *q)
 {
 	struct step_stats st;
+	double loss;
 
 	model_grad(m, scratch, b, 3, &st);
 	assert_false(st.discarded);
-	return classifier ? st.loss : st.loss - 2 * m->cfg.lambda * st.loss_adv;
+	loss = classifier ? st.loss : st.loss - 2 * m->cfg.lambda * st.loss_adv;
+	return q ? loss + m->cfg.alpha * (cluster_value(m, q) - st.loss_clust) : loss;
 }
 
-static void check_tensor(struct model *m, struct grad *g, struct grad *scratch, const struct batch *b, const char *name, double *ret_worst)
+static void check_tensor(struct model *m, struct grad *g, struct grad *scratch, const struct batch *b, const float *q, const char *name, double *ret_worst)
 {
 	size_t R, C, r2, c2, ld;
 	float *x = model_tensor(m, name, &R, &C);
@@ -118,7 +84,7 @@ static void check_tensor(struct model *m, struct grad *g, struct grad *scratch, 
 		for (int s = 0; s < 2; s++) {
 			for (size_t i = 0; i < R * C; i++)
 				x[i / C * ld + i % C] = keep[i] + (float)((s ? -eps : eps) * v[i]);
-			loss[s] = loss_of(m, scratch, b, cls);
+			loss[s] = loss_of(m, scratch, b, cls, q);
 		}
 		/* what really was added, after rounding */
 		for (size_t i = 0; i < R * C; i++) {
@@ -145,13 +111,29 @@ static void check_all(struct model_config c, size_t B, size_t N, const char *wha
 	struct step_stats st;
 	double worst = 0;
 
+	float *q = NULL;
+
 	assert_int_equal(grad_new(&scratch, m), 0);
 	data_init(d, B, c.L, N);
+	for (size_t i = 0; i < c.queue * c.D; i++) /* as if steps had gone before: Sinkhorn sees these rows too */
+		m->queue[i] = (float)rng_unit(rng_bits(4, RNG_GENERATE, i, 0, 0)) - .5f;
+	m->queue_count = c.queue;
 	model_grad(m, g, &d->b, 3, &st);
 	assert_false(st.discarded);
+	if (c.alpha > 0) {
+		struct step_trace t;
+
+		model_trace(m, &t);
+		q = malloc(B * c.K * sizeof(float));
+		memcpy(q, t.q, B * c.K * sizeof(float));
+		assert_true(fabs(cluster_value(m, q) - st.loss_clust) < 1e-5 * (1 + st.loss_clust));
+	}
 	for (size_t i = 0; i < m->infos; i++)
-		check_tensor(m, g, scratch, &d->b, m->info[i].name, &worst);
-	check_tensor(m, g, scratch, &d->b, "item.weight", &worst);
+		/* a detached teacher, prototypes that are constants: mu's gradient is no derivative */
+		if (strcmp(m->info[i].name, "mu") || (!c.detach && c.cluster == CLUSTER_SINKHORN))
+			check_tensor(m, g, scratch, &d->b, q, m->info[i].name, &worst);
+	check_tensor(m, g, scratch, &d->b, q, "item.weight", &worst);
+	free(q);
 	print_message("    %-32s loss %.4f  worst %.1e\n", what, st.loss, worst);
 	grad_free(scratch);
 	grad_free(g);
@@ -226,45 +208,87 @@ static void test_sampled_estimates_full(void **state)
 	free(d);
 }
 
-/* All losses whose gradient is the derivative of a value while h(u) stands: contrast, distillation, adversary. */
+/* Contrast, distillation, adversary (h(u) stands), in each loss form, pooling, norm. */
 static void test_joint(void **state)
 {
+	static const char *const form[] = { "full", "sampled", "bce" };
 	struct model_config c = small();
 
 	c.beta1 = .5f; c.beta2 = .7f; c.lambda = .3f;
-	check_all(c, USERS, ITEMS, "joint, mean, norm");
-	c.pool = POOL_LAST; c.norm = 0; c.low_pass = 0;
-	check_all(c, USERS, ITEMS, "joint, last, raw");
-	c.loss = LOSS_BCE; c.posden = 0;
-	check_all(c, USERS, ITEMS, "joint bce");
+	for (int loss = LOSS_FULL; loss <= LOSS_BCE; loss++)
+		for (int i = 0; i < 4; i++) {
+			char what[64];
+
+			c.loss = (enum loss_form)loss;
+			c.pool = i & 1 ? POOL_LAST : POOL_MEAN;
+			c.norm = c.cosine = i < 2;
+			c.posden = c.low_pass = i != 1;
+			c.detach = i == 1;
+			c.tau2 = c.tau3 = i < 2 ? .8f : 2; /* raw products are large: less curvature under the differences */
+			snprintf(what, sizeof what, "joint %s, %s, %s%s", form[loss], i & 1 ? "last" : "mean", i < 2 ? "norm" : "raw", c.detach ? ", detached" : "");
+			check_all(c, USERS, ITEMS, what);
+		}
 }
 
-/* With a large eps and no iterations to move it, q is nearly uniform and nearly constant: then alpha's part can be seen too. */
+/* With distillation alone and its teacher detached, prototypes have no gradient. */
+static void detached_teacher_is_still(struct model_config c)
+{
+	struct data *d = malloc(sizeof(*d));
+	struct grad *g;
+	struct model *m = make(&c, ITEMS, &g);
+	struct step_stats st;
+
+	data_init(d, USERS, c.L, ITEMS);
+	model_grad(m, g, &d->b, 3, &st);
+	for (size_t i = 0; i < c.K * c.D; i++)
+		assert_true(g->d.mu[i] == 0);
+	grad_free(g);
+	model_free(m);
+	free(d);
+}
+
+/* Each alone, so that none hides behind another. */
+static void test_one_loss(void **state)
+{
+	struct model_config c = small();
+
+	c.beta1 = 1;
+	check_all(c, USERS, ITEMS, "contrast");
+	c.beta1 = 0; c.beta2 = 1;
+	check_all(c, USERS, ITEMS, "distillation");
+	c.detach = 1;
+	check_all(c, USERS, ITEMS, "distillation, detached");
+	detached_teacher_is_still(c);
+	c.beta2 = 0; c.lambda = 1;
+	check_all(c, USERS, ITEMS, "adversary");
+}
+
+/* The gradient of the cluster loss takes q for a constant: differences are taken of the loss with the step's own q. */
 static void test_cluster(void **state)
 {
 	struct model_config c = small();
 
-	c.alpha = .8f; c.eps = 1e4f;
-	check_all(c, USERS, ITEMS, "cluster, q uniform");
+	c.alpha = .8f; c.eps = .05f;
+	for (int i = 0; i < 4; i++) {
+		c.pool = i & 1 ? POOL_LAST : POOL_MEAN;
+		c.norm = i < 2;
+		c.queue = i == 2 ? 20 : 0;
+		check_all(c, USERS, ITEMS, i < 2 ? "cluster, norm" : i == 2 ? "cluster, raw, queue" : "cluster, raw");
+	}
+	c.norm = 1;
+	c.cluster = CLUSTER_KMEANS;
+	check_all(c, USERS, ITEMS, "cluster, k-means");
 }
 
-/* The same steps with 1..4 threads: the same bits in weights, moments, items, encodings. */
-static uint64_t hash(uint64_t h, const void *p, size_t n)
-{
-	const unsigned char *x = p;
-
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ x[i]) * 0x100000001b3u;
-	return h;
-}
-
+/* The same steps with 1..4 threads: the same bits in weights, moments, items, encodings, ranks, lists. */
 static uint64_t fold(struct model_config c, int threads)
 {
 	struct data *d = malloc(sizeof(*d));
 	struct grad *g;
 	struct model *m;
 	struct step_stats st;
-	static float h[600 * 64];
+	static float h[600 * 64], score[200];
+	static uint32_t rank[600];
 	uint64_t r = 14695981039346656037u;
 
 	c.threads = threads;
@@ -278,6 +302,11 @@ static uint64_t fold(struct model_config c, int threads)
 	}
 	model_encode(m, h, &d->b);
 	r = hash(r, h, d->b.T * c.D * sizeof(float));
+	model_rank(m, rank, h, d->target, d->b.T, NULL); /* NO_ROW among them */
+	r = hash(r, rank, d->b.T * sizeof *rank);
+	model_topk(m, rank, score, h, 20, 10, NULL, NULL);
+	r = hash(r, rank, 200 * sizeof *rank);
+	r = hash(r, score, sizeof score);
 	model_encode_last(m, h, &d->b);
 	r = hash(r, h, d->b.B * c.D * sizeof(float));
 	r = hash(r, m->block_w, m->dense * sizeof(float));
@@ -294,11 +323,15 @@ static void test_threads(void **state)
 {
 	struct model_config c = small();
 
-	c.alpha = .1f; c.beta1 = .5f; c.beta2 = .7f; c.lambda = .3f; c.clip = 1; c.K = 40; c.queue = 100; c.eps = .05f;
-	for (int loss = LOSS_FULL; loss <= LOSS_BCE; loss++) {
+	c.alpha = .1f; c.beta1 = .5f; c.beta2 = .7f; c.lambda = .3f; c.clip = 1; c.K = 40; c.queue = 100; c.eps = .05f; c.weight_decay = .1f;
+	for (int i = 0; i < 6; i++) {
 		uint64_t one;
 
-		c.loss = (enum loss_form)loss;
+		c.loss = (enum loss_form)(i % 3);
+		c.pool = i < 3 ? POOL_MEAN : POOL_LAST;
+		c.norm = c.cosine = c.low_pass = i < 3;
+		c.detach = i >= 3;
+		c.rows = i < 4 ? ROWS_ADAM : ROWS_ADAGRAD;
 		one = fold(c, 1);
 		for (int t = 2; t <= 4; t++)
 			assert_true(fold(c, t) == one);
@@ -337,18 +370,15 @@ static void test_encode(void **state)
 	free(d);
 }
 
-/* Sixty steps on one batch learn it; a weight that is not a number discards the step. */
-static void test_discard_and_learn(void **state)
+/* Sixty steps on one batch learn it, however rows move; a weight that is not a number discards the step. */
+static void learns(struct model_config c)
 {
-	struct model_config c = small();
 	struct data *d = malloc(sizeof(*d));
 	struct grad *g;
-	struct model *m;
+	struct model *m = make(&c, ITEMS, &g);
 	struct step_stats st = { 0 };
 	double first = 0;
 
-	c.dropout = 0;
-	m = make(&c, ITEMS, &g);
 	data_init(d, USERS, c.L, ITEMS);
 	for (uint64_t step = 1; step <= 60; step++) {
 		model_grad(m, g, &d->b, step, &st);
@@ -368,33 +398,16 @@ static void test_discard_and_learn(void **state)
 	free(d);
 }
 
-/* Adam on one row touched at steps 2 and 5: moments decay for the two steps between; the norm is clipped. */
-static void test_lazy_adam(void **state)
+static void test_discard_and_learn(void **state)
 {
 	struct model_config c = small();
-	struct grad *g;
-	struct model *m;
-	double w, mm = 0, vv = 0;
 
-	c.loss = LOSS_BCE; c.clip = .5f; c.weight_decay = .1f;
-	m = make(&c, ITEMS, &g);
-	w = model_item_row(m, 4)[3];
-	for (uint64_t step = 2; step <= 5; step += 3) {
-		double d = .5 * (step == 2 ? .6 : -.8); /* clipped: norm 1 -> .5 */
-
-		memset(g->block, 0, m->dense * sizeof(float));
-		memset(g->drow, 0, c.D * sizeof(float));
-		g->rows = 1; g->row[0] = 4; g->drow[3] = (float)(2 * d); g->norm = 1; g->B = 0;
-		model_apply(m, g, step, 1e-2f);
-		if (step == 5) { mm *= .9 * .9; vv *= .999 * .999; }
-		mm = .9 * mm + .1 * d;
-		vv = .999 * vv + .001 * d * d;
-		w -= 1e-2 * (mm / (1 - pow(.9, (double)step)) / (sqrt(vv / (1 - pow(.999, (double)step))) + 1e-8) + .1 * w);
-		assert_true(fabs(w - model_item_row(m, 4)[3]) < 1e-6);
-		assert_true(fabs(mm - model_item_row(m, 4)[c.D + 3]) < 1e-6);
-	}
-	grad_free(g);
-	model_free(m);
+	c.dropout = 0;
+	learns(c);
+	c.rows = ROWS_ADAGRAD;
+	learns(c);
+	c.loss = LOSS_SAMPLED;
+	learns(c);
 }
 
 /* Train 3, carry the state into a fresh model, train 3 more = train 6: the same bits. */
@@ -429,12 +442,16 @@ static uint64_t carry(struct model_config c, uint64_t at)
 				}
 			}
 			for (uint32_t i = 0; i < 40; i++) {
-				memcpy(model_row_state(n, i, &sb), model_row_state(m, i, &sa), 3 * c.D * sizeof(float));
+				memcpy(model_row_state(n, i, &sb), model_row_state(m, i, &sa), model_row_floats(m) * sizeof(float));
 				*sb = *sa;
 			}
 			memcpy(model_queue_state(n, &cb, &nb), model_queue_state(m, &ca, &na), c.queue * c.D * sizeof(float));
 			*cb = *ca;
 			*nb = *na;
+			struct applied past[6];
+			for (uint64_t a = 1; a <= model_applied(m); a++)
+				model_history(m, a, &past[a - 1]);
+			model_history_restore(n, model_applied(m), past, model_applied(m));
 			grad_free(g);
 			model_free(m);
 			m = n;
@@ -465,9 +482,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_next_item),
-		cmocka_unit_test(test_sampled_estimates_full), cmocka_unit_test(test_joint), cmocka_unit_test(test_cluster),
+		cmocka_unit_test(test_sampled_estimates_full), cmocka_unit_test(test_joint), cmocka_unit_test(test_one_loss), cmocka_unit_test(test_cluster),
 		cmocka_unit_test(test_threads), cmocka_unit_test(test_encode), cmocka_unit_test(test_discard_and_learn),
-		cmocka_unit_test(test_lazy_adam), cmocka_unit_test(test_state),
+		cmocka_unit_test(test_state),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

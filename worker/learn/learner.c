@@ -37,6 +37,15 @@ static struct model_config model_config_from(const struct config *c, size_t batc
 	};
 }
 
+/* model_watch: told before the model writes a row. */
+static void before_item(void *ctx, uint32_t row)
+{
+	struct learner *l = ctx;
+	int r = row == NO_ROW ? changes_all(l->changes, STATE_ITEM, model_items(l->model)) : changes_row(l->changes, STATE_ITEM, row);
+	if (r < 0)
+		l->changes_failed = r;
+}
+
 int learner_new(struct learner **ret, const struct config *c, const char *input_topic, int partitions)
 {
 	const char *why = "";
@@ -75,6 +84,8 @@ int learner_new(struct learner **ret, const struct config *c, const char *input_
 		r = prequential_new(&l->prequential, (size_t)c->eval_window);
 	if (r == 0)
 		r = changes_new(&l->changes);
+	if (r == 0)
+		model_watch(l->model, before_item, l);
 	if (r == 0)
 		r = published_new(&l->published, c, partitions);
 	if (r < 0)
@@ -380,17 +391,6 @@ static int finish_users(struct learner *l)
 	return 0;
 }
 
-/* The rows that the gradient is about to move. */
-static int note_changes(struct learner *l)
-{
-	size_t n;
-	const uint32_t *row = grad_rows(l->grad, &n);
-	int r = row ? 0 : changes_all(l->changes, STATE_ITEM, n);
-	for (size_t i = 0; row && r == 0 && i < n; i++)
-		r = changes_row(l->changes, STATE_ITEM, row[i]);
-	return r;
-}
-
 static int train(struct learner *l, struct train_result *ret)
 {
 	struct batch b = scratch_batch(l->scratch);
@@ -402,10 +402,10 @@ static int train(struct learner *l, struct train_result *ret)
 		b.recent_count = recent_counts(l->recent);
 	}
 	model_grad(l->model, l->grad, &b, l->step, &ret->stats);
-	if (!ret->stats.discarded && note_changes(l) < 0)
-		return log_no_memory();
 	if (!ret->stats.discarded)
 		model_apply(l->model, l->grad, l->step, learning_rate(l->cfg, l->step));
+	if (l->changes_failed)
+		return log_no_memory();
 	return finish_users(l);
 }
 

@@ -9,6 +9,7 @@
 #define S4REC_LEARNER_H
 #include "model/idmap.h"
 #include "model/model.h"
+#include "model/state.h"
 #include "worker/config.h"
 #include "worker/eval/covisit.h"
 #include "worker/eval/popularity.h"
@@ -22,6 +23,9 @@
 
 struct published; /* what readers have: publish.c */
 struct scratch;   /* the arrays of one batch: batch.c */
+
+/* One application of a gradient, as the state topic keeps it. */
+struct learner_history { uint64_t step; float lr; uint32_t zero; };
 
 struct learner {
 	const struct config *cfg;
@@ -48,6 +52,8 @@ struct learner {
 	struct published *published;
 	struct scratch *scratch;
 	struct changes *changes;    /* told before a row changes; see state/changes.h */
+	struct learner_history history[MODEL_HISTORY]; /* for worker/state/: a copy of the model's, made at a flush */
+	int changes_failed;         /* a row could not be noted or written: the process must end */
 };
 
 #define REFUSED_WINDOW 10000

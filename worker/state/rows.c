@@ -12,7 +12,7 @@
 size_t state_value_max(const struct learner *l)
 {
 	size_t D = (size_t)l->cfg->width, L = (size_t)l->cfg->max_length;
-	size_t item = ITEM_STATE_BYTES(3 * D, D), user = USER_STATE_BYTES(L + 1), dense = STATE_CHUNK + 16;
+	size_t item = ITEM_STATE_BYTES(model_row_floats(l->model), D), user = USER_STATE_BYTES(L + 1), dense = STATE_CHUNK + 16;
 	size_t most = item > user ? item : user;
 	return most > dense ? most : dense;
 }
@@ -27,7 +27,7 @@ static int save_item(struct learner *l, uint32_t row, void *value, size_t size, 
 	const float *values = model_row_state(l->model, row, &row_step), *seen = published_item(l, row, &at_step);
 	if (!seen)
 		return -ENOMEM;
-	struct item_state s = { .row = row, .values = values, .values_n = 3 * D, .row_step = *row_step, .published = seen,
+	struct item_state s = { .row = row, .values = values, .values_n = model_row_floats(l->model), .row_step = *row_step, .published = seen,
 		.published_n = *at_step ? D : 0, .published_step = *at_step, .event_time_ms = l->item_ms[row], .popularity = popularity_count(l->popularity, row) };
 	return item_state_encode(value, size, ret_len, &s);
 }
@@ -44,15 +44,15 @@ static int make_items(struct learner *l, uint32_t row)
 
 static int load_item(struct learner *l, const char *id, size_t id_len, const void *value, size_t len, uint32_t *ret_row)
 {
-	size_t D = (size_t)l->cfg->width;
-	float room[4 * D];
+	size_t D = (size_t)l->cfg->width, floats = model_row_floats(l->model);
+	float room[floats + D];
 	struct item_state s;
 	uint32_t *row_step;
 	uint64_t *at_step;
-	int r = item_state_decode(&s, room, 4 * D, value, len);
+	int r = item_state_decode(&s, room, floats + D, value, len);
 	if (r < 0)
 		return r;
-	if (s.values_n != 3 * D || (s.published_n != 0 && s.published_n != D) || (s.published_n == 0) != (s.published_step == 0))
+	if (s.values_n != floats || (s.published_n != 0 && s.published_n != D) || (s.published_n == 0) != (s.published_step == 0))
 		return -EBADMSG;
 	r = idmap_place(l->item_ids, s.row, id, id_len);
 	if (r == 0)
@@ -177,11 +177,14 @@ static int ring(struct learner *l, size_t i, struct dense *ret)
 		data = model_queue_state(l->model, &count, &next);
 		name_dense(ret, "queue", "", data, (size_t)l->cfg->sinkhorn_queue * D * sizeof(float));
 		return 0;
-	case 4:
+	case 5:
 		if (!l->recent)
 			return -ENOENT;
 		data = recent_ring(l->recent, &n, &bytes);
 		name_dense(ret, "recent", "", data, (size_t)l->cfg->negatives_recent * sizeof(uint32_t));
+		return 0;
+	case 4:
+		name_dense(ret, "history", "", l->history, sizeof l->history);
 		return 0;
 	default:
 		return -ENOENT;
@@ -203,6 +206,40 @@ int state_dense(struct learner *l, size_t i, struct dense *ret)
 
 /* ---- numbers ---- */
 
+/* Steps and rates of the last applications, oldest first; unused ones are zeros. */
+static void save_history(struct learner *l, struct manifest *m)
+{
+	uint64_t applied = model_applied(l->model), n = applied < MODEL_HISTORY ? applied : MODEL_HISTORY;
+	memset(l->history, 0, sizeof l->history);
+	for (uint64_t i = 0; i < n; i++) {
+		struct applied a;
+		model_history(l->model, applied - n + 1 + i, &a);
+		l->history[i] = (struct learner_history){ a.step, a.lr, 0 };
+	}
+	m->applied = applied;
+}
+
+static void load_history(struct learner *l, const struct manifest *m)
+{
+	static struct applied last[MODEL_HISTORY];
+	size_t n = m->applied < MODEL_HISTORY ? (size_t)m->applied : MODEL_HISTORY;
+	for (size_t i = 0; i < n; i++)
+		last[i] = (struct applied){ l->history[i].step, l->history[i].lr };
+	model_history_restore(l->model, m->applied, last, n);
+}
+
+/* A row that lags further than the history reaches, or runs ahead of it, would be moved by what nobody knows. */
+static int check_row_steps(struct learner *l, const struct manifest *m)
+{
+	for (uint32_t row = 0; row < model_items(l->model) && l->cfg->loss != LOSS_FULL; row++) {
+		uint32_t *step;
+		model_row_state(l->model, row, &step);
+		if (*step > m->applied || m->applied - *step > MODEL_HISTORY)
+			return -EINVAL;
+	}
+	return 0;
+}
+
 void state_numbers_save(struct learner *l, struct manifest *m)
 {
 	size_t *queue_count, *queue_next, bytes, recent_n = 0, recent_next = 0;
@@ -214,6 +251,7 @@ void state_numbers_save(struct learner *l, struct manifest *m)
 	popularity_origin(l->popularity, &started, &origin_ms);
 	if (l->recent)
 		recent_ring(l->recent, &recent_n, &recent_next);
+	save_history(l, m);
 	m->step = l->step;
 	m->items = idmap_count(l->item_ids);
 	m->users = idmap_count(l->user_ids);
@@ -269,10 +307,13 @@ int state_numbers_load(struct learner *l, const struct manifest *m)
 	if (r == 0)
 		r = check_visits(l);
 	if (r == 0)
+		r = check_row_steps(l, m);
+	if (r == 0)
 		r = published_recount(l);
 	if (r < 0)
 		return r;
 
+	load_history(l, m);
 	model_queue_state(l->model, &queue_count, &queue_next);
 	prequential_ring(l->prequential, &bytes, &prequential_count);
 	popularity_origin(l->popularity, &started, &origin_ms);

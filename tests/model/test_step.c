@@ -1,0 +1,262 @@
+/* test_step.c - properties of a whole step: the order of users does not matter, degenerate batches give numbers, nothing is allocated.
+ *
+ * Allocations are counted by functions of libc's names in this program, which every library then calls, OpenBLAS too. Sanitizers
+ * have their own; there that test is left out.
+ */
+#include <malloc.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "tests/model/small.h"
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
+#define COUNTING 1
+#else
+#define COUNTING 0
+#endif
+
+/* ---- allocations ---- */
+
+#if COUNTING
+static int heap, maps; /* calls, by any thread */
+
+extern void *__libc_malloc(size_t n), *__libc_calloc(size_t n, size_t size), *__libc_realloc(void *p, size_t n), *__libc_memalign(size_t to, size_t n);
+static void count(int *what) { __atomic_add_fetch(what, 1, __ATOMIC_RELAXED); }
+static int taken(const int *what) { return __atomic_load_n(what, __ATOMIC_RELAXED); }
+
+void *malloc(size_t n) { count(&heap); return __libc_malloc(n); }
+void *calloc(size_t n, size_t size) { count(&heap); return __libc_calloc(n, size); }
+void *realloc(void *p, size_t n) { count(&heap); return __libc_realloc(p, n); }
+void *memalign(size_t to, size_t n) { count(&heap); return __libc_memalign(to, n); }
+void *aligned_alloc(size_t to, size_t n) { count(&heap); return __libc_memalign(to, n); }
+
+int posix_memalign(void **ret, size_t to, size_t n)
+{
+	count(&heap);
+	*ret = __libc_memalign(to, n);
+	return *ret ? 0 : 12;
+}
+
+void *mmap(void *at, size_t n, int prot, int flags, int fd, off_t offset)
+{
+	count(&maps);
+	return (void *)syscall(SYS_mmap, at, n, prot, flags, fd, offset);
+}
+#endif
+
+/* Everything on. */
+static struct model_config whole(enum loss_form loss)
+{
+	struct model_config c = small();
+
+	c.loss = loss;
+	c.alpha = .1f; c.beta1 = .5f; c.beta2 = .7f; c.lambda = .3f; c.clip = 1; c.K = 40; c.queue = 100; c.eps = .05f; c.weight_decay = .01f;
+	return c;
+}
+
+#if COUNTING
+static void use_everything(struct model *m, struct grad *g, uint64_t step)
+{
+	static float h[600 * 12], score[50], item[12];
+	static uint32_t rank[600], rows[50], recent[40], recent_count[300] = { 40 };
+	static struct data d;
+	struct step_stats st;
+
+	data_init(&d, 60 + step, m->cfg.L, 300);
+	d.b.recent = recent; d.b.recent_n = 40; d.b.recent_count = recent_count;
+	model_grad(m, g, &d.b, step, &st);
+	model_apply(m, g, step, 1e-2f);
+	model_encode(m, h, &d.b);
+	model_rank(m, rank, h, d.target, d.b.T, NULL);
+	model_topk(m, rows, score, h, 5, 10, NULL, NULL);
+	model_encode_last(m, h, &d.b);
+	model_assign(m, (int32_t *)rank, h, d.b.B);
+	model_item_vector(m, item, 3);
+}
+#endif
+
+/* With several threads only the heap is judged: OpenBLAS maps a buffer, once, when one more thread than ever multiplies at a time. */
+static void a_step_allocates_nothing(void **state)
+{
+#if COUNTING
+	for (int i = 0; i < 6; i++) {
+		struct model_config c = whole((enum loss_form)(i % 3));
+		struct grad *g;
+		struct model *m;
+		int was_heap = 0, was_maps = 0;
+
+		c.threads = i < 3 ? 1 : 3;
+		m = make(&c, 300, &g);
+		for (uint64_t step = 1; step <= 6; step++) {
+			if (step == 3) { /* warm */
+				was_heap = taken(&heap);
+				was_maps = taken(&maps);
+			}
+			use_everything(m, g, step);
+		}
+		assert_int_equal(taken(&heap) - was_heap, 0);
+		assert_true(c.threads > 1 || taken(&maps) == was_maps);
+		grad_free(g);
+		model_free(m);
+	}
+	assert_true(taken(&heap) > 20 && taken(&maps) > 5); /* the counts count */
+#else
+	skip();
+#endif
+}
+
+/* ---- order ---- */
+
+static void reverse(struct data *to, const struct data *from)
+{
+	size_t B = from->b.B;
+
+	memset(to, 0, sizeof *to);
+	for (size_t u = 0; u < B; u++) {
+		size_t v = B - 1 - u, at = from->start[v], n = from->start[v + 1] - at;
+
+		to->user[u] = from->user[v];
+		to->head[u] = from->head[v];
+		to->start[u + 1] = to->start[u] + (uint32_t)n;
+		memcpy(to->item + to->start[u], from->item + at, n * sizeof *to->item);
+		memcpy(to->target + to->start[u], from->target + at, n * sizeof *to->target);
+		memcpy(to->weight + to->start[u], from->weight + at, n * sizeof *to->weight);
+	}
+	to->b = (struct batch){ .B = B, .T = from->b.T, .user = to->user, .start = to->start, .item = to->item, .target = to->target, .weight = to->weight, .head = to->head };
+}
+
+/* |a - b| against |b|, over a tensor. */
+static double apart(const float *a, const float *b, size_t n)
+{
+	double d = 0, norm = 1e-8;
+
+	for (size_t i = 0; i < n; i++) {
+		d += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+		norm += (double)b[i] * b[i];
+	}
+	return sqrt(d / norm);
+}
+
+/* Draws belong to users, not to places; `insert` alone draws from the batch as it lies, so it is off. */
+static void order_of_users_does_not_matter(void **state)
+{
+	static struct data d, r;
+
+	for (int loss = LOSS_FULL; loss <= LOSS_BCE; loss++) {
+		struct model_config c = whole((enum loss_form)loss);
+		struct grad *g, *g2;
+		struct step_stats one, two;
+		struct model *m;
+		size_t R, C;
+
+		c.insert_share = 0;
+		m = make(&c, 300, &g);
+		assert_int_equal(grad_new(&g2, m), 0);
+		data_init(&d, 75, c.L, 300);
+		reverse(&r, &d);
+		model_grad(m, g, &d.b, 4, &one);
+		model_grad(m, g2, &r.b, 4, &two);
+		assert_true(fabs(one.loss - two.loss) < 1e-5 * one.loss);
+		assert_true(fabs(one.loss_scl - two.loss_scl) < 1e-5 * one.loss_scl);
+		assert_true(fabs(one.grad_norm - two.grad_norm) < 1e-4 * one.grad_norm);
+		for (size_t i = 0; i <= m->infos; i++) {
+			const char *name = i < m->infos ? m->info[i].name : "item.weight";
+			const float *a = grad_tensor(m, g, name, &R, &C), *b = grad_tensor(m, g2, name, &R, &C);
+
+			if (strstr(name, "k.bias")) /* zero by nature: rounding alone */
+				continue;
+			if (!(apart(a, b, R * C) < 2e-4))
+				fail_msg("%s: %.1e apart", name, apart(a, b, R * C));
+		}
+		grad_free(g);
+		grad_free(g2);
+		model_free(m);
+	}
+}
+
+/* ---- degenerate batches ---- */
+
+enum kind { ONE_USER, ONE_ITEM_EACH, ALL_THE_SAME, NO_TARGET, SAME_ITEM, KINDS };
+
+static void shape(struct data *d, enum kind kind, size_t L)
+{
+	data_init(d, kind == ONE_USER ? 1 : 20, L, 30);
+	if (kind == ONE_ITEM_EACH) {
+		for (uint32_t u = 0; u <= 20; u++)
+			d->start[u] = u;
+		d->b.T = 20;
+	}
+	for (size_t u = 0; kind == ALL_THE_SAME && u < 20; u++) { /* also in their draws */
+		d->user[u] = 5;
+		d->start[u + 1] = (uint32_t)(u + 1) * 3;
+		memcpy(d->item + 3 * u, d->item, 3 * sizeof *d->item);
+		memcpy(d->target + 3 * u, d->target, 3 * sizeof *d->target);
+		d->b.T = 60;
+	}
+	for (size_t t = 0; t < d->b.T; t++) {
+		if (kind == NO_TARGET)
+			d->target[t] = NO_ROW;
+		if (kind == SAME_ITEM)
+			d->item[t] = d->target[t] = 7;
+	}
+}
+
+/* Fewer users than prototypes, sharp Sinkhorn, users of one item, users that are all one, nothing to predict: finite losses and weights. */
+static void degenerate_batches_give_numbers(void **state)
+{
+	static struct data d;
+	float eps[] = { 1e-3f, .05f, 10 };
+
+	for (int i = 0; i < KINDS * 3 * 3 * 2; i++) {
+		struct model_config c = whole((enum loss_form)(i / KINDS % 3));
+		struct grad *g;
+		struct model *m;
+		struct step_stats st;
+
+		c.eps = eps[i / KINDS / 3 % 3];
+		c.norm = i / KINDS / 9;
+		c.posden = !c.norm;
+		m = make(&c, 30, &g);
+		shape(&d, (enum kind)(i % KINDS), c.L);
+		for (uint64_t step = 1; step <= 4; step++) {
+			struct step_trace t;
+
+			model_grad(m, g, &d.b, step, &st);
+			if (st.discarded || !isfinite(st.loss) || !isfinite(st.loss_clust) || !isfinite(st.loss_scl) || !isfinite(st.loss_ckd))
+				fail_msg("case %d step %d: loss %g grad %g", i, (int)step, st.loss, st.grad_norm);
+			model_trace(m, &t);
+			for (size_t u = 0; u < d.b.B; u++) {
+				double row = 0;
+
+				for (size_t k = 0; k < c.K; k++)
+					row += t.q[u * c.K + k];
+				assert_true(fabs(row - 1) < 1e-5);
+			}
+			model_apply(m, g, step, 1e-2f);
+		}
+		for (size_t j = 0; j < m->dense; j++)
+			assert_true(isfinite(m->block_w[j]));
+		for (size_t j = 0; j < m->N * m->item_stride; j++)
+			assert_true(isfinite(m->item[j]));
+		grad_free(g);
+		model_free(m);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_step_allocates_nothing), cmocka_unit_test(order_of_users_does_not_matter), cmocka_unit_test(degenerate_batches_give_numbers),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
