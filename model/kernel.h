@@ -24,7 +24,7 @@ void kernel_pack_t(float *p, const float *b, size_t ldb, size_t K, size_t N);
 void kernel_mul(float *c, size_t ldc, const float *a, size_t lda, const float *p, const float *bias, int add, size_t M, size_t N, size_t K);
 /* c (M,N) += a^T b for a (K,M). */
 void kernel_mul_t(float *c, size_t ldc, const float *a, size_t lda, const float *p, size_t M, size_t N, size_t K);
-/* c (M,N) = exp(a b + bias - ref), ref (M) one number a row; what would leave the normal numbers below is 0. */
+/* c (M,N) = exp(a b + bias - ref), ref (M) one number a row. Arguments are at most 88; below -87 the result is some 1e-38. */
 void kernel_mul_exp(float *c, size_t ldc, const float *a, size_t lda, const float *p, const float *bias, const float *ref, size_t M, size_t N, size_t K);
 
 /* "fma6x16" or "blas": part of the name of what computes. */

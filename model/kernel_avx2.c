@@ -14,14 +14,17 @@
 #define INLINE static inline __attribute__((always_inline)) TARGET
 #define ROWS 6
 #define KB 256
+#define AHEAD 16 /* columns; see panel_columns */
+#define FAR 128
 
-/* exp of vmath.c (see there), eight at a time. */
+/* exp(x) = 2^k exp(r) as in vmath.c, eight at a time, for x <= 88. Adding 1.5 * 2^23 rounds x / ln 2 to k and leaves k in the low
+ * bits; k then goes straight into the exponent. From -87.3 down the result stays at some 1e-38. */
 INLINE __m256 exp8(__m256 x)
 {
-	__m256 xc = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(-88.0f)), _mm256_set1_ps(88.0f));
-	__m256i k = _mm256_cvtps_epi32(_mm256_mul_ps(xc, _mm256_set1_ps(1.44269504088896341f)));
-	__m256 r = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(k), _mm256_set1_ps(0.69314718056f), xc);
-	__m256 two_k = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(k, _mm256_set1_epi32(127)), 23));
+	const __m256 shift = _mm256_set1_ps(12582912.0f), one = _mm256_set1_ps(1.0f);
+	__m256 xc = _mm256_max_ps(x, _mm256_set1_ps(-87.3f));
+	__m256 k = _mm256_fmadd_ps(xc, _mm256_set1_ps(1.44269504088896341f), shift);
+	__m256 r = _mm256_fnmadd_ps(_mm256_sub_ps(k, shift), _mm256_set1_ps(0.69314718056f), xc);
 	__m256 p = _mm256_set1_ps(1.9875691500e-4f);
 
 	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.3981999507e-3f));
@@ -29,11 +32,12 @@ INLINE __m256 exp8(__m256 x)
 	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(4.1665795894e-2f));
 	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.6666665459e-1f));
 	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(5.0000001201e-1f));
-	return _mm256_mul_ps(_mm256_add_ps(_mm256_fmadd_ps(_mm256_mul_ps(p, r), r, r), _mm256_set1_ps(1.0f)), two_k);
+	p = _mm256_fmadd_ps(_mm256_fmadd_ps(p, r, one), r, one);
+	return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(k), 23)));
 }
 
 /* Rows 0..R-1 of one tile; R is a constant where this is expanded, so acc are registers. */
-INLINE void tile(size_t R, float *c, size_t ldc, const float *a, size_t ar, size_t ak, const float *p, size_t K, int from_c,
+INLINE void tile(size_t R, float *c, size_t ldc, const float *a, size_t ar, size_t ak, size_t ahead, const float *p, size_t K, int from_c,
                  const float *bias, const float *ref)
 {
 	__m256 acc[ROWS][2];
@@ -48,6 +52,8 @@ INLINE void tile(size_t R, float *c, size_t ldc, const float *a, size_t ar, size
 	for (size_t k = 0; k < K; k++, a += ak, p += PANEL) {
 		__m256 b0 = _mm256_loadu_ps(p), b1 = _mm256_loadu_ps(p + 8);
 
+		if (ahead)
+			_mm_prefetch((const char *)(a + ahead), _MM_HINT_T0);
 #pragma GCC unroll 6
 		for (size_t r = 0; r < R; r++) {
 			__m256 x = _mm256_broadcast_ss(a + r * ar);
@@ -70,28 +76,28 @@ INLINE void tile(size_t R, float *c, size_t ldc, const float *a, size_t ar, size
 }
 
 /* All rows against one panel of 16 whole columns. ak and the epilogue are constants where this is expanded. */
-INLINE void panel(const struct product *x, float *c, size_t ldc, const float *a, size_t ak, const float *p, size_t K, int from_c, const float *bias, const float *ref)
+INLINE void panel(const struct product *x, float *c, size_t ldc, const float *a, size_t ak, size_t ahead, const float *p, size_t K, int from_c, const float *bias, const float *ref)
 {
 	size_t ar = x->ar, r = 0;
 
 	for (; r + ROWS <= x->M; r += ROWS)
-		tile(ROWS, c + r * ldc, ldc, a + r * ar, ar, ak, p, K, from_c, bias, ref ? ref + r : NULL);
+		tile(ROWS, c + r * ldc, ldc, a + r * ar, ar, ak, ahead, p, K, from_c, bias, ref ? ref + r : NULL);
 	c += r * ldc;
 	a += r * ar;
 	ref = ref ? ref + r : NULL;
 	switch (x->M - r) {
-	case 1: tile(1, c, ldc, a, ar, ak, p, K, from_c, bias, ref); break;
-	case 2: tile(2, c, ldc, a, ar, ak, p, K, from_c, bias, ref); break;
-	case 3: tile(3, c, ldc, a, ar, ak, p, K, from_c, bias, ref); break;
-	case 4: tile(4, c, ldc, a, ar, ak, p, K, from_c, bias, ref); break;
-	case 5: tile(5, c, ldc, a, ar, ak, p, K, from_c, bias, ref); break;
+	case 1: tile(1, c, ldc, a, ar, ak, ahead, p, K, from_c, bias, ref); break;
+	case 2: tile(2, c, ldc, a, ar, ak, ahead, p, K, from_c, bias, ref); break;
+	case 3: tile(3, c, ldc, a, ar, ak, ahead, p, K, from_c, bias, ref); break;
+	case 4: tile(4, c, ldc, a, ar, ak, ahead, p, K, from_c, bias, ref); break;
+	case 5: tile(5, c, ldc, a, ar, ak, ahead, p, K, from_c, bias, ref); break;
 	}
 }
 
 /* Three expansions: left operand by rows, by columns, and by rows with exp at the end. */
 TARGET static void panel_rows(const struct product *x, float *c, size_t ldc, const float *a, const float *p, size_t K, int from_c, const float *bias)
 {
-	panel(x, c, ldc, a, 1, p, K, from_c, bias, NULL);
+	panel(x, c, ldc, a, 1, 0, p, K, from_c, bias, NULL);
 }
 
 TARGET static void panel_columns(const struct product *x, float *c, size_t ldc, const float *a, const float *p, size_t K)
@@ -99,12 +105,16 @@ TARGET static void panel_columns(const struct product *x, float *c, size_t ldc, 
 	size_t ak = x->ak;
 	const struct product y = { .M = x->M, .ar = 1 };
 
-	panel(&y, c, ldc, a, ak, p, K, 1, NULL, NULL);
+	/* Long rows come from L3 or beyond, a cache line of 16 columns from each: ask for the next lines in time. Short rows are in L2. */
+	if (ak > FAR)
+		panel(&y, c, ldc, a, ak, AHEAD, p, K, 1, NULL, NULL);
+	else
+		panel(&y, c, ldc, a, ak, 0, p, K, 1, NULL, NULL);
 }
 
 TARGET static void panel_exp(const struct product *x, float *c, size_t ldc, const float *a, const float *p, size_t K, int from_c, const float *bias)
 {
-	panel(x, c, ldc, a, 1, p, K, from_c, bias, x->ref);
+	panel(x, c, ldc, a, 1, 0, p, K, from_c, bias, x->ref);
 }
 
 static void panel_part(const struct product *x, float *c, size_t ldc, const float *bias, const float *p, size_t k)

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "model/augment.h"
+#include "model/kernel.h"
 #include "model/losses.h"
 #include "model/model_private.h"
 #include "model/rng.h"
@@ -88,20 +89,24 @@ static size_t touched_max(const struct model *m)
 	return m->cfg.loss == LOSS_FULL ? 0 : n < m->cfg.items_max ? n : m->cfg.items_max;
 }
 
-/* blas-<version>-<core>-<our function version> */
+/* <kernel>-<version of the loops>; where OpenBLAS multiplies, blas-<its version>-<its core>-<version of the loops>. */
 static void name_numerics(char *ret, size_t len)
 {
 	char version[24] = "0", core[24] = "";
 	const char *loops = "v1";
 
-	sscanf(openblas_get_config(), "OpenBLAS %23s", version);
-	snprintf(core, sizeof(core), "%s", openblas_get_corename());
-	for (char *p = core; *p; p++)
-		*p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);
 #if defined(__x86_64__) && !defined(S4_NO_CLONES)
 	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
 		loops = "v3";
 #endif
+	if (strcmp(kernel_name(), "blas")) {
+		snprintf(ret, len, "%s-%s", kernel_name(), loops);
+		return;
+	}
+	sscanf(openblas_get_config(), "OpenBLAS %23s", version);
+	snprintf(core, sizeof(core), "%s", openblas_get_corename());
+	for (char *p = core; *p; p++)
+		*p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);
 	snprintf(ret, len, "blas-%s-%s-%s", version, core, loops);
 }
 

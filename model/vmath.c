@@ -72,6 +72,15 @@ S4_CLONES float vmath_max(const float *x, size_t n)
 	return m;
 }
 
+S4_CLONES float vmath_sum(const float *x, size_t n)
+{
+	float sum = 0.0f;
+
+	for (size_t i = 0; i < n; i++)
+		sum += x[i];
+	return sum;
+}
+
 S4_CLONES float vmath_dot(const float *x, const float *y, size_t n)
 {
 	float sum = 0.0f;

@@ -6,6 +6,7 @@
 /* y[i] = exp(a * (x[i] - max)); returns the sum. x and y may be the same. Arguments below -87 give 0. */
 float vmath_exp_sum(float *y, const float *x, float a, float max, size_t n);
 float vmath_max(const float *x, size_t n);
+float vmath_sum(const float *x, size_t n);
 float vmath_dot(const float *x, const float *y, size_t n);
 /* y += a x */
 void vmath_axpy(float *y, float a, const float *x, size_t n);
