@@ -85,6 +85,8 @@ $(BUILD)/gen/%.o: $(BUILD)/gen/%.c
 $(BUILD)/%.o: %.c | $(GEN) $(BUILD)/.checked
 	@mkdir -p $(@D)
 	$(call show,cc $<)$(CC) $(ALLFLAGS) $(EXTRA) -c -o $@ $<
+# nobody reads errno or floating-point flags: without this sqrtf keeps Adam's loop from becoming vectors
+$(BUILD)/model/%.o: EXTRA = -fno-math-errno -fno-trapping-math
 $(BUILD)/model/vmath.o: EXTRA = -ffast-math
 # sqrt of these loops is one instruction on many numbers only when it need not set errno; the numbers are the same
 $(BUILD)/model/adam.o $(BUILD)/model/away.o: EXTRA = -fno-math-errno

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "model/encoder.h"
+#include "model/kernel.h"
 #include "model/rng.h"
 #include "model/vmath.h"
 
@@ -43,9 +44,16 @@ struct acts {
 struct scratch {
 	uint64_t *base, *key;      /* (CT) dropout keys of the chunk's tokens: whole, and at one site */
 	float *a, *b, *dx, *dr, *dy; /* (CT,D) */
-	float *wide, *dwide;       /* (CT,4D) */
+	float *wide, *dwide, *slope; /* (CT,4D) */
+	float *pack;               /* (CT,4D) packed: the inputs of a linear layer */
 	float *run, *mask, *dp;    /* (D) (L) (L) */
 	struct acts infer;         /* (CT) rows: activations nobody keeps */
+};
+
+/* The weights of a block as the products want them: packed once a call, read by every chunk. */
+struct packed {
+	float *qkv_t, *o_t, *f1_t, *f2_t; /* transposed: forward */
+	float *qkv, *o, *f1, *f2;         /* backward */
 };
 
 struct chunk { uint32_t first, seqs, at, tokens; size_t p_at; };
@@ -63,6 +71,8 @@ struct encoder {
 	float *pooled, *dinput, *lane; /* (seqs,D) (T,D) (LANES, dense) */
 	struct scratch *scratch;
 	int threads;
+	float *pack;               /* what the next points into */
+	struct packed packed[LAYERS_MAX];
 
 	/* Arguments of the call that runs. */
 	const struct tensors *w;
@@ -76,7 +86,8 @@ struct encoder {
 
 /* ---- life ---- */
 
-static int floats(float **ret, size_t n) { *ret = malloc((n ? n : 1) * sizeof(float)); return *ret ? 0 : -ENOMEM; }
+/* At the start of a cache line: a tile's vectors never lie across two. */
+static int floats(float **ret, size_t n) { *ret = aligned_alloc(64, (n * sizeof(float) / 64 + 1) * 64); return *ret ? 0 : -ENOMEM; }
 
 static int acts_alloc(struct acts *a, const struct model_config *c, size_t rows, size_t p)
 {
@@ -108,6 +119,21 @@ static void acts_free(struct acts *a)
 	}
 }
 
+static size_t packed_point(struct encoder *e)
+{
+	size_t D = e->cfg.D, at = 0;
+
+	for (size_t l = 0; l < e->cfg.layers; l++) {
+		struct packed *p = &e->packed[l];
+
+#define PLACE(field, K, N) p->field = e->pack ? e->pack + at : NULL; at += (kernel_packed(K, N) + 15) / 16 * 16
+		PLACE(qkv_t, D, 3 * D); PLACE(o_t, D, D); PLACE(f1_t, D, 4 * D); PLACE(f2_t, 4 * D, D);
+		PLACE(qkv, 3 * D, D); PLACE(o, D, D); PLACE(f1, 4 * D, D); PLACE(f2, D, 4 * D);
+#undef PLACE
+	}
+	return at;
+}
+
 int encoder_new(struct encoder **ret, const struct model_config *c, struct pool *pool, size_t seqs_max, size_t tokens_max)
 {
 	struct encoder *e = calloc(1, sizeof(*e));
@@ -133,7 +159,9 @@ int encoder_new(struct encoder **ret, const struct model_config *c, struct pool 
 	r = e->seq && e->p_at && e->chunk && e->scratch ? 0 : -ENOMEM;
 	/* A sequence of n <= L tokens has n n weights a head: at most L a token. Untouched memory costs nothing. */
 	r |= acts_alloc(&e->acts, c, tokens_max, tokens_max * c->L * c->heads);
-	r |= floats(&e->pooled, seqs_max * D) | floats(&e->dinput, tokens_max * D) | floats(&e->lane, LANES * e->dense);
+	r |= floats(&e->pooled, seqs_max * D) | floats(&e->dinput, tokens_max * D) | floats(&e->lane, LANES * e->dense)
+	   | floats(&e->pack, packed_point(e));
+	packed_point(e);
 	for (int t = 0; !r && t < e->threads; t++) {
 		struct scratch *s = &e->scratch[t];
 
@@ -141,7 +169,8 @@ int encoder_new(struct encoder **ret, const struct model_config *c, struct pool 
 		s->key = malloc(CT * sizeof(*s->key));
 		r = s->base && s->key ? 0 : -ENOMEM;
 		r |= floats(&s->a, CT * D) | floats(&s->b, CT * D) | floats(&s->dx, CT * D) | floats(&s->dr, CT * D) | floats(&s->dy, CT * D)
-		   | floats(&s->wide, CT * 4 * D) | floats(&s->dwide, CT * 4 * D) | floats(&s->run, D) | floats(&s->mask, c->L) | floats(&s->dp, c->L);
+		   | floats(&s->wide, CT * 4 * D) | floats(&s->dwide, CT * 4 * D) | floats(&s->slope, CT * 4 * D)
+		   | floats(&s->pack, kernel_packed(CT, 4 * D)) | floats(&s->run, D) | floats(&s->mask, c->L) | floats(&s->dp, c->L);
 		r |= acts_alloc(&s->infer, c, CT, CT * c->L * c->heads);
 	}
 	if (r) {
@@ -162,11 +191,11 @@ void encoder_free(struct encoder *e)
 		struct scratch *s = &e->scratch[t];
 
 		free(s->base); free(s->key); free(s->a); free(s->b); free(s->dx); free(s->dr); free(s->dy);
-		free(s->wide); free(s->dwide); free(s->run); free(s->mask); free(s->dp);
+		free(s->wide); free(s->dwide); free(s->slope); free(s->pack); free(s->run); free(s->mask); free(s->dp);
 		acts_free(&s->infer);
 	}
 	acts_free(&e->acts);
-	free(e->scratch); free(e->seq); free(e->p_at); free(e->chunk); free(e->pooled); free(e->dinput); free(e->lane);
+	free(e->scratch); free(e->seq); free(e->p_at); free(e->chunk); free(e->pooled); free(e->dinput); free(e->lane); free(e->pack);
 	free(e);
 }
 
@@ -222,14 +251,23 @@ static void chunk_keys(const struct encoder *e, struct scratch *s, const struct 
 
 static inline uint64_t site_key(uint64_t base, enum site site, size_t layer) { return rng_mix(base ^ ((uint64_t)layer << 8 | site)); }
 
-/* x (n,D) times the masks of a site. */
-static void drop_rows(const struct encoder *e, const struct scratch *s, float *x, enum site site, size_t layer, size_t n, struct dropout drop)
+/* y (n,D) = x times the masks of a site. */
+static void drop_rows(const struct encoder *e, const struct scratch *s, float *y, const float *x, enum site site, size_t layer, size_t n, struct dropout drop)
 {
-	if (!drop.threshold)
-		return;
+	size_t D = e->cfg.D;
 
 	for (size_t t = 0; t < n; t++)
-		dropout_apply(x + t * e->cfg.D, site_key(s->base[t], site, layer), drop, e->cfg.D);
+		dropout_apply(y + t * D, x + t * D, drop.threshold ? site_key(s->base[t], site, layer) : 0, drop, D);
+}
+
+/* y (n,D) = base + x times the masks of a site. */
+static void drop_add_rows(const struct encoder *e, const struct scratch *s, float *y, const float *base, const float *x, enum site site, size_t layer,
+                          size_t n, struct dropout drop)
+{
+	size_t D = e->cfg.D;
+
+	for (size_t t = 0; t < n; t++)
+		dropout_add(y + t * D, base + t * D, x + t * D, drop.threshold ? site_key(s->base[t], site, layer) : 0, drop, D);
 }
 
 static void attention_keys(struct scratch *s, size_t layer, size_t n, struct dropout drop)
@@ -268,18 +306,18 @@ static void chunk_forward(const struct encoder *e, struct acts *a, struct scratc
 				s->a[t * D + d] = item[d] + pos[d];
 		}
 	}
-	memset(a->x[0] + row * D, 0, n * D * sizeof(float));
-	layernorm_forward(a->x[0] + row * D, a->xhat0 + row * D, a->rstd0 + row, s->a, w->ln_w, w->ln_b, 1, n, D);
-	drop_rows(e, s, a->x[0] + row * D, SITE_INPUT, 0, n, drop);
+	layernorm_forward(a->x[0] + row * D, a->xhat0 + row * D, a->rstd0 + row, s->a, w->ln_w, w->ln_b, 1, 0, n, D);
+	drop_rows(e, s, a->x[0] + row * D, a->x[0] + row * D, SITE_INPUT, 0, n, drop);
 
 	for (size_t l = 0; l < cfg->layers; l++) {
 		const struct block_tensors *b = &w->block[l];
+		const struct packed *p = &e->packed[l];
 		struct block_acts *k = &a->block[l];
 		const float *x = a->x[l] + row * D;
 		float *y = k->y + row * D, *f = k->f + row * 4 * D, *next = a->x[l + 1] + row * D;
 
 		/* r1 = x + drop(Attn(x)) */
-		linear_forward(k->qkv + row * 3 * D, x, b->qw, b->qb, n, D, 3 * D);
+		linear_forward(k->qkv + row * 3 * D, x, p->qkv_t, b->qb, n, D, 3 * D);
 		attention_keys(s, l, n, drop);
 		for (size_t i = 0; i < c->seqs; i++) {
 			const struct sequence *q = &e->seq[c->first + i];
@@ -288,13 +326,11 @@ static void chunk_forward(const struct encoder *e, struct acts *a, struct scratc
 			attention_forward(k->ctx + (row + at) * D, k->p + e->p_at[c->first + i] - p0, s->mask, k->qkv + (row + at) * 3 * D,
 			                  s->key + at, drop, q->n, D, cfg->heads);
 		}
-		linear_forward(s->a, k->ctx + row * D, b->ow, b->ob, n, D, D);
-		drop_rows(e, s, s->a, SITE_ATTENTION, l, n, drop);
-		add(s->a, x, n * D);
+		linear_forward(s->a, k->ctx + row * D, p->o_t, b->ob, n, D, D);
+		drop_add_rows(e, s, s->a, x, s->a, SITE_ATTENTION, l, n, drop);
 
 		/* y = LN1(r1), or the mixture */
-		memset(y, 0, n * D * sizeof(*y));
-		layernorm_forward(y, k->xhat1 + row * D, k->rstd1 + row, s->a, b->ln1w, b->ln1b, cfg->low_pass ? GAIN_ATTENTION : 1, n, D);
+		layernorm_forward(y, k->xhat1 + row * D, k->rstd1 + row, s->a, b->ln1w, b->ln1b, cfg->low_pass ? GAIN_ATTENTION : 1, 0, n, D);
 		if (cfg->low_pass) {
 			for (size_t i = 0; i < c->seqs; i++) {
 				const struct sequence *q = &e->seq[c->first + i];
@@ -302,19 +338,16 @@ static void chunk_forward(const struct encoder *e, struct acts *a, struct scratc
 
 				low_pass_forward(s->a + at * D, s->run, x + at * D, b->lp, q->n, D);
 			}
-			drop_rows(e, s, s->a, SITE_LOW_PASS, l, n, drop);
-			add(s->a, x, n * D);
-			layernorm_forward(y, k->xhat3 + row * D, k->rstd3 + row, s->a, b->ln3w, b->ln3b, GAIN_LOW_PASS, n, D);
+			drop_add_rows(e, s, s->a, x, s->a, SITE_LOW_PASS, l, n, drop);
+			layernorm_forward(y, k->xhat3 + row * D, k->rstd3 + row, s->a, b->ln3w, b->ln3b, GAIN_LOW_PASS, 1, n, D);
 		}
 
 		/* r2 = y + drop(W2 gelu(W1 y + b1) + b2);  x' = LN2(r2) */
-		linear_forward(f, y, b->f1w, b->f1b, n, D, 4 * D);
+		linear_forward(f, y, p->f1_t, b->f1b, n, D, 4 * D);
 		vmath_gelu(s->wide, f, n * 4 * D);
-		linear_forward(s->a, s->wide, b->f2w, b->f2b, n, 4 * D, D);
-		drop_rows(e, s, s->a, SITE_FEED, l, n, drop);
-		add(s->a, y, n * D);
-		memset(next, 0, n * D * sizeof(*next));
-		layernorm_forward(next, k->xhat2 + row * D, k->rstd2 + row, s->a, b->ln2w, b->ln2b, 1, n, D);
+		linear_forward(s->a, s->wide, p->f2_t, b->f2b, n, 4 * D, D);
+		drop_add_rows(e, s, s->a, y, s->a, SITE_FEED, l, n, drop);
+		layernorm_forward(next, k->xhat2 + row * D, k->rstd2 + row, s->a, b->ln2w, b->ln2b, 1, 0, n, D);
 	}
 }
 
@@ -332,54 +365,51 @@ static void chunk_backward(struct encoder *e, struct tensors *d, struct scratch 
 
 	for (size_t l = cfg->layers; l-- > 0;) {
 		const struct block_tensors *b = &w->block[l];
+		const struct packed *p = &e->packed[l];
 		struct block_tensors *g = &d->block[l];
 		const struct block_acts *k = &a->block[l];
 		const float *x = a->x[l] + row * D, *y = k->y + row * D, *f = k->f + row * 4 * D;
 
-		/* x' = LN2(r2);  r2 = y + drop(W2 gelu(W1 y + b1) + b2): dy = dr2 + what comes through the feed-forward */
+		/* x' = LN2(r2);  r2 = y + drop(W2 gelu(W1 y + b1) + b2): dy = dr2 + what comes through the feed-forward, added to dr */
 		layernorm_backward(s->dr, g->ln2w, g->ln2b, s->dx, k->xhat2 + row * D, k->rstd2 + row, b->ln2w, 1, n, D);
-		memcpy(s->a, s->dr, n * D * sizeof(float));
-		drop_rows(e, s, s->a, SITE_FEED, l, n, drop);
-		vmath_gelu(s->wide, f, n * 4 * D);
-		linear_backward(s->dwide, g->f2w, g->f2b, s->a, s->wide, b->f2w, n, 4 * D, D);
-		vmath_gelu_backward(s->wide, s->dwide, f, n * 4 * D);
-		linear_backward(s->dy, g->f1w, g->f1b, s->wide, y, b->f1w, n, D, 4 * D);
-		add(s->dy, s->dr, n * D);
+		drop_rows(e, s, s->a, s->dr, SITE_FEED, l, n, drop);
+		vmath_gelu_slope(s->wide, s->slope, f, n * 4 * D);
+		linear_backward(s->dwide, g->f2w, g->f2b, 0, s->pack, s->a, s->wide, p->f2, n, 4 * D, D);
+		vmath_mul(s->dwide, s->slope, n * 4 * D);
+		linear_backward(s->dr, g->f1w, g->f1b, 1, s->pack, s->dwide, y, p->f1, n, D, 4 * D);
 
-		/* low-pass: y += .7 LN3(r3);  r3 = x + drop(u): dx = dr3 + what comes through u */
-		memset(s->dx, 0, n * D * sizeof(float));
+		/* From here dr is dy. low-pass: y += .7 LN3(r3);  r3 = x + drop(u): dx = dr3 + what comes through u, in s->b till the end */
 		if (cfg->low_pass) {
-			layernorm_backward(s->dx, g->ln3w, g->ln3b, s->dy, k->xhat3 + row * D, k->rstd3 + row, b->ln3w, GAIN_LOW_PASS, n, D);
-			memcpy(s->a, s->dx, n * D * sizeof(float));
-			drop_rows(e, s, s->a, SITE_LOW_PASS, l, n, drop);
+			layernorm_backward(s->b, g->ln3w, g->ln3b, s->dr, k->xhat3 + row * D, k->rstd3 + row, b->ln3w, GAIN_LOW_PASS, n, D);
+			drop_rows(e, s, s->a, s->b, SITE_LOW_PASS, l, n, drop);
 			for (size_t i = 0; i < c->seqs; i++) {
 				const struct sequence *q = &e->seq[c->first + i];
 				size_t at = q->at - c->at;
 
-				low_pass_backward(s->dx + at * D, g->lp, s->b, s->run, s->a + at * D, x + at * D, b->lp, q->n, D);
+				low_pass_backward(s->b + at * D, g->lp, s->dy, s->run, s->a + at * D, x + at * D, b->lp, q->n, D);
 			}
 		}
 
-		/* y += LN1(r1);  r1 = x + drop(Attn(x)): dx += dr1 + what comes through attention */
-		layernorm_backward(s->dr, g->ln1w, g->ln1b, s->dy, k->xhat1 + row * D, k->rstd1 + row, b->ln1w, cfg->low_pass ? GAIN_ATTENTION : 1, n, D);
-		add(s->dx, s->dr, n * D);
-		drop_rows(e, s, s->dr, SITE_ATTENTION, l, n, drop);
-		linear_backward(s->a, g->ow, g->ob, s->dr, k->ctx + row * D, b->ow, n, D, D);
+		/* y += LN1(r1);  r1 = x + drop(Attn(x)): dx = dr1 + what comes through attention */
+		layernorm_backward(s->dx, g->ln1w, g->ln1b, s->dr, k->xhat1 + row * D, k->rstd1 + row, b->ln1w, cfg->low_pass ? GAIN_ATTENTION : 1, n, D);
+		drop_rows(e, s, s->a, s->dx, SITE_ATTENTION, l, n, drop);
+		linear_backward(s->dy, g->ow, g->ob, 0, s->pack, s->a, k->ctx + row * D, p->o, n, D, D);
 		attention_keys(s, l, n, drop);
 		for (size_t i = 0; i < c->seqs; i++) {
 			const struct sequence *q = &e->seq[c->first + i];
 			size_t at = q->at - c->at;
 
-			attention_backward(s->wide + at * 3 * D, s->dp, s->mask, s->a + at * D, k->p + e->p_at[c->first + i], k->qkv + (row + at) * 3 * D,
+			attention_backward(s->wide + at * 3 * D, s->dp, s->mask, s->dy + at * D, k->p + e->p_at[c->first + i], k->qkv + (row + at) * 3 * D,
 			                   s->key + at, drop, q->n, D, cfg->heads);
 		}
-		linear_backward(s->b, g->qw, g->qb, s->wide, x, b->qw, n, D, 3 * D);
+		linear_backward(s->dx, g->qw, g->qb, 1, s->pack, s->wide, x, p->qkv, n, D, 3 * D);
 		memset(g->kb, 0, D * sizeof(float)); /* exactly zero by nature; Adam would blow the rounding up to steps of lr */
-		add(s->dx, s->b, n * D);
+		if (cfg->low_pass)
+			add(s->dx, s->b, n * D);
 	}
 
 	/* x_0 = drop(LN(e));  e = item + pos */
-	drop_rows(e, s, s->dx, SITE_INPUT, 0, n, drop);
+	drop_rows(e, s, s->dx, s->dx, SITE_INPUT, 0, n, drop);
 	layernorm_backward(e->dinput + row * D, d->ln_w, d->ln_b, s->dx, a->xhat0 + row * D, a->rstd0 + row, w->ln_w, 1, n, D);
 	for (size_t i = 0; i < c->seqs; i++) {
 		const struct sequence *q = &e->seq[c->first + i];
@@ -391,6 +421,29 @@ static void chunk_backward(struct encoder *e, struct tensors *d, struct scratch 
 			if (q->item[j] == MASK_ROW)
 				add(d->mask, de, D);
 		}
+	}
+}
+
+/* ---- weights ---- */
+
+#define PACKS 8 /* products of a layer, forward ones first */
+
+static void pack_unit(void *ctx, size_t unit, int thread)
+{
+	struct encoder *e = ctx;
+	const struct packed *p = &e->packed[unit % e->cfg.layers];
+	const struct block_tensors *b = &e->w->block[unit % e->cfg.layers];
+	size_t D = e->cfg.D;
+
+	switch (unit / e->cfg.layers) {
+	case 0: kernel_pack_t(p->qkv_t, b->qw, D, D, 3 * D); break;
+	case 1: kernel_pack_t(p->o_t, b->ow, D, D, D); break;
+	case 2: kernel_pack_t(p->f1_t, b->f1w, D, D, 4 * D); break;
+	case 3: kernel_pack_t(p->f2_t, b->f2w, 4 * D, 4 * D, D); break;
+	case 4: kernel_pack(p->qkv, b->qw, D, 3 * D, D); break;
+	case 5: kernel_pack(p->o, b->ow, D, D, D); break;
+	case 6: kernel_pack(p->f1, b->f1w, D, 4 * D, D); break;
+	case 7: kernel_pack(p->f2, b->f2w, 4 * D, D, 4 * D); break;
 	}
 }
 
@@ -427,6 +480,7 @@ void encoder_forward(struct encoder *e, const struct tensors *w, const float *it
 	e->item = item;
 	e->ld = ld;
 	e->step = step;
+	pool_run(e->pool, pack_unit, e, PACKS * e->cfg.layers);
 	pool_run(e->pool, forward_unit, e, e->chunks);
 }
 
@@ -478,6 +532,7 @@ static void reduce_unit(void *ctx, size_t unit, int thread)
 		add(e->out + from, e->lane + l * e->dense + from, n);
 }
 
+/* The packed weights are those of encoder_forward. */
 void encoder_backward(struct encoder *e, float *dense, const struct tensors *w, const float *dh, const int32_t *dh_row, size_t dh_tokens,
                       const float *dpooled, uint64_t step)
 {
@@ -522,5 +577,6 @@ void encoder_infer(struct encoder *e, float *h, int last, const struct tensors *
 	e->ld = ld;
 	e->out = h;
 	e->last = last;
+	pool_run(e->pool, pack_unit, e, PACKS / 2 * e->cfg.layers);
 	pool_run(e->pool, infer_unit, e, e->chunks);
 }

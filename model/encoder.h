@@ -14,13 +14,13 @@
 
 /* ---- layers ---- */
 
-/* linear: y = x W^T + b.  x (N,D)  w (O,D)  b (O)  ->  y (N,O) */
-void linear_forward(float *y, const float *x, const float *w, const float *b, size_t N, size_t D, size_t O);
-/* dx (N,D) overwritten; dw (O,D), db (O) added to. */
-void linear_backward(float *dx, float *dw, float *db, const float *dy, const float *x, const float *w, size_t N, size_t D, size_t O);
+/* linear: y = x W^T + b.  x (N,D)  wt: W (O,D) by kernel_pack_t  b (O)  ->  y (N,O) */
+void linear_forward(float *y, const float *x, const float *wt, const float *b, size_t N, size_t D, size_t O);
+/* dx (N,D) overwritten, or with more added to; dw (O,D), db (O) added to. w: W by kernel_pack. pack (kernel_packed(N, D)) is scratch. */
+void linear_backward(float *dx, float *dw, float *db, int more, float *pack, const float *dy, const float *x, const float *w, size_t N, size_t D, size_t O);
 
-/* layernorm: xhat = (x - mean) rstd, y += gain (w xhat + b) (y is added to, so that two branches can be mixed). */
-void layernorm_forward(float *y, float *xhat, float *rstd, const float *x, const float *w, const float *b, float gain, size_t N, size_t D);
+/* layernorm: xhat = (x - mean) rstd, y = gain (w xhat + b), with more y += (the second of two branches that are mixed). */
+void layernorm_forward(float *y, float *xhat, float *rstd, const float *x, const float *w, const float *b, float gain, int more, size_t N, size_t D);
 /* dx (N,D) overwritten. gain as in forward. */
 void layernorm_backward(float *dx, float *dw, float *db, const float *dy, const float *xhat, const float *rstd, const float *w,
                         float gain, size_t N, size_t D);
@@ -38,8 +38,10 @@ void low_pass_forward(float *u, float *run, const float *x, const float *b, size
 /* dx (n,D) and db (D) added to. lo (n,D), run (D) scratch. */
 void low_pass_backward(float *dx, float *db, float *lo, float *run, const float *du, const float *x, const float *b, size_t n, size_t D);
 
-/* x (n) times its mask; the same call serves forward and backward. */
-void dropout_apply(float *x, uint64_t key, struct dropout drop, size_t n);
+/* y (n) = x times its mask; the same call serves forward and backward. y may be x. */
+void dropout_apply(float *y, const float *x, uint64_t key, struct dropout drop, size_t n);
+/* y = base + x times its mask. */
+void dropout_add(float *y, const float *base, const float *x, uint64_t key, struct dropout drop, size_t n);
 void dropout_mask(float *mask, uint64_t key, struct dropout drop, size_t n);
 struct dropout dropout_from(float p); /* p is rounded to 1/256 and the scale matches the rounded value */
 

@@ -1,11 +1,11 @@
-/* layers.c - the layers of encoder.h. Products by BLAS (one BLAS thread), the rest plain loops that gcc vectorises.
+/* layers.c - the layers of encoder.h. Products by kernel.h, the rest plain loops that gcc vectorises.
  * Reading order: dot, linear, layernorm, dropout, attention, low-pass.
  */
-#include <cblas.h>
 #include <math.h>
 #include <string.h>
 
 #include "model/encoder.h"
+#include "model/kernel.h"
 #include "model/rng.h"
 #include "model/vmath.h"
 
@@ -43,12 +43,10 @@ INLINE float sum(const float *x, size_t n)
 
 /* ---- linear ---- */
 
-void linear_forward(float *y, const float *x, const float *w, const float *b, size_t N, size_t D, size_t O)
+void linear_forward(float *y, const float *x, const float *wt, const float *b, size_t N, size_t D, size_t O)
 {
-	for (size_t n = 0; n < N; n++)
-		memcpy(y + n * O, b, O * sizeof(*y));
-	/* (N,O) += (N,D) (O,D)^T */
-	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)N, (int)O, (int)D, 1, x, (int)D, w, (int)D, 1, y, (int)O);
+	/* (N,O) = (N,D) (O,D)^T + (O) */
+	kernel_mul(y, O, x, D, wt, b, 0, N, O, D);
 }
 
 S4_CLONES void column_sums(float *restrict db, const float *restrict dy, size_t N, size_t O);
@@ -59,13 +57,14 @@ S4_CLONES void column_sums(float *restrict db, const float *restrict dy, size_t 
 			db[o] += dy[n * O + o];
 }
 
-/* forward: y = x W^T + b, so dx = dy W, dw += dy^T x, db += column sums of dy. */
-void linear_backward(float *dx, float *dw, float *db, const float *dy, const float *x, const float *w, size_t N, size_t D, size_t O)
+/* forward: y = x W^T + b, so dx (+)= dy W, dw += dy^T x, db += column sums of dy. */
+void linear_backward(float *dx, float *dw, float *db, int more, float *pack, const float *dy, const float *x, const float *w, size_t N, size_t D, size_t O)
 {
-	/* (N,D) = (N,O) (O,D) */
-	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)N, (int)D, (int)O, 1, dy, (int)O, w, (int)D, 0, dx, (int)D);
+	/* (N,D) (+)= (N,O) (O,D) */
+	kernel_mul(dx, D, dy, O, w, NULL, more, N, D, O);
 	/* (O,D) += (N,O)^T (N,D) */
-	cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)O, (int)D, (int)N, 1, dy, (int)O, x, (int)D, 1, dw, (int)D);
+	kernel_pack(pack, x, D, N, D);
+	kernel_mul_t(dw, D, dy, O, pack, O, D, N);
 	column_sums(db, dy, N, O);
 }
 
@@ -74,8 +73,9 @@ void linear_backward(float *dx, float *dw, float *db, const float *dy, const flo
 #define LN_EPS 1e-12f
 
 S4_CLONES void layernorm_forward(float *restrict y, float *restrict xhat, float *restrict rstd, const float *restrict x,
-                                 const float *restrict w, const float *restrict b, float gain, size_t N, size_t D)
+                                 const float *restrict w, const float *restrict b, float gain, int more, size_t N, size_t D)
 {
+
 	for (size_t n = 0; n < N; n++) {
 		const float *x_n = x + n * D;
 		float *h_n = xhat + n * D, *y_n = y + n * D;
@@ -87,7 +87,7 @@ S4_CLONES void layernorm_forward(float *restrict y, float *restrict xhat, float 
 		rstd[n] = r;
 		for (size_t d = 0; d < D; d++) {
 			h_n[d] *= r;
-			y_n[d] += gain * (w[d] * h_n[d] + b[d]);
+			y_n[d] = (more ? y_n[d] : 0.0f) + gain * (w[d] * h_n[d] + b[d]);
 		}
 	}
 }
@@ -148,20 +148,35 @@ S4_CLONES void dropout_mask(float *restrict mask, uint64_t key, struct dropout d
 		mask_chunk(mask + at, key, at, drop, n - at < MASK_CHUNK ? n - at : MASK_CHUNK);
 }
 
-S4_CLONES void dropout_apply(float *restrict x, uint64_t key, struct dropout drop, size_t n)
+/* The loop of both: y = x mask, and on top of base. */
+INLINE void masked(float *y, const float *base, const float *x, uint64_t key, struct dropout drop, size_t n)
 {
 	float mask[MASK_CHUNK];
-
-	if (!drop.threshold)
-		return;
 
 	for (size_t at = 0; at < n; at += MASK_CHUNK) {
 		size_t len = n - at < MASK_CHUNK ? n - at : MASK_CHUNK;
 
 		mask_chunk(mask, key, at, drop, len);
 		for (size_t i = 0; i < len; i++)
-			x[at + i] *= mask[i];
+			y[at + i] = base ? base[at + i] + x[at + i] * mask[i] : x[at + i] * mask[i];
 	}
+}
+
+S4_CLONES void dropout_apply(float *y, const float *x, uint64_t key, struct dropout drop, size_t n)
+{
+	if (drop.threshold)
+		masked(y, NULL, x, key, drop, n);
+	else if (y != x)
+		memcpy(y, x, n * sizeof *y);
+}
+
+S4_CLONES void dropout_add(float *y, const float *base, const float *x, uint64_t key, struct dropout drop, size_t n)
+{
+	if (drop.threshold)
+		masked(y, base, x, key, drop, n);
+	else
+		for (size_t i = 0; i < n; i++)
+			y[i] = base[i] + x[i];
 }
 
 /* ---- attention ---- */

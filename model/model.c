@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 
 #include "model/augment.h"
+#include "model/kernel.h"
 #include "model/losses.h"
 #include "model/model_private.h"
 #include "model/rng.h"
@@ -93,21 +94,21 @@ static size_t touched_max(const struct model *m)
 	return m->cfg.loss == LOSS_FULL ? 0 : n < m->cfg.items_max ? n : m->cfg.items_max;
 }
 
-/* blas-<version>-<core>-<our function version>-libc-<version> */
+/* <kernel>-<version of the loops>-blas-<its version>-<its core>-libm-<its version>; the losses on z multiply by OpenBLAS. */
 static void name_numerics(char *ret, size_t len)
 {
 	char version[24] = "0", core[24] = "";
 	const char *loops = "v1";
 
-	sscanf(openblas_get_config(), "OpenBLAS %23s", version);
-	snprintf(core, sizeof(core), "%s", openblas_get_corename());
-	for (char *p = core; *p; p++)
-		*p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);
 #if defined(__x86_64__) && !defined(S4_NO_CLONES)
 	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
 		loops = "v3";
 #endif
-	snprintf(ret, len, "blas-%s-%s-%s-libm-%s", version, core, loops, gnu_get_libc_version()); /* glibc's libm */
+	sscanf(openblas_get_config(), "OpenBLAS %23s", version);
+	snprintf(core, sizeof(core), "%s", openblas_get_corename());
+	for (char *p = core; *p; p++)
+		*p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);
+	snprintf(ret, len, "%s-%s-blas-%s-%s-libm-%s", kernel_name(), loops, version, core, gnu_get_libc_version()); /* glibc's libm */
 }
 
 int model_new(struct model **ret, const struct model_config *cfg)

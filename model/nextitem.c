@@ -3,40 +3,35 @@
  * The two softmax forms share one engine. It sees queries x (n,D), columns e (M,D) - the whole catalogue, or the shared
  * negatives - and works through the queries in groups of row blocks:
  *
- *     phase A, unit = row block     tile = exp(x e^T - ref), sums, dx            tiles stay in memory (L2/L3)
+ *     phase A, unit = row block     tile = exp(x e^T - ref), sums, dx += tile e  tiles stay in memory (L2/L3)
  *     phase B, unit = column block  de += tile^T (x c/sum)                       over the group's row blocks in order
  *
- * Every exp is computed once, every product once, and each output has one owner, so nothing depends on the number of
- * threads. A group holds at most some tens of megabytes of tiles; the (n,N) matrix never exists.
+ * Every exp is computed once, inside the product that makes its argument; every product once; and each output has one owner, so
+ * nothing depends on the number of threads. A group holds at most some tens of megabytes of tiles; the (n,N) matrix never exists.
  *
- * ref, the number subtracted before exp: by Cauchy-Schwarz no logit is above |x| max|e|. When that bound is small
- * (always so for cosine: 1 / tau = 14) it serves as ref and the tile is finished while in L2: logits lie in
- * [-bound, bound], so exp arguments lie above -2 bound and cannot underflow. Else ref is the row's true maximum, found first.
+ * ref, the number subtracted before exp: by Cauchy-Schwarz no logit is above |x| max|e| + max bias. When that bound is small
+ * (always so for cosine: 1 / tau = 14) it serves as ref: the difference between the bound and any logit is limited, so nothing
+ * underflows. Else ref is the row's true maximum, found first.
  */
 #include <assert.h>
-#include <cblas.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "model/kernel.h"
 #include "model/nextitem.h"
 #include "model/vmath.h"
 
-#ifndef RB
-#define RB 128          /* rows of a row block */
-#endif
-#ifndef CB
-#define CB 512          /* columns of a column block */
-#endif
-#ifndef GROUP_FLOATS
-#define GROUP_FLOATS (7u << 20) /* tiles of a group, floats: within the L3 of a server core's share */
-#endif
+#define RB 96           /* rows of a row block: whole tiles of the kernel */
+#define CB 256          /* columns of a column block */
+#define TILE_LD (CB + 16) /* rows of a tile do not start in the same cache set: phase B reads columns */
+#define TILE (RB * TILE_LD)
+#define GROUP_FLOATS (6u << 20) /* tiles of a group, floats: within the L3 of a server core's share */
 #define GROUP_MIN 2     /* row blocks in a group */
 #define GROUP_MAX 16
-#define BOUND_MAX 40.0f /* exp(-2 * 40) is a normal number */
-#define PACK_ROWS 512
+#define BOUND_MAX 80.0f /* the largest difference of two logits: exp of it is a normal number */
 
 struct nextitem {
 	const struct model_config *c;
@@ -48,13 +43,15 @@ struct nextitem {
 	float *x;        /* (n,D) queries: h, with cosine h / |h| / tau */
 	float *y;        /* (n,D) cosine: h / |h| */
 	float *norm;     /* (n)   cosine: |h| */
-	float *xs;       /* (group rows,D) x scaled by c / sum: what phase B multiplies */
+	float *xs;       /* (group row blocks) packed (RB,D): x scaled by c / sum, what phase B multiplies */
 	double *loss;    /* (n)   w_i l_i */
-	float *e;        /* (M,D) columns packed, with cosine normalised */
+	float *e;        /* (M,D) columns, with cosine normalised */
+	float *et, *ep;  /* the same packed by column blocks: e^T for logits, e for dx */
 	float *enorm;    /* (M)   |row| before */
 	float *bias;     /* (M)   sampled: -log Q */
-	float *pack_max; /* largest enorm of each packing unit */
-	float *tile;     /* group of row blocks x column blocks x (RB,CB) */
+	float bias_max, bias_range;
+	float *pack_max; /* largest enorm of each column block */
+	float *tile;     /* group of row blocks x column blocks x (RB,TILE_LD) */
 };
 
 static size_t blocks(size_t n, size_t size) { return (n + size - 1) / size; }
@@ -62,7 +59,7 @@ static size_t blocks(size_t n, size_t size) { return (n + size - 1) / size; }
 /* Row blocks in a group: depends on M only, even, so that threads divide them well. */
 static size_t group_blocks(size_t M)
 {
-	size_t g = GROUP_FLOATS / (RB * blocks(M, CB) * CB) & ~(size_t)1;
+	size_t g = GROUP_FLOATS / (TILE * blocks(M, CB)) & ~(size_t)1;
 
 	return g < GROUP_MIN ? GROUP_MIN : g > GROUP_MAX ? GROUP_MAX : g;
 }
@@ -78,17 +75,19 @@ static float *carve(struct nextitem *x, size_t *at, size_t floats)
 /* Lays the buffers out; with base NULL only counts the bytes. */
 static size_t layout(struct nextitem *x)
 {
-	size_t D = x->D, at = 0, tiles = GROUP_FLOATS, wide = GROUP_MIN * RB * blocks(x->M_max, CB) * CB;
+	size_t D = x->D, at = 0, tiles = GROUP_FLOATS, wide = GROUP_MIN * TILE * blocks(x->M_max, CB);
 
 	x->x = carve(x, &at, x->n_max * D);
 	x->y = carve(x, &at, x->n_max * D);
 	x->norm = carve(x, &at, x->n_max);
-	x->xs = carve(x, &at, GROUP_MAX * RB * D);
+	x->xs = carve(x, &at, GROUP_MAX * kernel_packed(RB, D));
 	x->loss = (double *)carve(x, &at, x->n_max * 2);
 	x->e = carve(x, &at, x->M_max * D);
+	x->et = carve(x, &at, blocks(x->M_max, CB) * kernel_packed(D, CB));
+	x->ep = carve(x, &at, blocks(x->M_max, CB) * kernel_packed(CB, D));
 	x->enorm = carve(x, &at, x->M_max);
 	x->bias = carve(x, &at, x->M_max);
-	x->pack_max = carve(x, &at, blocks(x->M_max, PACK_ROWS));
+	x->pack_max = carve(x, &at, blocks(x->M_max, CB));
 	x->tile = carve(x, &at, tiles > wide ? tiles : wide);
 	return at;
 }
@@ -166,10 +165,10 @@ static void pack_unit(void *ctx, size_t unit, int thread)
 {
 	struct job *j = ctx;
 	struct nextitem *x = j->x;
-	size_t to = (unit + 1) * PACK_ROWS < j->M ? (unit + 1) * PACK_ROWS : j->M;
+	size_t D = x->D, from = unit * CB, m = j->M - from < CB ? j->M - from : CB;
 	float max = 0.0f;
 
-	for (size_t i = unit * PACK_ROWS; i < to; i++) {
+	for (size_t i = from; i < from + m; i++) {
 		size_t r = j->row ? j->row[i] : i;
 
 		x->enorm[i] = unit_copy(x->e + i * x->D, j->E + r * j->ldE, x->D, x->c->cosine);
@@ -177,6 +176,8 @@ static void pack_unit(void *ctx, size_t unit, int thread)
 		max = x->enorm[i] > max ? x->enorm[i] : max;
 	}
 	x->pack_max[unit] = max;
+	kernel_pack_t(x->et + unit * kernel_packed(D, CB), x->e + from * D, D, D, m);
+	kernel_pack(x->ep + unit * kernel_packed(CB, D), x->e + from * D, D, m, D);
 }
 
 /* Queries of one row block: x = h, or h / |h| / tau. */
@@ -207,36 +208,59 @@ static void query_backward(struct job *j, size_t i)
 	unit_backward(dh, x->y + i * x->D, x->norm[i], x->D);
 }
 
-/* (rows,m) = (rows,D) (m,D)^T into one tile. */
-static void tile_logits(struct job *j, float *tile, size_t from, size_t rows, size_t col, size_t m)
+/* A negative that is the target itself is left out of its row. */
+S4_CLONES void leave_out(float *restrict tile, const uint32_t *restrict row, uint32_t target, float what, size_t m);
+S4_CLONES void leave_out(float *restrict tile, const uint32_t *restrict row, uint32_t target, float what, size_t m)
+{
+	for (size_t k = 0; k < m; k++)
+		tile[k] = row[k] == target ? what : tile[k];
+}
+
+/* Columns of block b. */
+static size_t width_of(const struct job *j, size_t b) { return j->M - b * CB < CB ? j->M - b * CB : CB; }
+
+/* Logits of a row block into its tiles, and each row's maximum into ref, which holds the target's logit before. */
+static void logits_and_max(struct job *j, float *tiles, float *ref, size_t from, size_t rows)
 {
 	struct nextitem *x = j->x;
-	int d = (int)x->D;
+	size_t D = x->D;
 
-	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)m, d, 1.0f, x->x + from * x->D, d,
-	            x->e + col * x->D, d, 0.0f, tile, CB);
-	if (!j->row)
-		return;
+	for (size_t b = 0; b < blocks(j->M, CB); b++) {
+		size_t m = width_of(j, b);
+		float *tile = tiles + b * TILE;
 
-	/* sampled: log Q off, and a negative that is the target itself is left out */
-	for (size_t r = 0; r < rows; r++) {
-		float *t = tile + r * CB;
+		/* (rows,m) = (rows,D) (m,D)^T + bias */
+		kernel_mul(tile, TILE_LD, x->x + from * D, D, x->et + b * kernel_packed(D, CB), j->row ? x->bias + b * CB : NULL, 0, rows, m, D);
+		for (size_t r = 0; r < rows; r++) {
+			float *t = tile + r * TILE_LD, max;
 
-		for (size_t k = 0; k < m; k++)
-			t[k] = j->row[col + k] == j->target[from + r] ? -1e30f : t[k] + x->bias[col + k];
+			if (j->row)
+				leave_out(t, j->row + b * CB, j->target[from + r], -1e30f, m);
+			max = vmath_max(t, m);
+			ref[r] = max > ref[r] ? max : ref[r];
+		}
 	}
 }
 
-/* exp in place, sums, and dx += tile e  ((rows,D) = (rows,m) (m,D)). */
-static void tile_exp(struct job *j, float *tile, float *dx, float *sum, const float *ref, size_t rows, size_t col, size_t m)
+/* exp of one tile (of its logits where they are known already), and its row sums. */
+static void tile_exp(struct job *j, float *tile, float *sum, const float *ref, int known, size_t from, size_t rows, size_t b)
 {
 	struct nextitem *x = j->x;
-	int d = (int)x->D;
+	size_t D = x->D, m = width_of(j, b);
 
-	for (size_t r = 0; r < rows; r++)
-		sum[r] += vmath_exp_sum(tile + r * CB, tile + r * CB, 1.0f, ref[r], m);
-	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, d, (int)m, 1.0f, tile, CB, x->e + col * x->D, d,
-	            col ? 1.0f : 0.0f, dx, d);
+	if (!known) /* (rows,m) = exp((rows,D) (m,D)^T + bias - ref) */
+		kernel_mul_exp(tile, TILE_LD, x->x + from * D, D, x->et + b * kernel_packed(D, CB), j->row ? x->bias + b * CB : NULL, ref, rows, m, D);
+	for (size_t r = 0; r < rows; r++) {
+		float *t = tile + r * TILE_LD;
+
+		if (known) {
+			sum[r] += vmath_exp_sum(t, t, 1.0f, ref[r], m);
+			continue;
+		}
+		if (j->row)
+			leave_out(t, j->row + b * CB, j->target[from + r], 0.0f, m);
+		sum[r] += vmath_sum(t, m);
+	}
 }
 
 /* Phase A. forward: l = log sum_c exp(s_c) - s_t, so ds_c = c_i (p_c - [c = t]), dx = c_i (sum_c p_c e_c - e_t). */
@@ -246,61 +270,43 @@ static void rows_unit(void *ctx, size_t unit, int thread)
 	struct nextitem *x = j->x;
 	size_t D = x->D, from = j->first + unit * RB, end = j->first + j->rows;
 	size_t rows = end - from < RB ? end - from : RB, Cn = blocks(j->M, CB);
-	float *tiles = x->tile + unit * Cn * RB * CB, *dx = j->dh + from * D;
-	float ref[RB], sum[RB], st[RB], te[D], tnorm;
-	int exact = j->row != NULL;
+	float *tiles = x->tile + unit * Cn * TILE, *dx = j->dh + from * D;
+	float ref[RB], sum[RB], st[RB], te[D], xs[RB * D], tnorm;
+	int exact = 0;
 
 	query_block(j, from, from + rows);
 	for (size_t r = 0; r < rows; r++) {
-		float *x_r = x->x + (from + r) * D;
+		float *x_r = x->x + (from + r) * D, bound = sqrtf(vmath_dot(x_r, x_r, D)) * (x->c->cosine ? 1.0f : j->emax);
+		uint32_t t = j->target[from + r];
 
 		/* the target's logit, and where the rest is measured from */
-		if (j->row) {
-			uint32_t t = j->target[from + r];
-
+		if (j->row)
 			unit_copy(te, j->E + t * j->ldE, D, x->c->cosine);
-			st[r] = vmath_dot(x_r, te, D);
-			ref[r] = st[r];
-		} else {
-			st[r] = vmath_dot(x_r, x->e + j->target[from + r] * D, D);
-			ref[r] = sqrtf(vmath_dot(x_r, x_r, D)) * (x->c->cosine ? 1.0f : j->emax);
-			exact |= !(ref[r] <= BOUND_MAX);
-		}
+		st[r] = vmath_dot(x_r, j->row ? te : x->e + t * D, D);
+		ref[r] = bound + x->bias_max;
 		sum[r] = 0.0f;
+		exact |= !(2 * bound + x->bias_range <= BOUND_MAX);
 	}
-
 	if (exact) {
-		for (size_t r = 0; r < rows; r++)
-			ref[r] = st[r];
-		for (size_t b = 0; b < Cn; b++) {
-			size_t m = j->M - b * CB < CB ? j->M - b * CB : CB;
-
-			tile_logits(j, tiles + b * RB * CB, from, rows, b * CB, m);
-			for (size_t r = 0; r < rows; r++) {
-				float max = vmath_max(tiles + b * RB * CB + r * CB, m);
-
-				ref[r] = max > ref[r] ? max : ref[r];
-			}
-		}
+		memcpy(ref, st, rows * sizeof *ref);
+		logits_and_max(j, tiles, ref, from, rows);
 	}
 	for (size_t b = 0; b < Cn; b++) {
-		size_t m = j->M - b * CB < CB ? j->M - b * CB : CB;
-
-		if (!exact)
-			tile_logits(j, tiles + b * RB * CB, from, rows, b * CB, m);
-		tile_exp(j, tiles + b * RB * CB, dx, sum, ref, rows, b * CB, m);
+		tile_exp(j, tiles + b * TILE, sum, ref, exact, from, rows, b);
+		/* (rows,D) += (rows,m) (m,D) */
+		kernel_mul(dx, D, tiles + b * TILE, TILE_LD, x->ep + b * kernel_packed(CB, D), NULL, b > 0, rows, D, width_of(j, b));
 	}
 
 	for (size_t r = 0; r < rows; r++) {
 		size_t i = from + r;
-		float c = weight_of(j, i), *dx_r = dx + r * D, *xs = x->xs + (i - j->first) * D;
+		float c = weight_of(j, i), *dx_r = dx + r * D;
 		float pt = j->row ? expf(st[r] - ref[r]) : 0.0f; /* sampled: the target is no column */
 		float total = sum[r] + pt, k = c / total;
 
 		x->loss[i] = (double)(j->w ? j->w[i] : 1.0f) * (log((double)total) + (double)ref[r] - st[r]);
 		for (size_t d = 0; d < D; d++) {
 			dx_r[d] *= k;
-			xs[d] = x->x[i * D + d] * k;
+			xs[r * D + d] = x->x[i * D + d] * k;
 		}
 		if (j->row) {
 			float g = c * (pt / total - 1.0f), *dT = j->dT + i * D;
@@ -316,6 +322,7 @@ static void rows_unit(void *ctx, size_t unit, int thread)
 		}
 		query_backward(j, i);
 	}
+	kernel_pack(x->xs + unit * kernel_packed(RB, D), xs, D, rows, D);
 }
 
 /* Phase B. de += tile^T xs over the group's row blocks in order, and -c_i x_i at each target (full). */
@@ -323,17 +330,13 @@ static void cols_unit(void *ctx, size_t unit, int thread)
 {
 	struct job *j = ctx;
 	struct nextitem *x = j->x;
-	size_t D = x->D, Cn = blocks(j->M, CB), col = unit * CB, m = j->M - col < CB ? j->M - col : CB;
+	size_t D = x->D, Cn = blocks(j->M, CB), col = unit * CB, m = width_of(j, unit);
 	float *de = j->de + col * D;
-	int d = (int)D;
 
-	for (size_t b = 0; b < blocks(j->rows, RB); b++) {
-		size_t rows = j->rows - b * RB < RB ? j->rows - b * RB : RB;
-
-		/* (m,D) = (rows,m)^T (rows,D) */
-		cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)m, d, (int)rows, 1.0f, x->tile + (b * Cn + unit) * RB * CB, CB,
-		            x->xs + b * RB * D, d, j->first + b ? 1.0f : 0.0f, de, d);
-	}
+	if (!j->first)
+		memset(de, 0, m * D * sizeof *de);
+	for (size_t b = 0; b < blocks(j->rows, RB); b++) /* (m,D) += (rows,m)^T (rows,D) */
+		kernel_mul_t(de, D, x->tile + (b * Cn + unit) * TILE, TILE_LD, x->xs + b * kernel_packed(RB, D), m, D, j->rows - b * RB < RB ? j->rows - b * RB : RB);
 	for (size_t i = j->first; !j->row && i < j->first + j->rows; i++)
 		if (j->target[i] >= col && j->target[i] < col + m)
 			vmath_axpy(de + (j->target[i] - col) * D, -weight_of(j, i), x->x + i * D, D);
@@ -357,8 +360,12 @@ static double softmax_loss(struct job *j)
 	}
 
 	j->inv_n = 1.0f / (float)j->n;
-	pool_run(x->pool, pack_unit, j, blocks(j->M, PACK_ROWS));
-	j->emax = vmath_max(x->pack_max, blocks(j->M, PACK_ROWS));
+	pool_run(x->pool, pack_unit, j, blocks(j->M, CB));
+	j->emax = vmath_max(x->pack_max, blocks(j->M, CB));
+	x->bias_max = vmath_max(x->bias, j->M);
+	x->bias_range = 0;
+	for (size_t k = 0; k < j->M; k++)
+		x->bias_range = x->bias_max - x->bias[k] > x->bias_range ? x->bias_max - x->bias[k] : x->bias_range;
 	for (j->first = 0; j->first < j->n; j->first += group) {
 		j->rows = j->n - j->first < group ? j->n - j->first : group;
 		pool_run(x->pool, rows_unit, j, blocks(j->rows, RB));

@@ -72,6 +72,15 @@ S4_CLONES float vmath_max(const float *x, size_t n)
 	return m;
 }
 
+S4_CLONES float vmath_sum(const float *x, size_t n)
+{
+	float sum = 0.0f;
+
+	for (size_t i = 0; i < n; i++)
+		sum += x[i];
+	return sum;
+}
+
 S4_CLONES float vmath_dot(const float *x, const float *y, size_t n)
 {
 	float sum = 0.0f;
@@ -93,13 +102,20 @@ S4_CLONES void vmath_gelu(float *y, const float *x, size_t n)
 		y[i] = 0.5f * x[i] * (1.0f + erf1(x[i] * 0.70710678118654752f));
 }
 
-S4_CLONES void vmath_gelu_backward(float *dx, const float *dy, const float *x, size_t n)
+S4_CLONES void vmath_gelu_slope(float *restrict y, float *restrict slope, const float *restrict x, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		float v = x[i];
 		float Phi = 0.5f * (1.0f + erf1(v * 0.70710678118654752f));
 		float phi = 0.39894228040143268f * exp1(-0.5f * v * v);
 
-		dx[i] = dy[i] * (Phi + v * phi);
+		y[i] = v * Phi;
+		slope[i] = Phi + v * phi;
 	}
+}
+
+S4_CLONES void vmath_mul(float *restrict y, const float *restrict x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] *= x[i];
 }

@@ -6,12 +6,15 @@
 /* y[i] = exp(a * (x[i] - max)); returns the sum. x and y may be the same. Arguments below -87 give 0. */
 float vmath_exp_sum(float *y, const float *x, float a, float max, size_t n);
 float vmath_max(const float *x, size_t n);
+float vmath_sum(const float *x, size_t n);
 float vmath_dot(const float *x, const float *y, size_t n);
 /* y += a x */
 void vmath_axpy(float *y, float a, const float *x, size_t n);
-/* GELU by erf: y = x Phi(x);  backward: dx = dy (Phi(x) + x phi(x)). */
+/* GELU by erf: y = x Phi(x), and its slope dy/dx = Phi(x) + x phi(x). */
 void vmath_gelu(float *y, const float *x, size_t n);
-void vmath_gelu_backward(float *dx, const float *dy, const float *x, size_t n);
+void vmath_gelu_slope(float *y, float *slope, const float *x, size_t n);
+/* y *= x */
+void vmath_mul(float *y, const float *x, size_t n);
 
 /* Function versions for x86-64-v3 beside the portable one, chosen when the program loads (gcc); none under sanitizers. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(S4_NO_CLONES)
