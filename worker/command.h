@@ -7,5 +7,6 @@ int command_train(int argc, char **argv);
 int command_read(int argc, char **argv);
 int command_query(int argc, char **argv);
 int command_generate(int argc, char **argv);
+int command_eval(int argc, char **argv);
 int command_config(int argc, char **argv);
 #endif

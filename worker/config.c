@@ -43,7 +43,7 @@ static const struct row rows[] = {
 
 static const struct { unsigned bit; const char *name; } command_names[] = {
 	{ C_TOPICS, "topics" }, { C_LOAD, "load" }, { C_TRAIN, "train" }, { C_READ, "read" }, { C_QUERY, "query" },
-	{ C_GENERATE, "generate" }, { C_CONFIG, "config" }, { C_BENCH, "bench" },
+	{ C_GENERATE, "generate" }, { C_CONFIG, "config" }, { C_BENCH, "bench" }, { C_EVAL, "eval" },
 };
 
 /* `s4rec config` speaks for all commands. */
@@ -556,7 +556,7 @@ static int config_init(struct config *c)
 /* What no single row can say. */
 static int check_together(const struct config *c, unsigned command)
 {
-	if ((command & (C_TRAIN | C_CONFIG)) && c->width % c->heads != 0) {
+	if ((command & (C_TRAIN | C_EVAL | C_CONFIG)) && c->width % c->heads != 0) {
 		fprintf(stderr, "s4rec: heads=%lld does not divide width=%lld\n", (long long)c->heads, (long long)c->width);
 		return EX_CONFIG;
 	}

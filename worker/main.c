@@ -21,6 +21,7 @@ static const struct {
 	{ "read", command_read, "follow or dump the embeddings topic" },
 	{ "query", command_query, "nearest items, recommendations for a user" },
 	{ "generate", command_generate, "a synthetic click stream with a known truth" },
+	{ "eval", command_eval, "measure the model offline, by a protocol that others use too" },
 	{ "config", command_config, "print the effective configuration, secrets masked" },
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

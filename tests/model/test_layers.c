@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "model/encoder.h"
+#include "model/kernel.h"
 #include "model/rng.h"
 #include "model/state.h"
 #include "model/vmath.h"
@@ -162,16 +163,25 @@ static void test_linear(void **state)
 	for (size_t i = 0; i < 4; i++) {
 		size_t N = shape[i][0], D = shape[i][1], O = shape[i][2];
 		struct layer *l = layer_new(plain_linear, N, D, O, N * O, N * D, O * D, O);
+		float *wt = calloc(kernel_packed(D, O), sizeof *wt), *w = calloc(kernel_packed(O, D), sizeof *w), *pack = calloc(kernel_packed(N, D), sizeof *pack);
 
-		linear_forward(l->y, l->in[0], l->in[1], l->in[2], N, D, O);
+		kernel_pack_t(wt, l->in[1], D, D, O);
+		kernel_pack(w, l->in[1], D, O, D);
+		linear_forward(l->y, l->in[0], wt, l->in[2], N, D, O);
 		expect_output(l, "linear");
 		fill(l->d[0], 77, N * D);
 		fill(l->d[1], .5f, O * D);
 		fill(l->d[2], .5f, O);
-		linear_backward(l->d[0], l->d[1], l->d[2], l->dy, l->in[0], l->in[1], N, D, O);
+		linear_backward(l->d[0], l->d[1], l->d[2], 0, pack, l->dy, l->in[0], w, N, D, O);
 		expect_gradient(l, "linear", 0, 0);
 		expect_gradient(l, "linear", 1, .5f);
 		expect_gradient(l, "linear", 2, .5f);
+		fill(l->d[0], .5f, N * D); /* more: added to */
+		linear_backward(l->d[0], l->d[1], l->d[2], 1, pack, l->dy, l->in[0], w, N, D, O);
+		expect_gradient(l, "linear", 0, .5f);
+		free(wt);
+		free(w);
+		free(pack);
 		free(l);
 	}
 }
@@ -194,7 +204,7 @@ static void test_layernorm(void **state)
 
 		l->gain = .3f;
 		fill(l->y, .25f, N * D); /* added to */
-		layernorm_forward(l->y, xhat, rstd, l->in[0], l->in[1], l->in[2], l->gain, N, D);
+		layernorm_forward(l->y, xhat, rstd, l->in[0], l->in[1], l->in[2], l->gain, 1, N, D);
 		expect_output(l, "layernorm");
 		fill(l->d[0], 77, N * D);
 		fill(l->d[1], .5f, D);
@@ -277,7 +287,10 @@ static void test_gelu(void **state)
 		l->x[0][i] = l->in[0][i] = .05f * ((float)i - 305); /* -15 .. 15 */
 	vmath_gelu(l->y, l->in[0], 611);
 	expect_output(l, "gelu");
-	vmath_gelu_backward(l->d[0], l->dy, l->in[0], 611);
+	vmath_gelu_slope(l->y, l->d[0], l->in[0], 611);
+	expect_output(l, "gelu");
+	for (size_t i = 0; i < 611; i++)
+		l->d[0][i] *= l->dy[i];
 	expect_gradient(l, "gelu", 0, 0);
 	free(l);
 }
@@ -291,7 +304,7 @@ static void test_dropout(void **state)
 
 	fill(x, 2, 1000);
 	dropout_mask(mask, 5, drop, 1000);
-	dropout_apply(x, 5, drop, 1000);
+	dropout_apply(x, x, 5, drop, 1000);
 	for (size_t i = 0; i < 1000; i++) {
 		assert_true(x[i] == 2 * mask[i] && (mask[i] == 0 || mask[i] == drop.scale));
 		sum += mask[i];

@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
-#include "worker/commands/lines.h"
+#include "worker/lines.h"
 
 #define MB (1024 * 1024)
 

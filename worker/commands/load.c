@@ -9,7 +9,7 @@
 #include "codec/event.h"
 #include "worker/command.h"
 #include "worker/commands/interrupt.h"
-#include "worker/commands/lines.h"
+#include "worker/lines.h"
 #include "worker/kafka/client.h"
 #include "worker/kafka/delivery.h"
 #include "worker/log.h"

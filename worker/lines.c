@@ -1,5 +1,5 @@
 /* lines.c - see lines.h. Bytes go file -> raw -> (zstd) -> text; lines are cut from text. */
-#include "worker/commands/lines.h"
+#include "worker/lines.h"
 
 #include <errno.h>
 #include <fcntl.h>

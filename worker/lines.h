@@ -1,6 +1,6 @@
 /* lines.h - lines of a plain or zstd-compressed file or of stdin, as they arrive. One thread per reader. */
-#ifndef S4REC_COMMANDS_LINES_H
-#define S4REC_COMMANDS_LINES_H
+#ifndef S4REC_LINES_H
+#define S4REC_LINES_H
 #include <stddef.h>
 #include <stdint.h>
 

@@ -1,0 +1,177 @@
+/* eval.c - `s4rec eval`: how good the model is, offline, by a named protocol.
+ *
+ *     loo FILE    leave-one-out over a file of user sequences (worker/eval/loo.h)
+ */
+#include "worker/command.h"
+#include "worker/eval/loo.h"
+#include "worker/log.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+static const char *const group_name[GROUPS] = { "all", "head", "tail" };
+
+/* ` HR@5=.. HR@10=.. HR@20=.. NDCG@5=..`, in front of what follows. */
+static void print_scores(const char *what, const struct loo_scores *s)
+{
+	printf("%s", what);
+	for (size_t c = 0; c < CUTS; c++)
+		printf(" HR@%zu=%.4f", loo_cut[c], s->hr[c]);
+	for (size_t c = 0; c < CUTS; c++)
+		printf(" NDCG@%zu=%.4f", loo_cut[c], s->ndcg[c]);
+}
+
+static void report_epoch(void *ctx, const struct loo_epoch *e)
+{
+	char valid[96] = "";
+
+	if (e->validated)
+		snprintf(valid, sizeof valid, " valid NDCG@20=%.4f HR@20=%.4f%s eval_s=%.2f", e->valid.ndcg[CUTS - 1], e->valid.hr[CUTS - 1],
+		         e->best ? " best" : "", e->eval_s);
+	log_info("epoch=%d loss=%.4f sr=%.4f clust=%.4f scl=%.4f ckd=%.4f adv=%.4f norm=%.3f train_s=%.2f us_per_token=%.2f%s", e->epoch,
+	         e->mean.loss, e->mean.loss_sr, e->mean.loss_clust, e->mean.loss_scl, e->mean.loss_ckd, e->mean.loss_adv, e->mean.grad_norm,
+	         e->train_s, e->us_per_token, valid);
+	if (e->discarded)
+		log_warn("epoch=%d discarded=%zu steps whose gradient was not finite: lower learning.rate", e->epoch, e->discarded);
+}
+
+static void print_chosen(const struct loo_chosen *x)
+{
+	printf("epoch=%d train_s=%.1f valid NDCG@20=%.4f HR@20=%.4f\n", x->epoch, x->train_s, x->valid[ALL_USERS].ndcg[CUTS - 1],
+	       x->valid[ALL_USERS].hr[CUTS - 1]);
+}
+
+static void print_result(const struct config *c, uint64_t seed, const struct loo_result *r)
+{
+	if (c->time_to > 0 && !r->reached.epoch)
+		printf("time.to=%g not reached in %.1f s of training\n", c->time_to, r->train_s);
+	if (r->reached.epoch) {
+		printf("time.to=%g reached: ", c->time_to);
+		print_chosen(&r->reached);
+		print_scores("time.to test", &r->reached.test[ALL_USERS]);
+		putchar('\n');
+	}
+	printf("seed=%llu train_s=%.1f eval_s=%.1f chosen ", (unsigned long long)seed, r->train_s, r->eval_s);
+	print_chosen(&r->best);
+	for (size_t g = HEAD_USERS; g < GROUPS; g++) {
+		print_scores(group_name[g], &r->best.test[g]);
+		printf(" MRR@20=%.4f users=%zu\n", r->best.test[g].mrr20, r->best.test[g].n);
+	}
+	print_scores("test", &r->best.test[ALL_USERS]);
+	printf(" MRR@20=%.4f\n", r->best.test[ALL_USERS].mrr20);
+	fflush(stdout); /* runs are long, and often watched through a pipe */
+}
+
+/* A loo_scores is a row of doubles as far as mean and spread are concerned. */
+#define FIGURES (2 * CUTS + 1)
+
+static void figures(double *x, const struct loo_scores *s)
+{
+	memcpy(x, s->hr, sizeof s->hr);
+	memcpy(x + CUTS, s->ndcg, sizeof s->ndcg);
+	x[2 * CUTS] = s->mrr20;
+}
+
+static struct loo_scores scores_of(const double *x)
+{
+	struct loo_scores s = { .mrr20 = x[2 * CUTS] };
+
+	memcpy(s.hr, x, sizeof s.hr);
+	memcpy(s.ndcg, x + CUTS, sizeof s.ndcg);
+	return s;
+}
+
+/* Mean and standard deviation (of the sample) over the seeds; the mean comes last. */
+static void print_spread(const struct loo_result *r, size_t n)
+{
+	double mean[FIGURES] = { 0 }, spread[FIGURES] = { 0 }, x[FIGURES], valid = 0;
+	struct loo_scores s;
+
+	for (size_t i = 0; i < n; i++) {
+		figures(x, &r[i].best.test[ALL_USERS]);
+		for (size_t k = 0; k < FIGURES; k++)
+			mean[k] += x[k] / (double)n;
+		valid += r[i].best.valid[ALL_USERS].ndcg[CUTS - 1] / (double)n;
+	}
+	for (size_t i = 0; i < n; i++) {
+		figures(x, &r[i].best.test[ALL_USERS]);
+		for (size_t k = 0; k < FIGURES; k++)
+			spread[k] += (x[k] - mean[k]) * (x[k] - mean[k]) / (double)(n - 1);
+	}
+	for (size_t k = 0; k < FIGURES; k++)
+		spread[k] = sqrt(spread[k]);
+	printf("seeds=%zu mean valid NDCG@20=%.4f\n", n, valid);
+	s = scores_of(spread);
+	print_scores("spread", &s);
+	printf(" MRR@20=%.4f\n", s.mrr20);
+	s = scores_of(mean);
+	print_scores("test", &s);
+	printf(" MRR@20=%.4f\n", s.mrr20);
+}
+
+static int run_seeds(const struct config *c, const struct sequences *s)
+{
+	struct loo_result *r = calloc((size_t)c->seeds, sizeof *r);
+	int code = r ? EX_OK : EX_OSERR;
+
+	for (int64_t i = 0; code == EX_OK && i < c->seeds; i++) {
+		uint64_t seed = (uint64_t)c->seed + (uint64_t)i;
+
+		code = loo_run(&r[i], c, s, seed, report_epoch, NULL);
+		if (code == EX_OK)
+			print_result(c, seed, &r[i]);
+	}
+	if (code == EX_OK && c->seeds > 1)
+		print_spread(r, (size_t)c->seeds);
+	free(r);
+	return code;
+}
+
+static int eval_loo(const struct config *c)
+{
+	struct sequences s = { 0 };
+	char why[512];
+	int r;
+
+	if (c->arg_count != 2) {
+		fprintf(stderr, "s4rec eval loo: name one FILE of user sequences: a line per user, the user and its items in time order\n");
+		return EX_USAGE;
+	}
+	r = sequences_read(&s, c->args[1], (size_t)c->max_users, (size_t)c->max_items, why, sizeof why);
+	if (r) {
+		fprintf(stderr, "error: %s\n", why);
+		return r;
+	}
+	log_info("file=%s users=%zu items=%zu events=%zu", c->args[1], s.users, s.items, s.events);
+	r = run_seeds(c, &s);
+	sequences_release(&s);
+	return r;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(const struct config *c);
+} protocols[] = {
+	{ "loo", eval_loo },
+};
+
+int command_eval(int argc, char **argv)
+{
+	struct config c;
+	int r = config_parse(&c, C_EVAL, "s4rec eval loo FILE [OPTION ...]", "s4rec eval loo beauty.txt --dropout 0.5 --learning.rate 0.002", argc, argv);
+
+	if (r)
+		return r < 0 ? EX_OK : r;
+	r = -1;
+	for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++)
+		if (c.arg_count && strcmp(c.args[0], protocols[i].name) == 0)
+			r = protocols[i].run(&c);
+	if (r < 0) {
+		fprintf(stderr, "s4rec eval: say `loo FILE`\n");
+		r = EX_USAGE;
+	}
+	config_release(&c);
+	return fflush(stdout) == 0 ? r : EX_IOERR;
+}
