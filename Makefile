@@ -203,4 +203,4 @@ clean: ## remove what was built (keeps the downloaded broker)
 .PHONY: all eval-beauty help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
 .SECONDARY:
 .DELETE_ON_ERROR:
--include $(shell find $(BUILD) -name '*.d' -not -path '*/kafka/*' 2>/dev/null)
+-include $(shell find $(BUILD) -path $(BUILD)/kafka -prune -o -name '*.d' -print 2>/dev/null)
