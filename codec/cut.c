@@ -25,6 +25,9 @@ int cut_encode(void *ret, size_t size, size_t *ret_len, const struct cut *c)
 	m.run_id = (char *)c->run_id;
 	m.config_hash = c->config_hash;
 	m.embedding_partitions = c->embedding_partitions;
+	m.records_hash = c->records_hash;
+	m.max_users = c->max_users;
+	m.max_items = c->max_items;
 	m.numeric_id = (char *)c->numeric_id;
 
 	*ret_len = s4rec__cut__get_packed_size(&m);
@@ -65,6 +68,12 @@ static int read_field(struct wire *w, uint64_t tag, struct cut *c, int64_t *offs
 		return read_text(w, tag, c->numeric_id, sizeof(c->numeric_id));
 	case 13:
 		return read_u32(w, tag, &c->embedding_partitions);
+	case 14:
+		return read_u64(w, tag, &c->records_hash);
+	case 15:
+		return read_u64(w, tag, &c->max_users);
+	case 16:
+		return read_u64(w, tag, &c->max_items);
 	default:
 		return wire_skip(w, tag);
 	}

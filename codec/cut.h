@@ -19,6 +19,8 @@ struct cut {
 	char model_id[64], run_id[64], numeric_id[64];
 	uint64_t config_hash;
 	uint32_t embedding_partitions; /* of the embeddings topic */
+	uint64_t records_hash; /* over the batch's records in the order of the fold */
+	uint64_t max_users, max_items; /* the limits that held */
 };
 
 int cut_encode(void *ret, size_t size, size_t *ret_len, const struct cut *c);

@@ -1,6 +1,7 @@
 #include "codec/delimited.h"
 
 #include <errno.h>
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -175,7 +176,8 @@ int delimited_new(struct delimited **ret, const struct delimited_options *o, con
 
 	p->time_unit = o->time_unit;
 	p->line_max_bytes = o->line_max_bytes ? o->line_max_bytes : LINE_MAX_DEFAULT;
-	p->limits = (struct event_limits){ .id_max_bytes = o->id_max_bytes ? o->id_max_bytes : ID_MAX_DEFAULT };
+	p->limits = (struct event_limits){ .id_max_bytes = o->id_max_bytes ? o->id_max_bytes : ID_MAX_DEFAULT,
+		.weight_max = o->weight_max > 0 ? o->weight_max : (double)FLT_MAX };
 	p->separator = find_separator(header, len);
 	for (int f = 0; f < FIELD_COUNT; f++)
 		p->column[f] = -1;

@@ -9,11 +9,12 @@
 
 struct delimited_options {
 	/* NULL = default: user_id|user|userId ; item_id|item|itemId|click_article_id ; timestamp|time|event_time_ms|click_timestamp ;
-	 * type|event|event_type ; weight|rating? (no: weight only) ; event_id */
+	 * type|event|event_type ; weight ; event_id */
 	const char *user, *item, *time, *type, *weight, *event_id;
 	enum event_time_unit time_unit;
 	size_t id_max_bytes;   /* 0 = 256 */
 	size_t line_max_bytes; /* 0 = 65536 */
+	double weight_max;     /* greatest weight; 0 = any finite one */
 };
 
 struct delimited;

@@ -20,6 +20,7 @@ struct decoder {
 	enum event_time_unit time_unit;
 	size_t record_max_bytes;
 	struct event_limits limits;
+	int user_mapped; /* a path was given for the user: it wins over the key */
 	struct path_table paths;
 	struct arena arena;
 };
@@ -53,6 +54,8 @@ int decoder_new(struct decoder **ret, const struct decoder_options *o, const cha
 	d->record_max_bytes = o->record_max_bytes ? o->record_max_bytes : RECORD_MAX_DEFAULT;
 	d->limits.id_max_bytes = o->id_max_bytes ? o->id_max_bytes : ID_MAX_DEFAULT;
 	d->limits.past_max_ms = o->past_max_ms;
+	d->limits.weight_max = o->weight_max > 0 ? o->weight_max : (double)FLT_MAX;
+	d->user_mapped = o->user_path != NULL;
 	d->limits.future_max_ms = o->future_max_ms ? o->future_max_ms : FUTURE_MAX_DEFAULT;
 
 	/* yajl's buffer for a string with escapes starts at 2 KB and doubles without returning the old block (4 x the value),
@@ -136,7 +139,7 @@ int event_finish(struct event *ret, const struct raw_event *raw, const struct ev
 	if (time_is_absurd(ts_ms, l, record_ts_ms))
 		return fail(reterr_why, why_absurd_time, -ERANGE);
 
-	if (!(weight >= 0 && weight <= (double)FLT_MAX))
+	if (!(weight >= 0 && weight <= l->weight_max))
 		return fail(reterr_why, why_bad_weight, -ERANGE);
 
 	*ret = (struct event){
@@ -277,7 +280,7 @@ int decoder_decode(struct decoder *d, struct event *ret, const void *key, size_t
 	if (r < 0)
 		return fail(reterr_why, r == -E2BIG ? why_oversized : why_undecodable, r);
 
-	if (user.len)
+	if (user.len && !(d->user_mapped && raw.user.len))
 		raw.user = user;
 	return event_finish(ret, &raw, &d->limits, record_ts_ms, reterr_why);
 }

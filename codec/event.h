@@ -41,7 +41,7 @@ enum event_time_unit { TIME_AUTO, TIME_S, TIME_MS, TIME_US };
  * NULL = the default in brackets. Ids may be JSON strings or integers. */
 struct decoder_options {
 	enum event_format format;
-	const char *user_path;     /* [user_id|userId|user]            used when the record has no key */
+	const char *user_path;     /* given: used before the record's key. [user_id|userId|user, used when the record has no key] */
 	const char *item_path;     /* [item_id|itemId|item] */
 	const char *time_path;     /* [event_time_ms|timestamp|time]   ISO-8601 text, or a number in time_unit */
 	const char *type_path;     /* [type|event] */
@@ -52,6 +52,7 @@ struct decoder_options {
 	size_t record_max_bytes;   /* longest value; 0 = 65536 */
 	int64_t past_max_ms;       /* event time may lie this far before the record's timestamp; 0 = no limit */
 	int64_t future_max_ms;     /* and this far after it; 0 = 3600000 */
+	double weight_max;         /* greatest weight; 0 = any finite one */
 };
 
 struct decoder;
@@ -67,7 +68,7 @@ void decoder_free(struct decoder *d);
  *   -EBADMSG  undecodable (not protobuf / JSON, wrong type of a field, invalid UTF-8)
  *   -E2BIG    "oversized": the value or an id is too long
  *   -ENODATA  "no user" / "no item"
- *   -ERANGE   "absurd time" / "bad weight" (NaN, infinite, negative) */
+ *   -ERANGE   "absurd time" / "bad weight" (NaN, infinite, negative, above weight_max) */
 int decoder_decode(struct decoder *d, struct event *ret, const void *key, size_t key_len,
                    const void *value, size_t value_len, int64_t record_ts_ms, const char **reterr_why);
 

@@ -29,6 +29,7 @@ struct raw_event {
 struct event_limits {
 	size_t id_max_bytes;
 	int64_t past_max_ms, future_max_ms;
+	double weight_max;
 };
 
 /* Checks everything and fills ret; errors as decoder_decode. */

@@ -359,6 +359,8 @@ static int parse_env(struct config *c, const char *entry)
 
 	if (!eq || (len == 6 && strncmp(key, "CONFIG", 6) == 0))
 		return 0;
+	if (strncmp(key, "SERVICE_", 8) == 0 || strncmp(key, "PORT", 4) == 0) /* what Kubernetes says about a service named s4rec */
+		return 0;
 	snprintf(name, sizeof(name), "%.*s", (int)(eq - entry), entry);
 	for (size_t i = 0; i < ROW_COUNT; i++)
 		if (env_matches(key, len, rows[i].name))

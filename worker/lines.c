@@ -20,6 +20,7 @@ struct lines {
 	ZSTD_DStream *zstd;                /* NULL = plain */
 	size_t zstd_hint;                  /* 0 = a frame is complete */
 	int started, eof;
+	int swallow;                       /* the rest of a line that was handed out cut */
 	uint64_t number;
 };
 
@@ -151,13 +152,14 @@ int lines_next(struct lines *l, const char **ret, size_t *ret_len)
 		nl = memchr(l->text + l->scanned, '\n', l->text_len - l->scanned);
 		l->scanned = nl ? (size_t)(nl - l->text) : l->text_len;
 		if (nl || l->scanned - l->text_at >= LINE_MAX_BYTES || (l->eof && l->scanned > l->text_at)) {
+			int rest = l->swallow;
+
 			*ret = l->text + l->text_at;
-			*ret_len = l->scanned - l->text_at;
-			if (*ret_len > LINE_MAX_BYTES) { /* the rest is the next piece */
-				*ret_len = LINE_MAX_BYTES;
-				l->text_at = l->scanned = l->text_at + LINE_MAX_BYTES;
-			} else
-				l->text_at = l->scanned = l->scanned + (nl != NULL);
+			*ret_len = l->scanned - l->text_at < LINE_MAX_BYTES ? l->scanned - l->text_at : LINE_MAX_BYTES;
+			l->swallow = nl == NULL && !l->eof;
+			l->text_at = l->scanned = l->scanned + (nl != NULL);
+			if (rest)
+				continue;
 			l->number++;
 			return 1;
 		}

@@ -79,8 +79,9 @@ says 'dlq.max.share'
 "$TOOL" dump "$G.dlq" >"$TMP/dlq"
 [ "$(wc -l <"$TMP/dlq")" -ge 10000 ] || fail "the refused records are not in the dead letter topic: $(wc -l <"$TMP/dlq")"
 
-# input that retention removed is an error that names it
-"$TOOL" delete-records "$IN" 0 3
+# input that retention removed before it was trained is an error that names it
+for i in 1 2 3; do "$TOOL" produce "$IN" 0 u1 '{"item_id":"never trained"}'; done
+"$TOOL" delete-records "$IN" 0 -1
 expect 65 train --until end $(small)
 says "input is gone: $IN [0]"
 echo "ok $NAME"

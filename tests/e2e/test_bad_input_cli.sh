@@ -21,7 +21,7 @@ done
 refuses 78 "kafka.no.such.key" topics check -b "$BROKER" -X no.such.key=1
 refuses 78 "kafka.linger.ms" topics check -b "$BROKER" -X linger.ms=soon
 refuses 78 "kafka.isolation.level cannot be set" read -e -b "$BROKER" -X isolation.level=read_uncommitted
-refuses 78 "use --transactional.id" topics check -b "$BROKER" -X transactional.id=x
+refuses 78 "use --topic.prefix" topics check -b "$BROKER" -X transactional.id=x
 
 # Missing topics.
 refuses 78 "topic $PREFIX.embeddings is missing" read -e -b "$BROKER" -t "$PREFIX"

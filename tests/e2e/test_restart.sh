@@ -57,23 +57,30 @@ raw "$T" | versions >"$TMP/t.versions"
 raw "$A" | versions | cmp -s - "$TMP/t.versions" || fail "after $stops stops the versions are others"
 
 # 4. asked to stop while it replays: it leaves at once, with 0, and has written nothing
-raw "$A" >"$TMP/before"; "$TOOL" dump "$A.batches" >"$TMP/cuts.before"
+R=${PREFIX}_r; load "$R" "$TMP/events.jsonl"
+unflushed="--state.flush.ms 3600000"
+# shellcheck disable=SC2086
+start "$TMP/killed.log" train -t "$R" --until end --progress.ms 100 $(small $unflushed)
+eventually 60 logged ' train events=[2-9][0-9][0-9][0-9]' "$TMP/killed.log"
+kill -KILL "$pid" 2>/dev/null; ends "$pid" 137
+raw "$R" >"$TMP/before"; "$TOOL" dump "$R.batches" >"$TMP/cuts.before"
 tries=0
 while :; do
 	[ "$tries" -lt 5 ] || fail "no signal came during a replay"
 	tries=$((tries + 1))
-	start "$TMP/replay.log" train -t "$A" --until end $(small)
+	# shellcheck disable=SC2086
+	start "$TMP/replay.log" train -t "$R" --until end $(small $unflushed)
 	eventually 30 logged 'replaying the committed cuts' "$TMP/replay.log"
 	kill -TERM "$pid" 2>/dev/null || :
 	ends "$pid" 0
 	logged 'replay done' "$TMP/replay.log" || break
 done
 ! logged error "$TMP/replay.log" || fail "a stopped replay complains: $(cat "$TMP/replay.log")"
-raw "$A" | cmp -s - "$TMP/before" || fail "a stopped replay published something"
-"$TOOL" dump "$A.batches" | cmp -s - "$TMP/cuts.before" || fail "a stopped replay wrote cuts"
-expect 0 train -t "$A" --until end $(small)
-says "replay done: step=$last_step "
-same_view "$TMP/a.view" "$A" "after a stopped replay"
+raw "$R" | cmp -s - "$TMP/before" || fail "a stopped replay published something"
+"$TOOL" dump "$R.batches" | cmp -s - "$TMP/cuts.before" || fail "a stopped replay wrote cuts"
+expect 0 train -t "$R" --until end $(small)
+says "replay done: step="
+same_view "$TMP/a.view" "$R" "after a stopped replay"
 
 # 5. the other losses: their negatives are drawn by what the log says, too
 head -n 2000 "$TMP/events.jsonl" >"$TMP/short.jsonl"

@@ -42,7 +42,7 @@ refused() {
 }
 remedy="(kafka-configs.sh --alter, or delete the topic and \`s4rec topics create\`)"
 refused embeddings 3 cleanup.policy=delete "topic $PREFIX.embeddings has cleanup.policy=delete, it must be compact" "$remedy"
-refused state 3 cleanup.policy=compact,delete "topic $PREFIX.state has cleanup.policy=compact,delete, it must be compact" "$remedy"
+refused state 1 cleanup.policy=compact,delete "topic $PREFIX.state has cleanup.policy=compact,delete, it must be compact" "$remedy"
 refused batches 2 "retention.ms=-1 retention.bytes=-1" "topic $PREFIX.batches has 2 partitions, it must have 1; delete it, then \`s4rec topics create\`"
 refused batches 1 retention.bytes=-1 "topic $PREFIX.batches has retention.ms=604800000, it must be -1" "$remedy"
 

@@ -2,6 +2,7 @@
 #include "topics/topics.h"
 #include "worker/command.h"
 #include "worker/kafka/check.h"
+#include "worker/learn/cutlog.h"
 
 #include <string.h>
 #include <sysexits.h>
@@ -144,6 +145,25 @@ static int create(rd_kafka_t *rk, const struct config *c)
 	return r;
 }
 
+/* A model that was folded from these topics stands on their partition counts: its last cut names them. */
+static int check_model(const struct config *c, const int *partitions)
+{
+	struct cutlog *log = NULL;
+	struct cut last;
+	int none = 1, r = cutlog_new(&log, c);
+
+	if (r == 0)
+		r = cutlog_last(log, &last, &none);
+	if (r == 0 && !none && (last.partitions != (size_t)partitions[TOPIC_INTERACTIONS] || last.embedding_partitions != (uint32_t)partitions[TOPIC_EMBEDDINGS])) {
+		fprintf(stderr, "error: the model of prefix %s was folded from %zu input partitions and spread its rows over %u, now there are %d and %d; begin a new "
+		        "model with a new topic.prefix\n",
+		        c->topic_prefix, last.partitions, last.embedding_partitions, partitions[TOPIC_INTERACTIONS], partitions[TOPIC_EMBEDDINGS]);
+		r = EX_CONFIG;
+	}
+	cutlog_free(log);
+	return r;
+}
+
 int command_topics(int argc, char **argv)
 {
 	struct config c;
@@ -166,7 +186,9 @@ int command_topics(int argc, char **argv)
 	if (r)
 		goto out;
 
-	r = client_check_topics(rk, &c, partitions);
+	r = check_topics(rk, &c, !make, partitions);
+	if (r == 0)
+		r = check_model(&c, partitions);
 	for (id = 0; r == 0 && !make && id < TOPIC_COUNT; id++) {
 		char name[TOPIC_NAME_MAX];
 

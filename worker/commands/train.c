@@ -9,11 +9,13 @@
 #include "worker/learn/loop.h"
 #include "worker/log.h"
 
-static volatile sig_atomic_t stop;
+static volatile sig_atomic_t stop, running;
 
 /* The first signal asks the loop to finish; a second one leaves at once: what was not committed is folded again later. */
 static void on_signal(int number)
 {
+	if (!running)
+		_exit(0); /* connecting: nothing was read yet */
 	if (stop)
 		_exit(128 + number);
 	stop = 1;
@@ -32,6 +34,7 @@ static int run(const struct config *c)
 {
 	struct loop *w = NULL;
 	int r = loop_new(&w, c);
+	running = 1;
 	if (r == 0)
 		r = loop_replay(w, &stop);
 	if (r == 0)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -75,16 +76,21 @@ static int find_end(struct ranks *r, uint64_t step, off_t *ret)
 
 int ranks_resume(struct ranks *r, uint64_t step)
 {
+	struct stat st;
 	off_t end;
+	if (fstat(fileno(r->f), &st) < 0)
+		return failed(r);
+	if (!S_ISREG(st.st_mode)) { /* a pipe, a device: nothing to go back to */
+		fputs(HEADER, r->f);
+		return ranks_flush(r);
+	}
 	rewind(r->f);
 	int code = find_end(r, step, &end);
 	if (code)
 		return code;
 	if (step && end == 0)
 		log_warn("%s begins at step %llu: it was not there before (eval.out)", r->path, (unsigned long long)step + 1);
-	if (fseeko(r->f, end, SEEK_SET) < 0 && errno != ESPIPE)
-		return failed(r);
-	if (ftruncate(fileno(r->f), end) < 0 && errno != EINVAL) /* EINVAL: not a regular file, such as /dev/stdout */
+	if (fseeko(r->f, end, SEEK_SET) < 0 || ftruncate(fileno(r->f), end) < 0)
 		return failed(r);
 	if (end == 0)
 		fputs(HEADER, r->f);

@@ -12,7 +12,7 @@ static int own_input(const struct config *c)
 	return !c->input_topic || !*c->input_topic;
 }
 
-/* The settings of one topic against the table: the number of wrong ones, each printed. */
+/* The settings of one topic against the table: the number of wrong ones, each printed; -1: the broker does not tell. */
 static int check_settings(const rd_kafka_ConfigResource_t *res, const struct topic *t)
 {
 	const char *name = rd_kafka_ConfigResource_name(res);
@@ -22,8 +22,8 @@ static int check_settings(const rd_kafka_ConfigResource_t *res, const struct top
 	int wrong = 0;
 
 	if (rd_kafka_ConfigResource_error(res)) {
-		log_warn("topics settings_not_checked topic=%s: %s", name, rd_kafka_ConfigResource_error_string(res));
-		return 0;
+		log_warn("settings of topic %s are not known: %s (the right to DescribeConfigs)", name, rd_kafka_ConfigResource_error_string(res));
+		return -1;
 	}
 	entries = rd_kafka_ConfigResource_configs(res, &count);
 	for (s = t->settings; s < t->settings + TOPIC_SETTINGS_MAX && s->key; s++) {
@@ -40,7 +40,7 @@ static int check_settings(const rd_kafka_ConfigResource_t *res, const struct top
 	return wrong;
 }
 
-static int check_all_settings(rd_kafka_t *rk, const struct config *c, const char (*names)[TOPIC_NAME_MAX], const int *partitions)
+static int check_all_settings(rd_kafka_t *rk, const struct config *c, const char (*names)[TOPIC_NAME_MAX], const int *partitions, int strict)
 {
 	rd_kafka_ConfigResource_t *ask[TOPIC_COUNT];
 	rd_kafka_AdminOptions_t *options;
@@ -70,8 +70,14 @@ static int check_all_settings(rd_kafka_t *rk, const struct config *c, const char
 
 		for (i = 0; i < n; i++)
 			for (id = 0; id < TOPIC_COUNT; id++)
-				if (strcmp(rd_kafka_ConfigResource_name(got[i]), names[id]) == 0 && check_settings(got[i], topic_get(id)))
-					r = EX_CONFIG;
+				if (strcmp(rd_kafka_ConfigResource_name(got[i]), names[id]) == 0) {
+					int wrong = check_settings(got[i], topic_get(id));
+
+					if (wrong > 0)
+						r = EX_CONFIG;
+					else if (wrong < 0 && strict && r == 0)
+						r = EX_NOPERM;
+				}
 	}
 	rd_kafka_event_destroy(event);
 	rd_kafka_queue_destroy(queue);
@@ -83,7 +89,7 @@ static int check_all_settings(rd_kafka_t *rk, const struct config *c, const char
 	return r;
 }
 
-int client_check_topics(rd_kafka_t *rk, const struct config *c, int *ret_partitions)
+int check_topics(rd_kafka_t *rk, const struct config *c, int strict, int *ret_partitions)
 {
 	char names[TOPIC_COUNT][TOPIC_NAME_MAX];
 	const struct rd_kafka_metadata *md;
@@ -124,6 +130,6 @@ int client_check_topics(rd_kafka_t *rk, const struct config *c, int *ret_partiti
 	}
 	if (missing)
 		fprintf(stderr, "hint: `s4rec topics create -b %s -t %s` makes the missing topics\n", c->bootstrap_servers, c->topic_prefix);
-	i = check_all_settings(rk, c, names, ret_partitions);
+	i = check_all_settings(rk, c, names, ret_partitions, strict);
 	return r ? r : i;
 }

@@ -3,7 +3,7 @@
 #define S4REC_KAFKA_CHECK_H
 #include "worker/kafka/client.h"
 
-/* Checks all topics against topics/topics.h: 0, or prints each problem and returns EX_CONFIG / EX_UNAVAILABLE.
- * Fills the partition counts (COUNT entries; 0 where absent). */
-int client_check_topics(rd_kafka_t *rk, const struct config *c, int *ret_partitions);
+/* Checks all topics against topics/topics.h: 0, or prints each problem and returns EX_CONFIG / EX_UNAVAILABLE. Settings that the broker
+ * does not tell are a warning, with strict a problem (EX_NOPERM). Fills the partition counts (COUNT entries; 0 where absent). */
+int check_topics(rd_kafka_t *rk, const struct config *c, int strict, int *ret_partitions);
 #endif

@@ -14,6 +14,7 @@
 
 /* --- librdkafka's own log ------------------------------------------------------------------------------------------- */
 
+#define QUEUE_KBYTES_MAX 2097151 /* what librdkafka allows */
 #define LOG_KINDS 16
 #define LOG_EVERY_MS 10000
 
@@ -94,9 +95,9 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 
 /* Keys that a promise of ours hangs on. */
 static const char *const owned_keys[][2] = {
-	{ "transactional.id", "--transactional.id" }, { "group.id", "--group.id" }, { "transaction.timeout.ms", "--transaction.timeout.ms" },
+	{ "transactional.id", "--topic.prefix" }, { "group.id", "--group.id" }, { "transaction.timeout.ms", "--transaction.timeout.ms" },
 	{ "isolation.level", NULL }, { "enable.auto.commit", NULL }, { "enable.auto.offset.store", NULL }, { "enable.idempotence", NULL },
-	{ "enable.partition.eof", NULL }, { "auto.offset.reset", NULL },
+	{ "enable.partition.eof", NULL }, { "auto.offset.reset", NULL }, { "delivery.report.only.error", NULL },
 };
 
 struct pair { const char *key, *value; };
@@ -173,10 +174,8 @@ static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_
 
 	int state = kind == CLIENT_STATE_PRODUCER;
 	snprintf(timeout, sizeof timeout, "%lld", (long long)(state ? c->state_timeout_ms : c->transaction_timeout_ms));
-	if (c->transactional_id && *c->transactional_id)
-		snprintf(id, sizeof id, "%s%s", c->transactional_id, state ? "-state" : "");
-	else
-		snprintf(id, sizeof id, "%s-%s%s", c->topic_prefix, c->group_id, state ? "-state" : "");
+	/* One trainer per prefix: nothing else may go into the id, or two workers with that different would not fence each other. */
+	snprintf(id, sizeof id, "%s.%s", c->topic_prefix, state ? "trainer-state" : "trainer");
 
 	snprintf(kbytes, sizeof kbytes, "%zu", queue_kbytes);
 	rd_kafka_conf_set_log_cb(conf, on_log);
@@ -280,9 +279,16 @@ int client_new(rd_kafka_t **ret, const struct config *c, enum client_kind kind)
 	return new_client(ret, c, kind, 0);
 }
 
+static size_t queue_kbytes(const struct config *c, int partitions)
+{
+	size_t n = (size_t)c->input_buffer_bytes / (size_t)partitions / 1024 + 1;
+
+	return n < QUEUE_KBYTES_MAX ? n : QUEUE_KBYTES_MAX;
+}
+
 int client_new_input(rd_kafka_t **ret, const struct config *c, int partitions)
 {
-	return new_client(ret, c, CLIENT_CONSUMER, (size_t)c->input_buffer_bytes / (size_t)partitions / 1024 + 1);
+	return new_client(ret, c, CLIENT_CONSUMER, queue_kbytes(c, partitions));
 }
 
 void client_free(rd_kafka_t *rk)

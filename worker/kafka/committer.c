@@ -74,9 +74,9 @@ static int send_staged(struct committer *c, const struct staged *s, unsigned *re
 		if (txn_abort(c->txn) != V_OK)
 			break;
 	}
-	log_error("commit gave_up attempts=%d records=%zu: this process ends, the next one goes on from the last committed cut",
-	          attempt < ATTEMPTS ? attempt + 1 : attempt, s->count);
-	return EX_TEMPFAIL;
+	log_error("commit gave_up attempts=%d records=%zu bytes=%zu: this process ends, the next one goes on from the last committed cut",
+	          attempt < ATTEMPTS ? attempt + 1 : attempt, s->count, staged_bytes(s));
+	return txn_exit_code(c->txn);
 }
 
 static void *commit_thread(void *arg)

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ARENA_KEPT_MAX (16u * 1024 * 1024)
+
 int staged_new(struct staged **ret)
 {
 	*ret = calloc(1, sizeof **ret);
@@ -27,6 +29,11 @@ void staged_clear(struct staged *s)
 	size_t p;
 
 	s->used = s->count = 0;
+	if (s->size > ARENA_KEPT_MAX) { /* once large is not for ever large */
+		free(s->bytes);
+		s->bytes = NULL;
+		s->size = 0;
+	}
 	for (p = 0; p < s->partitions; p++)
 		s->offsets[p] = -1;
 	s->broken = 0;

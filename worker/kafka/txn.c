@@ -22,6 +22,7 @@ struct txn {
 	char input[TOPIC_NAME_MAX];
 	int timeout_ms;           /* of a transaction */
 	struct delivery delivery; /* of the records in the open transaction */
+	int code;                 /* exit code of a V_STOP */
 	_Atomic int64_t deadline_ms; /* the call that the owner's thread is in returns before this; 0 = no call */
 };
 
@@ -56,10 +57,34 @@ static int is_final(rd_kafka_resp_err_t code)
 	case RD_KAFKA_RESP_ERR_INVALID_TXN_STATE:
 	case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
 	case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
 		return 1;
 	default:
 		return 0;
 	}
+}
+
+/* What a process that has to end over this error ends with: again would help (75), or somebody has to do something first. */
+static enum verdict stop(struct txn *t, rd_kafka_resp_err_t code)
+{
+	switch (code) {
+	case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+		log_error("%s: a record is too large: raise max.message.bytes of the topic and kafka.message.max.bytes, or lower dlq.max.bytes", t->what);
+		t->code = EX_CONFIG;
+		break;
+	case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+		log_error("%s: %s: this user must be allowed to write all topics of the prefix, its transactional ids and the group", t->what, rd_kafka_err2str(code));
+		t->code = EX_NOPERM;
+		break;
+	default:
+		t->code = EX_TEMPFAIL;
+	}
+	return V_STOP;
 }
 
 /* Destroys e. */
@@ -82,7 +107,7 @@ static enum verdict judge(struct txn *t, const char *what, rd_kafka_error_t *e)
 	if (v != V_AGAIN)
 		log_warn("%s %s code=%s: %s", t->what, what, rd_kafka_error_name(e), rd_kafka_error_string(e));
 	rd_kafka_error_destroy(e);
-	return v;
+	return v == V_STOP ? stop(t, code) : v;
 }
 
 enum verdict txn_begin(struct txn *t)
@@ -143,8 +168,8 @@ static enum verdict produce_one(struct txn *t, const struct staged *s, const str
 	log_warn("%s produce topic=%s partition=%d key_bytes=%u value_bytes=%u: %s", t->what, rd_kafka_topic_name(t->topics[rec->topic]),
 	         rec->partition, rec->key_len, rec->value_len, rd_kafka_err2str(err));
 	/* Refused for what it is: it will be refused again, and leaving it out would break the promise. */
-	if (is_final(err) || err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
-		return V_STOP;
+	if (is_final(err) || err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
+		return stop(t, err);
 	return V_ABORT;
 }
 
@@ -182,8 +207,8 @@ static enum verdict flush_all(struct txn *t)
 	log_warn("%s deliver records=%llu failed=%llu unknown=%llu first=%s", t->what, (unsigned long long)t->delivery.sent,
 	         (unsigned long long)t->delivery.failed, (unsigned long long)(t->delivery.sent - t->delivery.ok - t->delivery.failed),
 	         rd_kafka_err2name(t->delivery.first_error));
-	if (is_final(t->delivery.first_error) || t->delivery.first_error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
-		return V_STOP;
+	if (is_final(t->delivery.first_error))
+		return stop(t, t->delivery.first_error);
 	return V_ABORT;
 }
 
@@ -204,7 +229,7 @@ enum verdict txn_commit(struct txn *t)
 	    rd_kafka_error_code(e) == RD_KAFKA_RESP_ERR__TRANSPORT) {
 		log_warn("%s outcome=unknown code=%s: %s", t->what, rd_kafka_error_name(e), rd_kafka_error_string(e));
 		rd_kafka_error_destroy(e);
-		return V_STOP;
+		return stop(t, RD_KAFKA_RESP_ERR__TIMED_OUT);
 	}
 	return judge(t, "commit", e);
 }
@@ -241,9 +266,10 @@ static int init_transactions(struct txn *t)
 		usleep(50000);
 	}
 	fprintf(stderr, "error: cannot start transactions: %s (%s)\n", rd_kafka_error_string(e), rd_kafka_error_name(e));
+	stop(t, rd_kafka_error_code(e));
 	again = rd_kafka_error_is_retriable(e) || is_final(rd_kafka_error_code(e));
 	rd_kafka_error_destroy(e);
-	return again ? EX_TEMPFAIL : EX_UNAVAILABLE;
+	return again ? t->code : EX_UNAVAILABLE;
 }
 
 enum verdict txn_offsets(struct txn *t, const struct staged *s)
@@ -270,6 +296,11 @@ enum verdict txn_offsets(struct txn *t, const struct staged *s)
 	if (v == V_STOP && t->delivery.failed && rd_kafka_fatal_error(t->rk, NULL, 0) == RD_KAFKA_RESP_ERR_NO_ERROR)
 		v = V_ABORT;
 	return v == V_AGAIN ? V_ABORT : v;
+}
+
+int txn_exit_code(const struct txn *t)
+{
+	return t->code ? t->code : EX_TEMPFAIL;
 }
 
 void txn_rest(struct txn *t)

@@ -27,6 +27,7 @@ enum verdict txn_produce(struct txn *t, const struct staged *s); /* may be calle
 enum verdict txn_offsets(struct txn *t, const struct staged *s); /* of the input, in the name of group.id */
 enum verdict txn_commit(struct txn *t);
 enum verdict txn_abort(struct txn *t);
+int txn_exit_code(const struct txn *t); /* after V_STOP: EX_TEMPFAIL, or EX_CONFIG or EX_NOPERM where starting again would not help */
 void txn_rest(struct txn *t); /* the owner waits for work: nothing is overdue */
 void txn_poll(struct txn *t); /* serves callbacks while idle */
 /* 1 when a call into the client has outstayed its time: it may never return (watchdog). Any thread. */

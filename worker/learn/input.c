@@ -47,6 +47,7 @@ static int decoder_from_config(struct decoder **ret, const struct config *c)
 		.record_max_bytes = (size_t)c->record_max_bytes,
 		.past_max_ms = c->time_past_max_ms,
 		.future_max_ms = c->time_future_max_ms,
+		.weight_max = c->weight_max,
 	};
 	if (decoder_new(ret, &o, &why) == 0)
 		return 0;

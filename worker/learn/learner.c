@@ -1,4 +1,7 @@
 /* learner.c - see learner.h. Reading order: learner_train, then the phases that it names. */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "worker/learn/learner.h"
 
 #include <assert.h>
@@ -39,6 +42,8 @@ int learner_new(struct learner **ret, const struct config *c, const char *input_
 
 	l->cfg = c;
 	l->input_topic = input_topic;
+	l->max_users = (size_t)c->max_users;
+	l->max_items = (size_t)c->max_items;
 	int r = scratch_new(&l->scratch, c);
 	if (r < 0)
 		goto fail;
@@ -55,9 +60,9 @@ int learner_new(struct learner **ret, const struct config *c, const char *input_
 	if (r == 0)
 		r = idmap_new(&l->item_ids, (size_t)c->max_items);
 	if (r == 0)
-		r = idmap_new(&l->user_ids, (size_t)c->max_users);
+		r = idmap_new(&l->user_ids, UINT32_MAX); /* limits: find_rows */
 	if (r == 0)
-		r = users_new(&l->users, (size_t)c->max_users, (size_t)c->max_length + 1);
+		r = users_new(&l->users, UINT32_MAX, (size_t)c->max_length + 1);
 	if (r == 0 && mc.loss == LOSS_SAMPLED)
 		r = recent_new(&l->recent, (size_t)c->negatives_recent, (size_t)c->max_items);
 	if (r == 0)
@@ -164,20 +169,20 @@ static int know_item(struct learner *l, uint32_t row, int64_t ts_ms)
 	return 0;
 }
 
-static int fits(const struct idmap *x, const char *id, size_t len)
+static int fits(const struct idmap *x, size_t limit, const char *id, size_t len)
 {
-	return idmap_room(x) || idmap_find(x, id, len) != UINT32_MAX;
+	return idmap_room(x, limit) || idmap_find(x, id, len) != UINT32_MAX;
 }
 
 /* The rows of an event, made at first sight. Sets *ret_reason when a limit forbids a new one: then neither is made. */
 static int find_rows(struct learner *l, const struct event *ev, uint32_t *ret_user, uint32_t *ret_item, const char **ret_reason)
 {
 	int new_item, new_user;
-	if (!fits(l->user_ids, ev->user, ev->user_len)) {
+	if (!fits(l->user_ids, l->max_users, ev->user, ev->user_len)) {
 		*ret_reason = "too many users";
 		return 0;
 	}
-	if (!fits(l->item_ids, ev->item, ev->item_len)) {
+	if (!fits(l->item_ids, l->max_items, ev->item, ev->item_len)) {
 		*ret_reason = "too many items";
 		return 0;
 	}
@@ -186,6 +191,10 @@ static int find_rows(struct learner *l, const struct event *ev, uint32_t *ret_us
 		uint32_t row;
 		r = model_add_item(l->model, &row);
 		assert(r < 0 || row == *ret_item); /* both count from 0 in the order of first sight */
+	}
+	if (r == -ENOSPC) {
+		log_error("max.items=%lld is below the items that this model has: raise it", (long long)l->cfg->max_items);
+		return EX_CONFIG;
 	}
 	if (r == 0)
 		r = know_item(l, *ret_item, ev->ts_ms);
@@ -236,8 +245,10 @@ static int fold_event(struct learner *l, const struct record *r, struct pending 
 	int code = find_rows(l, &r->ev, &p->user, &p->item, &reason);
 	if (code)
 		return code;
-	if (reason)
+	if (reason) {
+		l->limited++;
 		return dead_letter(l, r, reason, out);
+	}
 
 	const struct user *before = p->user < users_rows(l->users) ? users_get(l->users, p->user) : NULL;
 	code = score_baselines(l, p, before);
@@ -261,16 +272,31 @@ static int fold_event(struct learner *l, const struct record *r, struct pending 
 
 static int fold_record(struct learner *l, const struct record *r, struct pending *pending, size_t *n, struct staged *out)
 {
-	uint64_t dead = l->dead_letters;
-	int code;
-	if (r->reason)
-		code = dead_letter(l, r, r->reason, out);
-	else if (r->ev.forget)
-		code = fold_forget(l, r);
-	else
-		code = fold_event(l, r, pending, n, out);
-	count_record(l, l->dead_letters != dead);
-	return code;
+	count_record(l, r->reason != NULL); /* what a limit refuses says nothing about the input's format */
+	if (r->reason) {
+		l->last_refused = r->reason;
+		return dead_letter(l, r, r->reason, out);
+	}
+	return r->ev.forget ? fold_forget(l, r) : fold_event(l, r, pending, n, out);
+}
+
+/* Goes on from hash over what of a record the fold depends on. */
+static uint64_t hash_record(uint64_t hash, const struct record *r)
+{
+	struct { int64_t offset, ts_ms, kafka_ms; float weight; int32_t partition; uint32_t user_len, item_len, forget, refused; } fixed;
+	memset(&fixed, 0, sizeof fixed);
+	fixed.offset = r->offset;
+	fixed.ts_ms = r->ev.ts_ms;
+	fixed.kafka_ms = r->kafka_ms;
+	fixed.weight = r->ev.weight;
+	fixed.partition = r->partition;
+	fixed.user_len = (uint32_t)r->ev.user_len;
+	fixed.item_len = (uint32_t)r->ev.item_len;
+	fixed.forget = (uint32_t)r->ev.forget;
+	fixed.refused = r->reason != NULL;
+	hash = XXH3_64bits_withSeed(&fixed, sizeof fixed, hash);
+	hash = XXH3_64bits_withSeed(r->ev.user, r->ev.user_len, hash);
+	return XXH3_64bits_withSeed(r->ev.item, r->ev.item_len, hash);
 }
 
 /* The users of the batch's events, in the order of their first event, each once. */
@@ -411,6 +437,7 @@ int learner_train(struct learner *l, struct record_list *batch, int partitions, 
 	while (code == 0 && (p = record_merge(batch, NULL, partitions)) >= 0) {
 		struct record *r = record_shift(&batch[p]);
 		record_push(&done, r); /* pending[] points at it */
+		ret->records_hash = hash_record(ret->records_hash, r);
 		code = fold_record(l, r, pending, &n, out);
 	}
 	if (code)

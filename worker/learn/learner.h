@@ -46,6 +46,9 @@ struct learner {
 	int64_t watermark_ms;       /* newest event time that was folded */
 	uint64_t published_step;    /* step of the last learner_publish */
 	uint64_t events, dead_letters;
+	uint64_t limited;           /* of the dead letters: refused by max.users or max.items */
+	size_t max_users, max_items; /* the limits that hold now: the configuration's, in a replay those of the cut */
+	const char *last_refused;   /* reason of the last dead letter that was not for a limit */
 	uint64_t recent_records, recent_refused; /* of the last REFUSED_WINDOW records: the older half is forgotten at a time */
 	uint64_t items_published, users_published; /* rows sent, for the progress line */
 	int64_t freshness_p99_ms;   /* of the last commit */
@@ -60,6 +63,7 @@ struct learner {
 
 struct train_result {
 	uint32_t events, dead_letters;
+	uint64_t records_hash; /* over the records in the order of the fold */
 	size_t users;
 	struct step_stats stats; /* zeros when the batch held no user */
 };

@@ -27,7 +27,8 @@
 
 #define POLL_MS 50
 #define CUTS_MAX 1024               /* steps in one commit at most */
-#define STAGED_RECORDS_MAX 1000000  /* records in one transaction at which a commit is made early */
+#define STAGED_RECORDS_MAX 1000000  /* records in one transaction at which a commit is made early ... */
+#define STAGED_BYTES_MAX (64u * 1024 * 1024) /* ... or bytes */
 
 struct loop {
 	const struct config *cfg;
@@ -83,7 +84,7 @@ static int connect_all(struct loop *w, const struct config *c)
 	int r = client_new(&rk, c, CLIENT_CONSUMER);
 	if (r)
 		return r;
-	r = client_check_topics(rk, c, counts);
+	r = check_topics(rk, c, 0, counts);
 	client_free(rk);
 	if (r)
 		return r;
@@ -211,6 +212,7 @@ static void note_cut(struct loop *w, uint64_t step, const struct train_result *t
 		.step = step, .offsets = w->cut_offsets + w->cut_n * (size_t)w->partitions, .partitions = (size_t)w->partitions,
 		.now_ms = wall_ms(), .events = t->events, .dead_letters = t->dead_letters, .discarded = t->stats.discarded,
 		.config_hash = config_fold_hash(w->cfg), .embedding_partitions = (uint32_t)w->embedding_partitions,
+		.records_hash = t->records_hash, .max_users = w->learner->max_users, .max_items = w->learner->max_items,
 	};
 	memcpy(c->offsets, input_offsets(w->input), (size_t)w->partitions * sizeof *c->offsets);
 	snprintf(c->model_id, sizeof c->model_id, "%s", w->cfg->model_id);
@@ -224,8 +226,9 @@ static int check_refused_share(const struct loop *w)
 	double share = learner_refused_share(w->learner);
 	if (share <= w->cfg->dlq_max_share)
 		return 0;
-	log_error("%.0f %% of the last records were refused (limit dlq.max.share=%g): is `format` or a map.* option wrong? The dead letters in %s.dlq say why",
-	          share * 100, w->cfg->dlq_max_share, w->cfg->topic_prefix);
+	log_error("%.0f %% of the last records were refused (limit dlq.max.share=%g), the last one as \"%s\": is `format` or a map.* option wrong? The dead "
+	          "letters in %s.dlq say why",
+	          share * 100, w->cfg->dlq_max_share, w->learner->last_refused ? w->learner->last_refused : "", w->cfg->topic_prefix);
 	return EX_DATAERR;
 }
 
@@ -250,7 +253,7 @@ static int commit_due(struct loop *w, int64_t now_ms, int draining)
 {
 	if (w->cut_n == 0)
 		return 0;
-	if (draining || w->cut_n == CUTS_MAX || staged_records(w->staged) >= STAGED_RECORDS_MAX)
+	if (draining || w->cut_n == CUTS_MAX || staged_records(w->staged) >= STAGED_RECORDS_MAX || staged_bytes(w->staged) >= STAGED_BYTES_MAX)
 		return 1;
 	if (w->whole_log)
 		return w->cut_n >= (size_t)w->cfg->commit_steps || (w->until && input_at_end(w->input));
@@ -358,19 +361,27 @@ static int check_cut(const struct loop *w, const struct cut *c)
 	return EX_CONFIG;
 }
 
-/* Folds one recorded batch again. */
-static int refold(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
+static int differs(const struct loop *w, const struct cut *c)
 {
-	struct train_result t;
+	log_error("replay of step %llu differs: the records of %s are not those that were trained; was the topic made anew? Begin a new model with a new topic.prefix",
+	          (unsigned long long)c->step, w->input_topic);
+	return EX_DATAERR;
+}
+
+/* Reads one recorded batch again. */
+static int reread(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
+{
 	struct record *rec;
 	input_limit(w->input, c->offsets);
 	for (int waits = 0; ; waits++) {
-		while ((rec = input_next(w->input, 1))) {
+		while (!batch_full(w) && (rec = input_next(w->input, 1))) {
 			batch_add(w, rec, 0);
 			waits = 0;
 		}
 		if (input_at_end(w->input))
-			break;
+			return 0;
+		if (batch_full(w))
+			return differs(w, c); /* the batch was cut where it was full */
 		if (*stop)
 			return LOOP_STOPPED;
 		int r = input_fill(w->input, POLL_MS);
@@ -381,14 +392,24 @@ static int refold(struct loop *w, const struct cut *c, const volatile sig_atomic
 			return EX_UNAVAILABLE;
 		}
 	}
-	int r = fold(w, c->step, NULL, &t);
+}
+
+/* Folds one recorded batch again, with the limits that held then. */
+static int refold(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
+{
+	struct train_result t;
+	int r = reread(w, c, stop);
 	if (r)
 		return r;
-	if (t.events != c->events || t.dead_letters != c->dead_letters || t.stats.discarded != c->discarded) {
-		log_error("replay of step %llu differs: %u events and %u dead letters, recorded were %u and %u: the input topic is not the one that was trained",
-		          (unsigned long long)c->step, t.events, t.dead_letters, c->events, c->dead_letters);
-		return EX_DATAERR;
-	}
+	w->learner->max_users = c->max_users;
+	w->learner->max_items = c->max_items;
+	r = fold(w, c->step, NULL, &t);
+	w->learner->max_users = (size_t)w->cfg->max_users;
+	w->learner->max_items = (size_t)w->cfg->max_items;
+	if (r)
+		return r;
+	if (t.records_hash != c->records_hash || t.events != c->events || t.dead_letters != c->dead_letters || t.stats.discarded != c->discarded)
+		return differs(w, c);
 	return 0;
 }
 
@@ -578,7 +599,7 @@ int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 		refused = check_refused_share(w); /* first: a restart must not get a batch further each time */
 		if (refused)
 			break;
-		r = committer_check(w->committer); /* fenced, or outcome unknown: also while the stream is idle */
+		r = committer_check(w->committer); /* fenced, or outcome unknown, as the last commit found */
 		if (r == 0)
 			r = batch_fill(w, now_ms, w->whole_log, POLL_MS);
 		if (r == 0 && batch_due(w, now_ms, 0))

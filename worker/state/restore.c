@@ -50,7 +50,7 @@ static int load_row(struct restore *x, enum state_kind kind, const char *id, siz
 		return 0;
 	if (r == -ENOMEM)
 		return log_no_memory();
-	return bad_record(x, m, r == -EEXIST ? "its row belongs to another id" : r == -ENOSPC ? "its row is beyond max.items or max.users" : "not a row of this model");
+	return bad_record(x, m, r == -EEXIST ? "its row belongs to another id" : r == -ENOSPC ? "its row is beyond max.items: raise it" : "not a row of this model");
 }
 
 static int remove_user(struct restore *x, const char *id, size_t id_len)

@@ -259,6 +259,7 @@ void state_numbers_save(struct learner *l, struct manifest *m)
 	m->user_rows = idmap_rows(l->user_ids);
 	m->events = l->events;
 	m->dead_letters = l->dead_letters;
+	m->limited = l->limited;
 	m->recent_records = l->recent_records;
 	m->recent_refused = l->recent_refused;
 	m->items_published = l->items_published;
@@ -294,7 +295,7 @@ int state_numbers_load(struct learner *l, const struct manifest *m)
 	uint64_t *prequential_count;
 	int *started;
 	int64_t *origin_ms;
-	if (m->queue_count > queue || (queue && m->queue_next >= queue) || m->user_rows > (uint64_t)l->cfg->max_users ||
+	if (m->queue_count > queue || (queue && m->queue_next >= queue) || m->user_rows >= UINT32_MAX ||
 	    m->item_rows != model_items(l->model) || m->sweep > m->user_rows)
 		return -EINVAL;
 	int r = idmap_seal(l->item_ids, (size_t)m->item_rows);
@@ -320,6 +321,7 @@ int state_numbers_load(struct learner *l, const struct manifest *m)
 	l->step = m->step;
 	l->events = m->events;
 	l->dead_letters = m->dead_letters;
+	l->limited = m->limited;
 	l->recent_records = m->recent_records;
 	l->recent_refused = m->recent_refused;
 	l->items_published = m->items_published;

@@ -112,7 +112,7 @@ static void *writer_thread(void *arg)
 		w->open = 0;
 		w->outcome = v == V_OK ? WRITER_DONE : WRITER_FAILED;
 		if (v == V_STOP && !w->stop)
-			w->code = EX_TEMPFAIL;
+			w->code = txn_exit_code(w->txn);
 		pthread_cond_broadcast(&w->changed);
 	}
 	pthread_mutex_unlock(&w->lock);

@@ -1,4 +1,4 @@
-/* writer.h - sends the records of a flush as one transaction, from a thread and a producer of its own (<transactional.id>-state), while
+/* writer.h - sends the records of a flush as one transaction, from a thread and a producer of its own (<prefix>.trainer-state), while
  * training goes on. One flush: put slices, open once the commit that it describes has returned, end; then poll for the outcome.
  */
 #ifndef S4REC_STATE_WRITER_H
