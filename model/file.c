@@ -35,7 +35,7 @@ enum kind { SIZE, INT, REAL, NUMBER64 };
 struct field { const char *name; enum kind kind; int must; size_t at; const char *const *words; };
 
 static const char *const loss_words[] = { "full", "sampled", "bce", NULL }, *const pool_words[] = { "mean", "last", NULL },
-	*const rows_words[] = { "adam", "adagrad", NULL };
+	*const rows_words[] = { "adam", "adagrad", NULL }, *const cluster_words[] = { "sinkhorn", "kmeans", NULL };
 
 #define AT(x) offsetof(struct model_config, x)
 static const struct field fields[] = {
@@ -46,7 +46,7 @@ static const struct field fields[] = {
 	{ "beta_2", REAL, 1, AT(beta_2), NULL }, { "adam_eps", REAL, 1, AT(adam_eps), NULL }, { "weight_decay", REAL, 1, AT(weight_decay), NULL },
 	{ "dropout", REAL, 0, AT(dropout), NULL }, { "negatives", SIZE, 0, AT(negatives), NULL }, { "uniform", REAL, 0, AT(uniform), NULL },
 	{ "cosine_tau", REAL, 0, AT(cosine_tau), NULL }, { "posden", INT, 0, AT(posden), NULL }, { "detach", INT, 0, AT(detach), NULL },
-	{ "eps", REAL, 0, AT(eps), NULL }, { "iters", INT, 0, AT(iters), NULL }, { "tau1", REAL, 0, AT(tau1), NULL },
+	{ "cluster", INT, 0, AT(cluster), cluster_words }, { "eps", REAL, 0, AT(eps), NULL }, { "iters", INT, 0, AT(iters), NULL }, { "tau1", REAL, 0, AT(tau1), NULL },
 	{ "tau2", REAL, 0, AT(tau2), NULL }, { "tau3", REAL, 0, AT(tau3), NULL }, { "alpha", REAL, 0, AT(alpha), NULL },
 	{ "beta1", REAL, 0, AT(beta1), NULL }, { "beta2", REAL, 0, AT(beta2), NULL }, { "lambda", REAL, 0, AT(lambda), NULL },
 	{ "mask_share", REAL, 0, AT(mask_share), NULL }, { "crop_share", REAL, 0, AT(crop_share), NULL },

@@ -37,6 +37,8 @@ int model_config_check(const struct model_config *c, const char **reterr_why)
 	MUST("negatives: at least 1 for sampled and bce", c->loss == LOSS_FULL || c->negatives >= 1);
 	MUST("pool: mean or last", c->pool == POOL_MEAN || c->pool == POOL_LAST);
 	MUST("rows: adam or adagrad", c->rows == ROWS_ADAM || c->rows == ROWS_ADAGRAD);
+	MUST("cluster: sinkhorn or kmeans", c->cluster == CLUSTER_SINKHORN || c->cluster == CLUSTER_KMEANS);
+	MUST("norm: 1 for kmeans", c->cluster == CLUSTER_SINKHORN || c->norm);
 	MUST("uniform: above 0, at most 1 for sampled", c->loss != LOSS_SAMPLED || (c->uniform > 0 && c->uniform <= 1));
 	MUST("cosine_tau: above 0", !c->cosine || c->cosine_tau > 0);
 	MUST("eps: above 0", c->eps > 0);

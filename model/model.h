@@ -19,6 +19,9 @@
 
 enum loss_form { LOSS_FULL, LOSS_SAMPLED, LOSS_BCE };
 enum pool_form { POOL_MEAN, POOL_LAST };
+/* Targets q of the cluster loss. CLUSTER_KMEANS is for comparison (the paper's ablation): prototypes are constants, set by model_kmeans between
+ * epochs, and q is 1 at the nearest. It wants norm. */
+enum cluster_form { CLUSTER_SINKHORN, CLUSTER_KMEANS };
 /* How item rows move; dense tensors always by Adam.
  *   ROWS_ADAM     two moments an element: 3 D floats a row
  *   ROWS_ADAGRAD  one number a row, a += mean over the row of g^2, w -= lr (g / (sqrt(a) + adam_eps) + weight_decay w): D + 1 floats a row, and
@@ -47,6 +50,7 @@ struct model_config {
 	float clip;                      /* global gradient norm clip; 0 = none */
 	float beta_1, beta_2, adam_eps, weight_decay; /* Adam .9 .999 1e-8 0 */
 	enum row_optimizer rows;
+	enum cluster_form cluster;
 	uint64_t seed;
 	int threads;                     /* compute threads, >= 1; does not change the bits */
 	size_t items_max;                /* most item rows; memory is reserved, not touched */
@@ -129,6 +133,11 @@ void model_item_vector(const struct model *m, float *out, uint32_t row);
 void model_prototype_vector(const struct model *m, float *out, uint32_t k);
 /* argmax_k of mu_k . x (both normalised when cfg.norm), for x (n,D) -> k (n). */
 void model_assign(struct model *m, int32_t *k, const float *x, size_t n);
+
+/* Sets the prototypes by spherical k-means (Dhillon, Modha 2001) over the directions of z (n,D), pooled outputs, at most iters rounds. Seeding is
+ * k-means++ (Arthur, Vassilvitskii 2007), drawn from (seed, applications so far). Prototypes for which no direction is left, and those
+ * that lose all theirs, stay as they are. Their moments are forgotten. 0 or -ENOMEM. */
+int model_kmeans(struct model *m, const float *z, size_t n, int iters);
 
 /* Rank (0 = best) of target[i] among all item rows (skip[row] != 0 excluded; NULL = none) for h (n,D). A tie counts half
  * of the tied rows, rounded up, against the target: constant scores must not look good. NO_ROW gives N. */

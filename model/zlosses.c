@@ -7,6 +7,19 @@
 
 #define QUEUE_FILL 4 /* Sinkhorn sees at least QUEUE_FILL * K rows while the queue has them */
 
+/* k-means: q is 1 at the largest score, ties to the lower prototype. */
+static void nearest(float *q, const float *scores, size_t B, size_t K)
+{
+	memset(q, 0, B * K * sizeof(float));
+	for (size_t u = 0; u < B; u++) {
+		size_t best = 0;
+
+		for (size_t k = 1; k < K; k++)
+			best = scores[u * K + k] > scores[u * K + best] ? k : best;
+		q[u * K + best] = 1;
+	}
+}
+
 /* z (V,B,D) in m->zq: as clustered, contrasted, distilled; the gradient with respect to the pooled outputs ends in
  * m->dz (V,B,D). dmu and the classifier's gradient are added to g->d. */
 void z_losses(struct model *m, struct grad *g, const struct batch *b, size_t V, struct step_stats *st)
@@ -43,7 +56,10 @@ void z_losses(struct model *m, struct grad *g, const struct batch *b, size_t V, 
 	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)B, (int)K, (int)D, 1, z, (int)D, mu, (int)D, 0, m->scores, (int)K);
 	if (Q)
 		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)Q, (int)K, (int)D, 1, queue_z, (int)D, mu, (int)D, 0, m->scores + B * K, (int)K);
-	sinkhorn(m->q, m->scores, B + Q, K, c->eps, c->iters, m->scratch);
+	if (c->cluster == CLUSTER_KMEANS)
+		nearest(m->q, m->scores, B, K);
+	else
+		sinkhorn(m->q, m->scores, B + Q, K, c->eps, c->iters, m->scratch);
 	for (size_t u = 0; u < B; u++) {
 		const float *q = m->q + u * K;
 
@@ -69,7 +85,8 @@ void z_losses(struct model *m, struct grad *g, const struct batch *b, size_t V, 
 	/* Back through the normalisation. */
 	if (c->norm) {
 		normalise_backward(dpooled, dz, z, norm, V * B, D);
-		normalise_backward(g->d.mu, m->dmun, m->mun, m->mu_norm, K, D);
+		if (c->cluster == CLUSTER_SINKHORN) /* k-means: prototypes are constants */
+			normalise_backward(g->d.mu, m->dmun, m->mun, m->mu_norm, K, D);
 	} else {
 		for (size_t i = 0; i < VBD; i++)
 			dpooled[i] += dz[i];

@@ -14,6 +14,7 @@
 #define ITEMS 200000
 #define WIDTH 64
 #define TOUCHED 2000
+#define QUERIES 256
 #define TURNS 5
 
 static double now(void)
@@ -58,22 +59,44 @@ static double dense(struct model *m)
 {
 	static float zero[WIDTH];
 	struct adam a = adam_at(&m->cfg, m->applied + 1, 1e-3f, 1);
-	double start = now();
 	for (uint32_t r = 0; r < ITEMS; r++) {
 		float *w = model_item_row(m, r);
 		adam_step(w, w + WIDTH, w + 2 * WIDTH, zero, &a, WIDTH);
 	}
-	return now() - start;
+	return 0;
 }
 
-static double read_all(const struct model *m)
+static double read_all(struct model *m)
 {
 	float tmp[WIDTH];
-	double start = now(), sum = 0;
+	double sum = 0;
 	for (uint32_t r = 0; r < ITEMS; r++)
 		sum += model_item_now(m, tmp, r)[0];
-	start = now() - start;
-	return sum == 1234 ? 0 : start; /* sum keeps the loop */
+	return sum;
+}
+
+static double rank_all(struct model *m)
+{
+	static float h[QUERIES * WIDTH];
+	static uint32_t rank[QUERIES], target[QUERIES];
+	for (int i = 0; i < QUERIES * WIDTH; i++)
+		h[i] = (float)(i % 11) - 5;
+	model_rank(m, rank, h, target, QUERIES, NULL);
+	return rank[0];
+}
+
+/* The shortest of some turns: the machine may be shared. */
+static double shortest(double (*f)(struct model *m), struct model *m)
+{
+	static volatile double keep; /* so that no loop is left out */
+	double best = 1e9;
+	for (int turn = 0; turn < TURNS; turn++) {
+		double start = now();
+		keep = f(m);
+		best = now() - start < best ? now() - start : best;
+	}
+	(void)keep;
+	return best;
 }
 
 static double apply(struct model *m, struct grad *g, size_t rows)
@@ -95,9 +118,13 @@ int main(void)
 	struct grad *g, *early;
 	struct model *m = make(&g, 5000, 100), *e = make(&early, 20, 15);
 	printf("%d rows, width %d, one thread\n", ITEMS, WIDTH);
-	report("dense Adam over all rows", dense(m), ITEMS);
-	report("read all rows, 100 steps away, series", read_all(m), ITEMS);
-	report("read all rows, 0 to 15 steps away, terms", read_all(e), ITEMS);
+	report("read all rows, 100 steps away, series", shortest(read_all, m), ITEMS);
+	report("read all rows, 0 to 15 steps away, terms", shortest(read_all, e), ITEMS);
+	report("rank 256 queries, rows 100 steps away", shortest(rank_all, m), ITEMS);
+	for (uint32_t r = 0; r < ITEMS; r++)
+		away_return(e, r);
+	report("rank 256 queries, rows up to date", shortest(rank_all, e), ITEMS);
+	report("dense Adam over all rows, one step", shortest(dense, e), ITEMS);
 	double none = apply(m, g, 0), some = apply(m, g, TOUCHED);
 	report("model_apply touching none (dense tensors, table)", none, 1);
 	report("  and what 2,000 rows that were away add", some - none, TOUCHED);
