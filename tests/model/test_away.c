@@ -168,14 +168,13 @@ static void rows_are_where_dense_adam_has_them(void **state)
 
 static void adagrad_is_its_formula(void **state)
 {
-	for (int loss = LOSS_SAMPLED; loss <= LOSS_BCE; loss++)
-		for (int decay = 0; decay < 2; decay++) {
-			struct model_config c = config((enum loss_form)loss, decay ? .05f : 0);
+	for (int decay = 0; decay < 2; decay++) {
+		struct model_config c = config(LOSS_BCE, decay ? .05f : 0);
 
-			c.rows = ROWS_ADAGRAD;
-			c.clip = .25f;
-			by_hand(c, MODEL_HISTORY + 300, 1);
-		}
+		c.rows = ROWS_ADAGRAD;
+		c.clip = .25f;
+		by_hand(c, decay ? MODEL_HISTORY + 300 : 500, 1);
+	}
 }
 
 /* ---- gradients of batches ---- */
