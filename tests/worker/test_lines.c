@@ -14,7 +14,7 @@
 
 #define MB (1024 * 1024)
 
-struct bytes { char *p; size_t n; };
+struct bytes { char *p; size_t n, room; };
 
 static char path[64];
 
@@ -43,8 +43,11 @@ static struct lines *open_bytes(const void *p, size_t n)
 
 static void append(struct bytes *b, const void *p, size_t n)
 {
-	b->p = realloc(b->p, b->n + n + 1);
-	assert_non_null(b->p);
+	if (b->n + n + 1 > b->room) {
+		b->room = 2 * (b->n + n + 1);
+		b->p = realloc(b->p, b->room);
+		assert_non_null(b->p);
+	}
 	memcpy(b->p + b->n, p, n);
 	b->n += n;
 }
