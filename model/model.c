@@ -132,7 +132,7 @@ int model_new(struct model **ret, const struct model_config *cfg)
 	m->item_stride = 3 * D;
 	m->infos = tensors_list(m->info, &m->dense, cfg);
 	neg = cfg->loss == LOSS_BCE ? T * cfg->negatives : cfg->loss == LOSS_SAMPLED ? cfg->negatives : 0;
-	scratch = contrast_scratch(U, K);
+	scratch = contrast_scratch(U, K, D);
 	if (scratch < sinkhorn_scratch(U + cfg->queue, K))
 		scratch = sinkhorn_scratch(U + cfg->queue, K);
 	if (scratch < U * K)
