@@ -273,6 +273,8 @@ static void topk_unit(void *ctx, size_t unit, int thread)
 			for (uint32_t x = j->exclude ? j->exclude_start[from + i] : 0; j->exclude && x < j->exclude_start[from + i + 1]; x++)
 				if (j->exclude[x] >= col && j->exclude[x] < col + count)
 					s_i[j->exclude[x] - col] = EXCLUDED;
+			if (kept[i] == k && !(vmath_max(s_i, count) > score[0]))
+				continue; /* most blocks, once the list is good */
 			found = find_above(candidate, s_i, kept[i] == k ? score[0] : EXCLUDED, count);
 			for (size_t f = 0; f < found; f++) {
 				float s_c = s_i[candidate[f]];
