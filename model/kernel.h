@@ -29,6 +29,6 @@ void kernel_mul_exp(float *c, size_t ldc, const float *a, size_t lda, const floa
 
 /* "fma6x16" or "blas": part of the name of what computes. */
 const char *kernel_name(void);
-/* For tests: 1 = OpenBLAS in any case, 0 = what the machine has. What was packed before is void. */
+/* 1 = OpenBLAS in any case, 0 = what the machine has. To be called while there is no model: what was packed before is void. */
 void kernel_portable(int yes);
 #endif

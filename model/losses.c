@@ -2,9 +2,10 @@
  * What keeps numbers safe: every softmax subtracts its row's own maximum; Sinkhorn never leaves the log domain.
  */
 #include <assert.h>
-#include <cblas.h>
 #include <math.h>
+#include <string.h>
 
+#include "model/kernel.h"
 #include "model/losses.h"
 #include "model/vmath.h"
 
@@ -147,71 +148,129 @@ double cluster_loss(float *dscores, const float *scores, const float *q, size_t 
 	return B ? loss / (double)B : 0.0;
 }
 
-/* Scratch: the logits of one direction, (B, B + B + K), later their gradients. */
-size_t contrast_scratch(size_t B, size_t K) { return B * (2 * B + K); }
+/* Both directions are one problem: anchors are the 2B rows z1, z2, columns X = [z1; z2; mu], C = 2B + K of them.
+ * Scratch: S (2B,C) logits, later their gradients; X^T and X packed; dX (C,D) and dA (2B,D); losses (2B) in double. */
+static size_t line(size_t floats) { return (floats + 15) / 16 * 16; }
 
-/* One direction: a (B,D) anchors, o (B,D) the other views. Columns of S (B, 2B+K): a's views | o's views | prototypes.
- * forward: S = a [a; o; mu]^T, l_u = log sum_{c allowed} exp(S_uc/tau) - S_up/tau,
- * so G_uc = (p_uc - [c is the positive]) weight / (B tau), da += G [a; o; mu], d[a; o; mu] += G^T a. */
-static double contrast_one(float *da, float *d_o, float *dmu, const float *a, const float *o, const float *mu, const uint32_t *h,
-                           size_t B, size_t K, size_t D, float tau, int posden, float weight, float *S)
+/* Holds X^T (D,C) and later the anchors (2B,D), both packed. */
+static size_t packed_floats(size_t B, size_t K, size_t D)
+{
+	size_t x = kernel_packed(D, 2 * B + K), a = kernel_packed(2 * B, D);
+
+	return line(x > a ? x : a);
+}
+
+size_t contrast_scratch(size_t B, size_t K, size_t D)
 {
 	size_t C = 2 * B + K;
-	int b = (int)B, k = (int)K, d = (int)D, c = (int)C;
-	float g = weight / ((float)B * tau);
-	double loss = 0.0;
 
-	/* (B,B) = (B,D) (B,D)^T, twice; (B,K) = (B,D) (K,D)^T */
-	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, b, b, d, 1.0f, a, d, a, d, 0.0f, S, c);
-	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, b, b, d, 1.0f, a, d, o, d, 0.0f, S + B, c);
-	if (K)
-		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, b, k, d, 1.0f, a, d, mu, d, 0.0f, S + 2 * B, c);
+	return line(2 * B * C) + packed_floats(B, K, D) + line(kernel_packed(C, D)) + 2 * line(C * D) + line(2 * B * D) + line(4 * B);
+}
 
-	for (size_t u = 0; u < B; u++) {
-		float *S_u = S + u * C;
-		float pos = S_u[B + u], max, sum, scale;
+#define ANCHORS 48 /* rows of a unit */
+#define COLUMNS 64
 
-		S_u[u] = EXCLUDED;
-		if (!posden)
-			S_u[B + u] = EXCLUDED;
-		if (K)
-			S_u[2 * B + h[u]] = EXCLUDED;
-		max = vmath_max(S_u, C);
-		if (max <= EXCLUDED / 2) { /* nothing to contrast with */
-			for (size_t j = 0; j < C; j++)
-				S_u[j] = 0.0f;
-			continue;
-		}
+struct contrast {
+	float *S, *Xt, *Xp, *X, *dX, *dA;
+	double *loss;
+	const uint32_t *h;
+	size_t B, K, D, C;
+	float tau, g;
+	int posden;
+};
 
-		sum = vmath_exp_sum(S_u, S_u, 1.0f / tau, max, C);
-		loss += log((double)sum) + ((double)max - pos) / tau;
-		scale = g / sum;
-		for (size_t j = 0; j < C; j++)
-			S_u[j] *= scale;
-		S_u[B + u] -= g;
+/* One row of logits becomes their gradient; returns the loss. forward: l = log sum_{c allowed} exp(S_c / tau) - S_pos / tau,
+ * so G_c = (p_c - [c is the positive]) weight / (B tau). */
+static double contrast_row(const struct contrast *j, size_t i)
+{
+	size_t other = i < j->B ? i + j->B : i - j->B, C = j->C;
+	float *S = j->S + i * C, pos = S[other], max, sum, scale;
+
+	S[i] = EXCLUDED;
+	if (!j->posden)
+		S[other] = EXCLUDED;
+	if (j->K)
+		S[2 * j->B + j->h[i % j->B]] = EXCLUDED;
+	max = vmath_max(S, C);
+	if (max <= EXCLUDED / 2) { /* nothing to contrast with */
+		memset(S, 0, C * sizeof *S);
+		return 0.0;
 	}
 
-	if (da) {
-		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, b, d, b, 1.0f, S, c, a, d, 1.0f, da, d);
-		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, b, d, b, 1.0f, S + B, c, o, d, 1.0f, da, d);
-		if (K)
-			cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, b, d, k, 1.0f, S + 2 * B, c, mu, d, 1.0f, da, d);
-		cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, b, d, b, 1.0f, S, c, a, d, 1.0f, da, d);
-	}
-	if (d_o)
-		cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, b, d, b, 1.0f, S + B, c, a, d, 1.0f, d_o, d);
-	if (dmu && K)
-		cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, d, b, 1.0f, S + 2 * B, c, a, d, 1.0f, dmu, d);
-	return loss / (double)B;
+	sum = vmath_exp_sum(S, S, 1.0f / j->tau, max, C);
+	scale = j->g / sum;
+	for (size_t c = 0; c < C; c++)
+		S[c] *= scale;
+	S[other] -= j->g;
+	return log((double)sum) + ((double)max - pos) / j->tau;
+}
+
+/* forward: S = A X^T, so dA = G X ... */
+static void anchors_unit(void *ctx, size_t unit, int thread)
+{
+	const struct contrast *j = ctx;
+	size_t from = unit * ANCHORS, n = 2 * j->B - from < ANCHORS ? 2 * j->B - from : ANCHORS, C = j->C, D = j->D;
+
+	/* (n,C) = (n,D) (C,D)^T */
+	kernel_mul(j->S + from * C, C, j->X + from * D, D, j->Xt, NULL, 0, n, C, D);
+	for (size_t i = from; i < from + n; i++)
+		j->loss[i] = contrast_row(j, i);
+	/* (n,D) = (n,C) (C,D) */
+	kernel_mul(j->dA + from * D, D, j->S + from * C, C, j->Xp, NULL, 0, n, D, C);
+}
+
+/* ... and dX = G^T A. The anchors are the first rows of X, packed again in what held X^T. */
+static void columns_unit(void *ctx, size_t unit, int thread)
+{
+	const struct contrast *j = ctx;
+	size_t from = unit * COLUMNS, m = j->C - from < COLUMNS ? j->C - from : COLUMNS, C = j->C, D = j->D;
+
+	/* (m,D) += (2B,m)^T (2B,D) */
+	memset(j->dX + from * D, 0, m * D * sizeof *j->dX);
+	kernel_mul_t(j->dX + from * D, D, j->S + from, C, j->Xt, m, D, 2 * j->B);
+}
+
+static void add_rows(float *y, const float *x, size_t n)
+{
+	for (size_t i = 0; y && i < n; i++)
+		y[i] += x[i];
 }
 
 double contrast_loss(float *dz1, float *dz2, float *dmu, const float *z1, const float *z2, const float *mu, const uint32_t *h,
-                     size_t B, size_t K, size_t D, float tau2, int posden, float weight, float *scratch)
+                     size_t B, size_t K, size_t D, float tau2, int posden, float weight, float *scratch, struct pool *pool)
 {
+	size_t C = 2 * B + K;
+	struct contrast j = { .h = h, .B = B, .K = K, .D = D, .C = C, .tau = tau2, .g = B ? weight / ((float)B * tau2) : 0, .posden = posden };
+	double loss = 0.0;
+
 	if (B == 0)
 		return 0.0;
-	return contrast_one(dz1, dz2, dmu, z1, z2, mu, h, B, K, D, tau2, posden, weight, scratch) +
-	       contrast_one(dz2, dz1, dmu, z2, z1, mu, h, B, K, D, tau2, posden, weight, scratch);
+
+	j.S = scratch;
+	j.Xt = j.S + line(2 * B * C);
+	j.Xp = j.Xt + packed_floats(B, K, D);
+	j.X = j.Xp + line(kernel_packed(C, D));
+	j.dX = j.X + line(C * D);
+	j.dA = j.dX + line(C * D);
+	j.loss = (double *)(j.dA + line(2 * B * D));
+	memcpy(j.X, z1, B * D * sizeof(float));
+	memcpy(j.X + B * D, z2, B * D * sizeof(float));
+	if (K)
+		memcpy(j.X + 2 * B * D, mu, K * D * sizeof(float));
+	kernel_pack_t(j.Xt, j.X, D, D, C);
+	kernel_pack(j.Xp, j.X, D, C, D);
+	pool_run(pool, anchors_unit, &j, (2 * B + ANCHORS - 1) / ANCHORS);
+	kernel_pack(j.Xt, j.X, D, 2 * B, D);
+	pool_run(pool, columns_unit, &j, (C + COLUMNS - 1) / COLUMNS);
+
+	for (size_t i = 0; i < 2 * B; i++)
+		loss += j.loss[i];
+	add_rows(dz1, j.dA, B * D);
+	add_rows(dz2, j.dA + B * D, B * D);
+	add_rows(dz1, j.dX, B * D);
+	add_rows(dz2, j.dX + B * D, B * D);
+	add_rows(dmu, j.dX + 2 * B * D, K * D);
+	return loss / (double)B;
 }
 
 /* forward: a = mu_h/tau3 - lse, b = z/tau3 - lse (logs of e_t, e_s), l = sum e_t (a - b),

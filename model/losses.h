@@ -8,6 +8,7 @@
 #define S4REC_LOSSES_H
 #include <stddef.h>
 #include <stdint.h>
+#include "model/pool.h"
 
 /* rows: y = x / max(|x|, 1e-12), norm[n] = |x|; backward: dx += (dy - y (y.dy)) / |x|.   x, y (n,D) */
 void normalise_forward(float *y, float *norm, const float *x, size_t n, size_t D);
@@ -23,10 +24,10 @@ double cluster_loss(float *dscores, const float *scores, const float *q, size_t 
 
 /* L_SCL (eq. 8-10), both directions, mean over users: see S4Rec section "sequence contrast": for z1 as anchor
  *   L(z1,z2)_u = -log[ exp(z1_u.z2_u/tau2) / ( sum_{n != u} (exp(z1_u.z1_n/tau2) + exp(z1_u.z2_n/tau2)) + sum_{k != h(u)} exp(z1_u.mu_k/tau2) [+ positive if posden] ) ]
- * z1, z2 (B,D), mu (K,D), h (B).  dz1, dz2, dmu += weight * gradient. A user whose denominator is empty counts 0. */
+ * z1, z2 (B,D), mu (K,D), h (B); scratch at a multiple of 8 bytes; pool shares the work out, NULL = the caller does it.  dz1, dz2, dmu += weight * gradient. A user whose denominator is empty counts 0. */
 double contrast_loss(float *dz1, float *dz2, float *dmu, const float *z1, const float *z2, const float *mu, const uint32_t *h,
-                     size_t B, size_t K, size_t D, float tau2, int posden, float weight, float *scratch);
-size_t contrast_scratch(size_t B, size_t K);
+                     size_t B, size_t K, size_t D, float tau2, int posden, float weight, float *scratch, struct pool *pool);
+size_t contrast_scratch(size_t B, size_t K, size_t D);
 
 /* L_CKD (eq. 11-12): KL(softmax(mu_h(u)/tau3) || softmax(z/tau3)) over the D coordinates, mean over users, ONE view
  * (call it for z1 and z2). detach 1: no gradient into mu. */

@@ -94,7 +94,7 @@ static size_t touched_max(const struct model *m)
 	return m->cfg.loss == LOSS_FULL ? 0 : n < m->cfg.items_max ? n : m->cfg.items_max;
 }
 
-/* <kernel>-<version of the loops>-blas-<its version>-<its core>-libm-<its version>; the losses on z multiply by OpenBLAS. */
+/* <kernel>-<version of the loops>[-<OpenBLAS version>-<its core>]-libm-<version> */
 static void name_numerics(char *ret, size_t len)
 {
 	char version[24] = "0", core[24] = "";
@@ -104,11 +104,15 @@ static void name_numerics(char *ret, size_t len)
 	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
 		loops = "v3";
 #endif
+	if (strcmp(kernel_name(), "blas")) {
+		snprintf(ret, len, "%s-%s-libm-%s", kernel_name(), loops, gnu_get_libc_version());
+		return;
+	}
 	sscanf(openblas_get_config(), "OpenBLAS %23s", version);
 	snprintf(core, sizeof(core), "%s", openblas_get_corename());
 	for (char *p = core; *p; p++)
 		*p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);
-	snprintf(ret, len, "%s-%s-blas-%s-%s-libm-%s", kernel_name(), loops, version, core, gnu_get_libc_version()); /* glibc's libm */
+	snprintf(ret, len, "blas-%s-%s-%s-libm-%s", loops, version, core, gnu_get_libc_version());
 }
 
 int model_new(struct model **ret, const struct model_config *cfg)
@@ -133,7 +137,7 @@ int model_new(struct model **ret, const struct model_config *cfg)
 	m->item_stride = cfg->rows == ROWS_ADAGRAD ? D + 1 : 3 * D;
 	m->infos = tensors_list(m->info, &m->dense, cfg);
 	neg = cfg->loss == LOSS_BCE ? T * cfg->negatives : cfg->loss == LOSS_SAMPLED ? cfg->negatives : 0;
-	scratch = contrast_scratch(U, K);
+	scratch = contrast_scratch(U, K, D);
 	if (scratch < sinkhorn_scratch(U + cfg->queue, K))
 		scratch = sinkhorn_scratch(U + cfg->queue, K);
 	if (scratch < U * K)

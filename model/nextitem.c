@@ -413,6 +413,17 @@ static double bce_pair(struct job *j, float *dx, float *de, size_t i, uint32_t r
 	return softplus(v);
 }
 
+#define AHEAD 4 /* positions */
+
+/* An item row lies anywhere in the catalogue: its cache lines are asked for some positions before they are used. */
+static void ask_for(const struct job *j, uint32_t row)
+{
+	const char *e = (const char *)(j->E + row * j->ldE);
+
+	for (size_t at = 0; at < j->x->D * sizeof(float); at += 64)
+		__builtin_prefetch(e + at);
+}
+
 static void bce_unit(void *ctx, size_t unit, int thread)
 {
 	struct job *j = ctx;
@@ -423,6 +434,12 @@ static void bce_unit(void *ctx, size_t unit, int thread)
 	for (size_t i = from; i < to; i++) {
 		float *dx = j->dh + i * D, c = weight_of(j, i);
 		double l;
+
+		if (i + AHEAD < to) {
+			ask_for(j, j->target[i + AHEAD]);
+			for (size_t k = 0; k < S; k++)
+				ask_for(j, j->negative[(i + AHEAD) * S + k]);
+		}
 
 		memset(dx, 0, D * sizeof *dx);
 		l = bce_pair(j, dx, j->dT + i * D, i, j->target[i], -1.0f, c);

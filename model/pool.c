@@ -103,7 +103,7 @@ int pool_threads(const struct pool *p) { return p->threads; }
 
 void pool_run(struct pool *p, void (*fn)(void *ctx, size_t unit, int thread), void *ctx, size_t units)
 {
-	if (p->threads == 1 || units <= 1) { /* nothing to share */
+	if (!p || p->threads == 1 || units <= 1) { /* nothing to share */
 		for (size_t u = 0; u < units; u++)
 			fn(ctx, u, 0);
 		return;

@@ -14,7 +14,7 @@
 #include "model/model_private.h"
 #include "model/vmath.h"
 
-#define QB 128 /* queries of a unit */
+#define QB 192 /* queries of a unit */
 #define CB 256 /* items of a block */
 #define PANEL 16 /* items side by side in the packed block: two vectors */
 #define EXCLUDED -3e38f /* below every score */
@@ -32,40 +32,66 @@ struct job {
 	size_t n, k;
 };
 
-/* Packs item vectors row[0..count), or first, first + 1, ... when row is NULL; normalised with cosine scores; the rest zero.
- * e (CB/PANEL, D, PANEL): coordinate d of item i lies at e[(i / PANEL * D + d) * PANEL + i % PANEL]. */
-static void item_block(const struct model *m, float *e, const uint32_t *row, size_t first, size_t count)
+typedef float vec __attribute__((vector_size(32), aligned(4), may_alias));
+
+/* The items of a panel (D,PANEL) to length 1: sixteen norms side by side. */
+S4_CLONES static void normalise_panel(float *e, size_t D)
 {
-	size_t D = m->cfg.D;
-	float now[D];
+	vec a = {0}, b = {0};
+	float norm[PANEL];
 
-	if (count < CB)
-		memset(e, 0, CB * D * sizeof *e);
-	for (size_t i = 0; i < count; i++) {
-		const float *w = model_item_now(m, now, row ? row[i] : (uint32_t)(first + i));
-		float *e_i = e + i / PANEL * D * PANEL + i % PANEL;
-		float inv = 1.0f;
+	for (size_t d = 0; d < D; d++) {
+		vec x = *(const vec *)(e + d * PANEL), y = *(const vec *)(e + d * PANEL + 8);
 
-		if (m->cfg.cosine) {
-			float norm = sqrtf(vmath_dot(w, w, D));
-
-			inv = 1.0f / (norm > 1e-12f ? norm : 1e-12f);
-		}
-		for (size_t d = 0; d < D; d++)
-			e_i[d * PANEL] = w[d] * inv;
+		a += x * x;
+		b += y * y;
+	}
+	*(vec *)norm = a;
+	*(vec *)(norm + 8) = b;
+	for (size_t i = 0; i < PANEL; i++) {
+		norm[i] = sqrtf(norm[i]);
+		norm[i] = 1.0f / (norm[i] > 1e-12f ? norm[i] : 1e-12f);
+	}
+	a = *(const vec *)norm;
+	b = *(const vec *)(norm + 8);
+	for (size_t d = 0; d < D; d++) {
+		*(vec *)(e + d * PANEL) *= a;
+		*(vec *)(e + d * PANEL + 8) *= b;
 	}
 }
 
-/* s (q,CB) = h (q,D) times the packed block. Four queries at a time share the loads of a panel; both loops below add in
- * the same order. */
-typedef float vec __attribute__((vector_size(32), aligned(4), may_alias));
+/* Packs item vectors row[0..count), or first, first + 1, ... when row is NULL; normalised with cosine scores.
+ * e (CB/PANEL, D, PANEL): coordinate d of item i lies at e[(i / PANEL * D + d) * PANEL + i % PANEL]. The last panel is filled up
+ * with its first item. Sixteen rows are read side by side: they lie far apart, and their cache misses overlap. */
+S4_CLONES static void item_block(const struct model *m, float *e, const uint32_t *row, size_t first, size_t count)
+{
+	size_t D = m->cfg.D;
 
-S4_CLONES static void products(float *s, const float *h, const float *e, size_t q, size_t D)
+	for (size_t p = 0; p < count; p += PANEL, e += D * PANEL) {
+		const float *w[PANEL];
+		float now[PANEL * D];
+
+		for (size_t i = 0; i < PANEL; i++) {
+			size_t at = p + i < count ? p + i : p;
+
+			w[i] = model_item_now(m, now + i * D, row ? row[at] : (uint32_t)(first + at));
+		}
+		for (size_t d = 0; d < D; d++)
+			for (size_t i = 0; i < PANEL; i++)
+				e[d * PANEL + i] = w[i][d];
+		if (m->cfg.cosine)
+			normalise_panel(e, D);
+	}
+}
+
+/* s (q,CB) = h (q,D) times the packed block of count items (whole panels are computed). Four queries at a time share the loads of a panel; both loops below add in
+ * the same order. */
+S4_CLONES static void products(float *s, const float *h, const float *e, size_t q, size_t count, size_t D)
 {
 	size_t i = 0;
 
 	for (; i + 4 <= q; i += 4)
-		for (size_t c = 0; c < CB; c += PANEL) {
+		for (size_t c = 0; c < count; c += PANEL) {
 			const float *e_c = e + c * D, *h0 = h + i * D, *h1 = h0 + D, *h2 = h1 + D, *h3 = h2 + D;
 			vec a0 = {0}, a1 = {0}, b0 = {0}, b1 = {0}, c0 = {0}, c1 = {0}, d0 = {0}, d1 = {0};
 
@@ -91,7 +117,7 @@ S4_CLONES static void products(float *s, const float *h, const float *e, size_t 
 			*(vec *)(s + (i + 3) * CB + c + 8) = d1;
 		}
 	for (; i < q; i++)
-		for (size_t c = 0; c < CB; c += PANEL) {
+		for (size_t c = 0; c < count; c += PANEL) {
 			const float *e_c = e + c * D, *h0 = h + i * D;
 			vec a0 = {0}, a1 = {0};
 
@@ -104,9 +130,9 @@ S4_CLONES static void products(float *s, const float *h, const float *e, size_t 
 		}
 }
 
-static void block_scores(const struct job *j, float *s, const float *e, size_t from, size_t q)
+static void block_scores(const struct job *j, float *s, const float *e, size_t from, size_t q, size_t count)
 {
-	products(s, j->h + from * j->m->cfg.D, e, q, j->m->cfg.D);
+	products(s, j->h + from * j->m->cfg.D, e, q, count, j->m->cfg.D);
 }
 
 static void rank_unit(void *ctx, size_t unit, int thread)
@@ -114,7 +140,7 @@ static void rank_unit(void *ctx, size_t unit, int thread)
 	const struct job *j = ctx;
 	size_t N = j->m->N, from = unit * QB, q = j->n - from < QB ? j->n - from : QB;
 	float e[CB * j->m->cfg.D], s[QB * CB], mine[QB];
-	uint32_t row[QB], above[QB] = {0}, level[QB] = {0}; /* level: not below the target, itself included */
+	uint32_t row[QB] = {0}, above[QB] = {0}, level[QB] = {0}; /* level: not below the target, itself included */
 
 	/* the targets' own scores: the diagonal of queries x target rows */
 	for (size_t i = 0; i < q; i++) {
@@ -122,7 +148,7 @@ static void rank_unit(void *ctx, size_t unit, int thread)
 		row[i] = j->target[from + i] == NO_ROW ? 0 : j->target[from + i];
 	}
 	item_block(j->m, e, row, 0, q);
-	block_scores(j, s, e, from, q);
+	block_scores(j, s, e, from, q, q);
 	for (size_t i = 0; i < q; i++)
 		mine[i] = s[i * CB + i];
 
@@ -130,7 +156,7 @@ static void rank_unit(void *ctx, size_t unit, int thread)
 		size_t count = N - col < CB ? N - col : CB;
 
 		item_block(j->m, e, NULL, col, count);
-		block_scores(j, s, e, from, q);
+		block_scores(j, s, e, from, q, count);
 		for (size_t c = 0; c < count; c++)
 			for (size_t i = 0; j->skip && j->skip[col + c] && i < q; i++)
 				s[i * CB + c] = EXCLUDED;
@@ -211,29 +237,52 @@ static size_t keep(float *score, uint32_t *row, size_t n, size_t k, float s, uin
 	}
 }
 
+/* Which of the block's items stand above bound: ret (CB) and how many. Most groups of sixteen have none. */
+S4_CLONES static size_t find_above(uint16_t *ret, const float *s, float bound, size_t count)
+{
+	size_t n = 0;
+
+	for (size_t c = 0; c < count; c += PANEL) {
+		uint32_t any = 0;
+
+		for (size_t i = 0; i < PANEL; i++)
+			any |= s[c + i] > bound;
+		for (size_t i = c; any && i < c + PANEL && i < count; i++)
+			if (s[i] > bound)
+				ret[n++] = (uint16_t)i;
+	}
+	return n;
+}
+
 static void topk_unit(void *ctx, size_t unit, int thread)
 {
 	const struct job *j = ctx;
 	size_t N = j->m->N, k = j->k, from = unit * QB, q = j->n - from < QB ? j->n - from : QB, kept[QB] = {0};
 	float e[CB * j->m->cfg.D], s[QB * CB];
+	uint16_t candidate[CB];
 
 	for (size_t col = 0; col < N; col += CB) {
 		size_t count = N - col < CB ? N - col : CB;
 
 		item_block(j->m, e, NULL, col, count);
-		block_scores(j, s, e, from, q);
+		block_scores(j, s, e, from, q, count);
 		for (size_t i = 0; i < q; i++) {
 			float *s_i = s + i * CB, *score = j->scores + (from + i) * k;
 			uint32_t *row = j->rows + (from + i) * k;
+			size_t found;
 
 			for (uint32_t x = j->exclude ? j->exclude_start[from + i] : 0; j->exclude && x < j->exclude_start[from + i + 1]; x++)
 				if (j->exclude[x] >= col && j->exclude[x] < col + count)
 					s_i[j->exclude[x] - col] = EXCLUDED;
 			if (kept[i] == k && !(vmath_max(s_i, count) > score[0]))
-				continue;
-			for (size_t c = 0; c < count; c++)
-				if (s_i[c] > EXCLUDED && (kept[i] < k || s_i[c] > score[0]))
-					kept[i] = keep(score, row, kept[i], k, s_i[c], (uint32_t)(col + c));
+				continue; /* most blocks, once the list is good */
+			found = find_above(candidate, s_i, kept[i] == k ? score[0] : EXCLUDED, count);
+			for (size_t f = 0; f < found; f++) {
+				float s_c = s_i[candidate[f]];
+
+				if (kept[i] < k || s_c > score[0])
+					kept[i] = keep(score, row, kept[i], k, s_c, (uint32_t)(col + candidate[f]));
+			}
 		}
 	}
 

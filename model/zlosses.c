@@ -1,7 +1,7 @@
 /* zlosses.c - the part of the step that sees whole sequences: z, Sinkhorn over batch and queue, the four losses on z. */
-#include <cblas.h>
 #include <string.h>
 
+#include "model/kernel.h"
 #include "model/losses.h"
 #include "model/model_private.h"
 
@@ -52,10 +52,10 @@ void z_losses(struct model *m, struct grad *g, const struct batch *b, size_t V, 
 	}
 	for (size_t i = 0; i < Q; i++)
 		memcpy(queue_z + i * D, m->queue + (m->queue_next + c->queue - 1 - i) % c->queue * D, D * sizeof(float));
-	/* (B,K) = (B,D) (K,D)^T, then the same for the queue's rows */
-	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)B, (int)K, (int)D, 1, z, (int)D, mu, (int)D, 0, m->scores, (int)K);
-	if (Q)
-		cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)Q, (int)K, (int)D, 1, queue_z, (int)D, mu, (int)D, 0, m->scores + B * K, (int)K);
+	/* (B+Q,K) = (B+Q,D) (K,D)^T: z, then the queue's rows */
+	kernel_pack_t(m->scratch, mu, D, D, K);
+	kernel_mul(m->scores, K, z, D, m->scratch, NULL, 0, B, K, D);
+	kernel_mul(m->scores + B * K, K, queue_z, D, m->scratch, NULL, 0, Q, K, D);
 	if (c->cluster == CLUSTER_KMEANS)
 		nearest(m->q, m->scores, B, K);
 	else
@@ -72,10 +72,12 @@ void z_losses(struct model *m, struct grad *g, const struct batch *b, size_t V, 
 	/* The losses. scores = z mu^T, so dz += dscores mu, dmu += dscores^T z. */
 	memset(m->dscores, 0, B * K * sizeof(float));
 	st->loss_clust = cluster_loss(m->dscores, m->scores, m->q, B, K, c->tau1, c->alpha, m->scratch);
-	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)B, (int)D, (int)K, 1, m->dscores, (int)K, mu, (int)D, 1, dz, (int)D);
-	cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)K, (int)D, (int)B, 1, m->dscores, (int)K, z, (int)D, 1, dmu, (int)D);
+	kernel_pack(m->scratch, mu, D, K, D);
+	kernel_mul(dz, D, m->dscores, K, m->scratch, NULL, 1, B, D, K); /* (B,D) += (B,K) (K,D) */
+	kernel_pack(m->scratch, z, D, B, D);
+	kernel_mul_t(dmu, D, m->dscores, K, m->scratch, K, D, B); /* (K,D) += (B,K)^T (B,D) */
 	if (V == VIEWS) {
-		st->loss_scl = contrast_loss(dz1, dz2, dmu, z1, z2, mu, m->hk, B, K, D, c->tau2, c->posden, c->beta1, m->scratch);
+		st->loss_scl = contrast_loss(dz1, dz2, dmu, z1, z2, mu, m->hk, B, K, D, c->tau2, c->posden, c->beta1, m->scratch, m->pool);
 		st->loss_ckd = distill_loss(dz1, dmu, z1, mu, m->hk, B, D, c->tau3, c->detach, c->beta2)
 		             + distill_loss(dz2, dmu, z2, mu, m->hk, B, D, c->tau3, c->detach, c->beta2);
 	}

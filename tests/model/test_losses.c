@@ -40,7 +40,7 @@ static struct problem problem_new(size_t B, size_t K, size_t D, float tau, int o
 			p.d[t][i] = p.v[t][i] = (float)(2 * rng_unit(rng_bits(1, RNG_GENERATE, (uint64_t)t, i, B)) - 1);
 	}
 	p.q = calloc(B * K, sizeof(float));
-	p.scratch = calloc(contrast_scratch(B, K) + sinkhorn_scratch(B, K), sizeof(float));
+	p.scratch = calloc(contrast_scratch(B, K, D) + sinkhorn_scratch(B, K), sizeof(float));
 	p.h = calloc(B, sizeof *p.h);
 	p.head = calloc(B, 1);
 	sinkhorn(p.q, p.v[S], B, K, .5f, 3, p.scratch);
@@ -195,7 +195,7 @@ static void contrast_is_its_definition(void **state)
 	for (size_t i = 0; i < 10; i++) {
 		struct problem p = problem_new(shape[i / 2][0], shape[i / 2][1], shape[i / 2][2], .5f, i % 2);
 
-		expect_loss(contrast_loss(p.g[Z1], p.g[Z2], p.g[MU], p.v[Z1], p.v[Z2], p.v[MU], p.h, p.B, p.K, p.D, p.tau, p.option, W, p.scratch),
+		expect_loss(contrast_loss(p.g[Z1], p.g[Z2], p.g[MU], p.v[Z1], p.v[Z2], p.v[MU], p.h, p.B, p.K, p.D, p.tau, p.option, W, p.scratch, NULL),
 		             ref_contrast(&p));
 		expect_gradient(&p, ref_contrast, Z1, 1);
 		expect_gradient(&p, ref_contrast, Z2, 1);
@@ -209,7 +209,7 @@ static void contrast_with_nothing(void **state)
 {
 	struct problem p = problem_new(1, 1, 4, .1f, 0);
 
-	assert_true(contrast_loss(p.g[Z1], p.g[Z2], p.g[MU], p.v[Z1], p.v[Z2], p.v[MU], p.h, 1, 1, 4, p.tau, 0, W, p.scratch) == 0.0);
+	assert_true(contrast_loss(p.g[Z1], p.g[Z2], p.g[MU], p.v[Z1], p.v[Z2], p.v[MU], p.h, 1, 1, 4, p.tau, 0, W, p.scratch, NULL) == 0.0);
 	for (size_t d = 0; d < 4; d++)
 		assert_true(p.g[Z1][d] == 0 && p.g[Z2][d] == 0 && p.g[MU][d] == 0);
 	problem_free(&p);
@@ -222,7 +222,7 @@ static void contrast_of_identical_users(void **state)
 	for (size_t i = 0; i < p.len[Z1]; i++) {
 		p.d[Z1][i] = p.d[Z2][i] = p.v[Z1][i] = p.v[Z2][i] = p.v[Z1][i % 4];
 	}
-	expect_loss(contrast_loss(p.g[Z1], p.g[Z2], p.g[MU], p.v[Z1], p.v[Z2], p.v[MU], p.h, p.B, p.K, p.D, p.tau, 0, W, p.scratch),
+	expect_loss(contrast_loss(p.g[Z1], p.g[Z2], p.g[MU], p.v[Z1], p.v[Z2], p.v[MU], p.h, p.B, p.K, p.D, p.tau, 0, W, p.scratch, NULL),
 	             ref_contrast(&p));
 	expect_gradient(&p, ref_contrast, Z1, 1);
 	problem_free(&p);
@@ -235,7 +235,7 @@ static void sharp_temperatures_stay_finite(void **state)
 
 	for (size_t i = 0; i < p.len[Z1]; i++)
 		p.v[Z1][i] *= 10;
-	assert_true(isfinite(contrast_loss(p.g[Z1], p.g[Z2], p.g[MU], p.v[Z1], p.v[Z2], p.v[MU], p.h, 5, 4, 8, 1e-3f, 0, W, p.scratch)));
+	assert_true(isfinite(contrast_loss(p.g[Z1], p.g[Z2], p.g[MU], p.v[Z1], p.v[Z2], p.v[MU], p.h, 5, 4, 8, 1e-3f, 0, W, p.scratch, NULL)));
 	assert_true(isfinite(distill_loss(p.g[Z1], p.g[MU], p.v[Z1], p.v[MU], p.h, 5, 8, 1e-3f, 0, W)));
 	assert_true(isfinite(cluster_loss(p.g[S], p.v[S], p.q, 5, 4, 1e-4f, W, p.scratch)));
 	for (int t = 0; t < TENSORS; t++)

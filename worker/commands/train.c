@@ -4,6 +4,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "model/kernel.h"
 #include "worker/command.h"
 #include "worker/config.h"
 #include "worker/learn/loop.h"
@@ -33,6 +34,7 @@ static void handle_signals(void)
 static int run(const struct config *c)
 {
 	struct loop *w = NULL;
+	kernel_portable(c->kernel == 1);
 	int r = loop_new(&w, c);
 	running = 1;
 	if (r == 0)

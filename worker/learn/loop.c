@@ -512,7 +512,7 @@ static int check_numerics(const struct loop *w, const struct cut *last)
 		return 0;
 	}
 	log_error("this model was computed by %s, this machine computes by %s: the replay would not end in the bits that readers have; run it on a "
-	          "machine of that kind, or go on from here with --accept.numerics",
+	          "machine of that kind (for blas-...: --kernel portable), or go on from here with --accept.numerics",
 	          last->numeric_id, here);
 	return EX_CONFIG;
 }
