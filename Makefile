@@ -172,6 +172,10 @@ eval-beauty: ## Amazon Beauty through Kafka; DATA=folder that holds beauty_event
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(BUILD)/tests/neighbours
 	@BUILD=$(BUILD) tests/broker/broker.sh run $(BUILD)/eval -- tests/eval/beauty.sh "$(DATA)"
 
+eval-loo: ## leave-one-out on Beauty and ML-1M, no broker; DATA=folder that holds beauty_sequences.txt, ml-1m_sequences.txt (not part of this repository)
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@BUILD=$(BUILD) tests/eval/loo.sh "$(DATA)"
+
 SANITIZE = $(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)/$(1) CFLAGS="-O1 -g -fno-omit-frame-pointer -DS4_NO_CLONES $(2)"
 ASAN    := -fsanitize=address,undefined -fno-sanitize-recover=all
 asan: ## unit tests with address and undefined-behaviour sanitizers (build/asan)
@@ -200,7 +204,7 @@ format: ## lay out the sources by .clang-format
 clean: ## remove what was built (keeps the downloaded broker)
 	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} +
 
-.PHONY: all eval-beauty help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
+.PHONY: all eval-beauty eval-loo help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -path $(BUILD)/kafka -prune -o -name '*.d' -print 2>/dev/null)
