@@ -72,3 +72,33 @@ stream() {
 	bad=$(grep -c '^!raw' "$1") || fail "the generator made no malformed record"
 	good=$(grep -vc '^!raw' "$1")
 }
+# again PREFIX SIGNAL TIMES OPTIONS...: `train --until end` that gets SIGNAL so many times, each time after some more steps, then runs
+# to its end. Counts in $hits how often it was really in the middle,
+# by $last_step where the signal is TERM; $bad is the number of dead letters.
+again() {
+	prefix=$1 signal=$2 times=$3; shift 3
+	hits=0 tries=0 log=$TMP/again.log
+	while [ "$tries" -lt "$times" ]; do
+		tries=$((tries + 1))
+		start "$log" train -t "$prefix" --until end --progress.ms 100 $(small "$@")
+		if [ "$signal" = KILL ] && [ $((tries % 3)) = 0 ]; then
+			sleep "0.$((tries % 7))" # anywhere: at the start, in the replay
+		else
+			eventually 60 logged ' train events=' "$log" # the replay is over
+		fi
+		kill "-$signal" "$pid" 2>/dev/null || :
+		code=0; wait "$pid" || code=$?
+		case $signal$code in
+		KILL137) hits=$((hits + 1)) ;;
+		TERM0) ! grep ' stopped ' "$log" | grep -qv " step=$last_step " || hits=$((hits + 1)) ;;
+		KILL0) ;;
+		*) fail "after $signal the exit is $code" ;;
+		esac
+	done
+	[ "$hits" -ge 2 ] || fail "$signal came in the middle only $hits times"
+	expect 0 train -t "$prefix" --until end $(small "$@")
+	says " dead_letters=$bad"
+	dead_letters "$prefix" "$bad"
+}
+# same_view FILE PREFIX WHAT: the view of the prefix is the one in the file
+same_view() { view "$2" >"$TMP/other.view"; cmp -s "$1" "$TMP/other.view" || fail "$3: $(diff "$1" "$TMP/other.view" | grep -c '^[<>]') lines of the rows differ"; }
