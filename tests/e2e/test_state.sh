@@ -34,6 +34,10 @@ killed() {
 killed 1
 killed 2 --loss sampled --negatives 16 --negatives.recent 500 --embedding.format int8
 
+# cuts below the second-newest manifest are gone: the log of cuts does not grow for ever
+"$TOOL" dump "${PREFIX}_a1.batches" >"$TMP/cuts"
+[ "$(wc -l <"$TMP/cuts")" -gt 0 ] && [ "$(head -n 1 "$TMP/cuts" | cut -d' ' -f2)" -gt 0 ] || fail "old cuts are still there: $(wc -l <"$TMP/cuts")"
+
 # nothing new: restored, nothing to replay, nothing published; the input of before is not needed
 A=${PREFIX}_a1
 for p in 0 1 2 3; do "$BUILD/tests/kafkatool" delete-records "$A.interactions" "$p" -1; done

@@ -85,6 +85,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 		return;
 	if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
 		d->ok++;
+		d->last_offset = m->offset;
 		return;
 	}
 	if (d->failed++ == 0)

@@ -28,7 +28,8 @@ struct committer {
 	int code;                 /* exit code that the process must end with */
 	int stuck;                /* the thread is in a call that does not return */
 	struct committer_stats stats;
-	double ring[RING];
+	double ring[RING];        /* how long the last commits took ... */
+	int64_t cut_offset[RING]; /* ... and where their last cuts stand */
 };
 
 static int64_t now_us(void)
@@ -112,7 +113,8 @@ static void *commit_thread(void *arg)
 
 		pthread_mutex_lock(&c->lock);
 		if (code == 0) {
-			c->ring[c->stats.commits++ % RING] = ms;
+			c->ring[c->stats.commits % RING] = ms;
+			c->cut_offset[c->stats.commits++ % RING] = txn_last_cut(c->txn);
 			c->stats.records += c->staged->count;
 			c->stats.last_ms = ms;
 		}
@@ -197,6 +199,16 @@ uint64_t committer_done(struct committer *c)
 	n = c->stats.commits;
 	pthread_mutex_unlock(&c->lock);
 	return n;
+}
+
+int64_t committer_cut_offset(struct committer *c, uint64_t n)
+{
+	int64_t offset;
+
+	pthread_mutex_lock(&c->lock);
+	offset = c->cut_offset[(n - 1) % RING];
+	pthread_mutex_unlock(&c->lock);
+	return offset;
 }
 
 int committer_busy(struct committer *c)

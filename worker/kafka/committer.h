@@ -23,6 +23,8 @@ int committer_wait(struct committer *c);
 int committer_check(struct committer *c);
 /* Commits that have returned success. */
 uint64_t committer_done(struct committer *c);
+/* Where the last cut of the n-th commit stands in the batches topic; n of the last 1024 that are done. */
+int64_t committer_cut_offset(struct committer *c, uint64_t n);
 /* 1 while one is in flight. */
 int committer_busy(struct committer *c);
 struct committer_stats { uint64_t commits, records, retries; double last_ms, p50_ms, p99_ms; };

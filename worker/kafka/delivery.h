@@ -11,5 +11,6 @@
 struct delivery {
 	uint64_t sent, ok, failed;
 	rd_kafka_resp_err_t first_error; /* of the first failed one */
+	int64_t last_offset;             /* of the newest that was written */
 };
 #endif

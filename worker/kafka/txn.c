@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define INIT_MS 60000
+#define TRIM_MS 30000
 #define OVERDUE_MS 5000 /* a call may outstay its time by this much */
 
 struct txn {
@@ -21,7 +22,8 @@ struct txn {
 	rd_kafka_consumer_group_metadata_t *group;
 	char input[TOPIC_NAME_MAX];
 	int timeout_ms;           /* of a transaction */
-	struct delivery delivery; /* of the records in the open transaction */
+	struct delivery delivery; /* of the records in the open transaction, but for ... */
+	struct delivery cuts;     /* ... those of the batches topic */
 	int code;                 /* exit code of a V_STOP */
 	_Atomic int64_t deadline_ms; /* the call that the owner's thread is in returns before this; 0 = no call */
 };
@@ -114,6 +116,7 @@ enum verdict txn_begin(struct txn *t)
 {
 	expect_within(t, 2 * t->timeout_ms);
 	memset(&t->delivery, 0, sizeof t->delivery);
+	memset(&t->cuts, 0, sizeof t->cuts);
 	return judge(t, "begin", rd_kafka_begin_transaction(t->rk)) == V_OK ? V_OK : V_STOP;
 }
 
@@ -141,6 +144,7 @@ static enum verdict produce_one(struct txn *t, const struct staged *s, const str
 {
 	void *key = rec->key == STAGED_NONE ? NULL : s->bytes + rec->key;
 	void *value = rec->value == STAGED_NONE ? NULL : s->bytes + rec->value;
+	struct delivery *d = rec->topic == TOPIC_BATCHES ? &t->cuts : &t->delivery;
 	int64_t end_us = now_us() + (int64_t)t->timeout_ms * 1000;
 	rd_kafka_resp_err_t err;
 
@@ -151,12 +155,12 @@ static enum verdict produce_one(struct txn *t, const struct staged *s, const str
 		if (h)
 			err = rd_kafka_producev(t->rk, RD_KAFKA_V_RKT(t->topics[rec->topic]), RD_KAFKA_V_PARTITION(rec->partition),
 			                        RD_KAFKA_V_KEY(key, key ? rec->key_len : 0), RD_KAFKA_V_VALUE(value, value ? rec->value_len : 0),
-			                        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE(&t->delivery), RD_KAFKA_V_HEADERS(h), RD_KAFKA_V_END);
+			                        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE(d), RD_KAFKA_V_HEADERS(h), RD_KAFKA_V_END);
 		else
 			err = rd_kafka_produce(t->topics[rec->topic], rec->partition, RD_KAFKA_MSG_F_COPY, value, value ? rec->value_len : 0,
-			                       key, key ? rec->key_len : 0, &t->delivery) == 0 ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_last_error();
+			                       key, key ? rec->key_len : 0, d) == 0 ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_last_error();
 		if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-			t->delivery.sent++;
+			d->sent++;
 			return V_OK;
 		}
 		if (h)
@@ -193,23 +197,51 @@ enum verdict txn_produce(struct txn *t, const struct staged *s)
 /* Waits until every record has its report; a record without one, or with an error, means abort. */
 static enum verdict flush_all(struct txn *t)
 {
-	char why[512];
+	const struct delivery *d = &t->delivery, *c = &t->cuts;
 	rd_kafka_resp_err_t err;
+	char why[512];
 
 	rd_kafka_flush(t->rk, t->timeout_ms);
-	if (t->delivery.ok == t->delivery.sent)
+	if (d->ok + c->ok == d->sent + c->sent)
 		return V_OK;
 	err = rd_kafka_fatal_error(t->rk, why, sizeof why);
 	if (err) {
 		log_warn("%s deliver fatal=%s: %s", t->what, rd_kafka_err2name(err), why);
-		return V_STOP;
+		return stop(t, err);
 	}
-	log_warn("%s deliver records=%llu failed=%llu unknown=%llu first=%s", t->what, (unsigned long long)t->delivery.sent,
-	         (unsigned long long)t->delivery.failed, (unsigned long long)(t->delivery.sent - t->delivery.ok - t->delivery.failed),
-	         rd_kafka_err2name(t->delivery.first_error));
-	if (is_final(t->delivery.first_error))
-		return stop(t, t->delivery.first_error);
-	return V_ABORT;
+	err = d->failed ? d->first_error : c->first_error;
+	log_warn("%s deliver records=%llu failed=%llu unknown=%llu first=%s", t->what, (unsigned long long)(d->sent + c->sent),
+	         (unsigned long long)(d->failed + c->failed), (unsigned long long)(d->sent + c->sent - d->ok - c->ok - d->failed - c->failed), rd_kafka_err2name(err));
+	return is_final(err) ? stop(t, err) : V_ABORT;
+}
+
+int64_t txn_last_cut(const struct txn *t)
+{
+	return t->cuts.last_offset;
+}
+
+/* Whoever asks first hears of a failure; it is tried again with the next flush. */
+void txn_trim_cuts(struct txn *t, int64_t offset)
+{
+	rd_kafka_topic_partition_list_t *l = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_queue_t *q = rd_kafka_queue_new(t->rk);
+	rd_kafka_DeleteRecords_t *request;
+	rd_kafka_event_t *ev;
+	const rd_kafka_topic_partition_list_t *got;
+
+	rd_kafka_topic_partition_list_add(l, rd_kafka_topic_name(t->topics[TOPIC_BATCHES]), 0)->offset = offset;
+	request = rd_kafka_DeleteRecords_new(l);
+	rd_kafka_DeleteRecords(t->rk, &request, 1, NULL, q);
+	ev = rd_kafka_queue_poll(q, TRIM_MS);
+	got = ev && !rd_kafka_event_error(ev) ? rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(ev)) : NULL;
+	if (!got || got->elems[0].err)
+		log_warn("%s cannot delete old cuts below offset %lld: %s", t->what, (long long)offset,
+		         got ? rd_kafka_err2str(got->elems[0].err) : ev ? rd_kafka_event_error_string(ev) : "no answer");
+	if (ev)
+		rd_kafka_event_destroy(ev);
+	rd_kafka_DeleteRecords_destroy(request);
+	rd_kafka_queue_destroy(q);
+	rd_kafka_topic_partition_list_destroy(l);
 }
 
 enum verdict txn_commit(struct txn *t)
@@ -293,7 +325,7 @@ enum verdict txn_offsets(struct txn *t, const struct staged *s)
 	expect_within(t, 2 * t->timeout_ms);
 	rd_kafka_topic_partition_list_destroy(list);
 	/* With a record lost the transaction is in its abortable state, and the call is refused for that, in words that vary. */
-	if (v == V_STOP && t->delivery.failed && rd_kafka_fatal_error(t->rk, NULL, 0) == RD_KAFKA_RESP_ERR_NO_ERROR)
+	if (v == V_STOP && t->delivery.failed + t->cuts.failed && rd_kafka_fatal_error(t->rk, NULL, 0) == RD_KAFKA_RESP_ERR_NO_ERROR)
 		v = V_ABORT;
 	return v == V_AGAIN ? V_ABORT : v;
 }

@@ -28,6 +28,9 @@ enum verdict txn_offsets(struct txn *t, const struct staged *s); /* of the input
 enum verdict txn_commit(struct txn *t);
 enum verdict txn_abort(struct txn *t);
 int txn_exit_code(const struct txn *t); /* after V_STOP: EX_TEMPFAIL, or EX_CONFIG or EX_NOPERM where starting again would not help */
+int64_t txn_last_cut(const struct txn *t); /* offset of the last cut record that the last transaction wrote */
+/* Removes what lies below an offset of the batches topic; a failure is only said. Between transactions. */
+void txn_trim_cuts(struct txn *t, int64_t offset);
 void txn_rest(struct txn *t); /* the owner waits for work: nothing is overdue */
 void txn_poll(struct txn *t); /* serves callbacks while idle */
 /* 1 when a call into the client has outstayed its time: it may never return (watchdog). Any thread. */

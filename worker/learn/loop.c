@@ -289,18 +289,24 @@ static int begin_flush(struct loop *w)
 	return state_begin(w->state, w->version, w->position, w->embedding_partitions);
 }
 
-static int flush_turn(struct loop *w)
+/* Where the commit that the flush under way describes has put its last cut; -1 while it has not returned, 0 when an earlier run made it. */
+static int64_t flush_cut_offset(struct loop *w)
 {
-	return state_turn(w->state, committer_done(w->committer) >= w->flush_commit);
+	if (w->flush_commit == 0)
+		return 0;
+	return committer_done(w->committer) < w->flush_commit ? -1 : committer_cut_offset(w->committer, w->flush_commit);
 }
 
 /* At a clean stop all that was committed is flushed, so that the next start has nothing to replay. */
 static int last_flush(struct loop *w)
 {
-	int r = state_finish(w->state);
-	if (r == 0 && w->version && state_stats(w->state).step != w->learner->step)
+	int r = state_finish(w->state, flush_cut_offset(w));
+	if (r == 0 && w->version && state_stats(w->state).step != w->learner->step) {
 		r = begin_flush(w);
-	return r ? r : state_finish(w->state);
+		if (r == 0)
+			r = state_finish(w->state, flush_cut_offset(w));
+	}
+	return r;
 }
 
 static int commit(struct loop *w)
@@ -607,7 +613,7 @@ int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 		if (r == 0 && commit_due(w, now_ms, 0))
 			r = commit(w);
 		if (r == 0)
-			r = flush_turn(w);
+			r = state_turn(w->state, flush_cut_offset(w));
 		progress_tick(w->progress, now_ms);
 	}
 	/* Drain: what was read is trained and committed, then nothing is left to lose. With cut=log only whole batches count. */

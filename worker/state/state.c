@@ -224,6 +224,7 @@ static int settle(struct state *s, int wait)
 		s->stats.flushes++;
 		s->stats.last_ms = now_ms() - s->begun_ms;
 		s->stats.step = s->m.step;
+		s->last_cut_offset = s->cut_offset;
 		return 0;
 	}
 	log_warn("state flush of step %llu was aborted: the next one writes all rows again", (unsigned long long)s->m.step);
@@ -234,11 +235,12 @@ static int settle(struct state *s, int wait)
 	return 0;
 }
 
-static int turn(struct state *s, int commit_returned, size_t rows, int wait)
+static int turn(struct state *s, int64_t cut_offset, size_t rows, int wait)
 {
 	int left, r = 0;
-	if (!s->opened && commit_returned) {
+	if (!s->opened && cut_offset >= 0) {
 		state_writer_open(s->writer);
+		s->cut_offset = cut_offset;
 		s->opened = 1;
 	}
 	if (s->phase == FLUSH_SAVING) {
@@ -251,18 +253,18 @@ static int turn(struct state *s, int commit_returned, size_t rows, int wait)
 			return failed(r);
 	}
 	if (s->phase == FLUSH_WAITING && s->opened) {
-		state_writer_end(s->writer);
+		state_writer_end(s->writer, s->last_cut_offset);
 		s->phase = FLUSH_ENDING;
 	}
 	return s->phase == FLUSH_ENDING ? settle(s, wait) : 0;
 }
 
-int state_turn(struct state *s, int commit_returned)
+int state_turn(struct state *s, int64_t cut_offset)
 {
-	return s->phase == FLUSH_IDLE ? 0 : turn(s, commit_returned, TURN_ROWS, 0);
+	return s->phase == FLUSH_IDLE ? 0 : turn(s, cut_offset, TURN_ROWS, 0);
 }
 
-int state_finish(struct state *s)
+int state_finish(struct state *s, int64_t cut_offset)
 {
-	return s->phase == FLUSH_IDLE ? 0 : turn(s, 1, SIZE_MAX, 1);
+	return s->phase == FLUSH_IDLE ? 0 : turn(s, cut_offset, SIZE_MAX, 1);
 }

@@ -27,10 +27,11 @@ int state_restore(struct state *s, const struct manifest **ret);
 /* A flush of the fold as it is now, just after the commit `version` was staged. offsets (partitions of the input). */
 int state_begin(struct state *s, uint64_t version, const int64_t *offsets, int embedding_partitions);
 int state_busy(const struct state *s);
-/* Goes on with the flush under way, for some milliseconds at most. commit_returned: the commit that it describes has. */
-int state_turn(struct state *s, int commit_returned);
+/* Goes on with the flush under way, for some milliseconds at most. cut_offset: where the last cut of the commit that it describes stands in
+ * the batches topic, -1 while that commit has not returned. Cuts below the second-newest manifest are removed. */
+int state_turn(struct state *s, int64_t cut_offset);
 /* Ends the flush under way, however long it takes; the commit that it describes has returned. */
-int state_finish(struct state *s);
+int state_finish(struct state *s, int64_t cut_offset);
 
 struct state_stats { uint64_t flushes, rows; double last_ms; uint64_t step; /* of the newest manifest */ };
 struct state_stats state_stats(const struct state *s);

@@ -30,6 +30,8 @@ struct state {
 	size_t forgotten;          /* deletes in the flush under way: changes_drop_forgotten */
 	struct manifest m;         /* of the flush under way, or the last one */
 	int64_t *offsets;          /* m.offsets */
+	int64_t cut_offset;        /* in the batches topic, of the flush under way ... */
+	int64_t last_cut_offset;   /* ... and of the one before; 0 = not known */
 	double begun_ms;
 	struct state_stats stats;
 };

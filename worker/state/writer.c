@@ -21,6 +21,7 @@ struct state_writer {
 	struct slice *first, *last;
 	size_t waiting_bytes;
 	int open, ended, stop;
+	int64_t trim;
 	enum writer_outcome outcome; /* of the ended flush */
 	int code;                 /* exit code that the process must end with */
 };
@@ -86,11 +87,14 @@ static enum verdict send_flush(struct state_writer *w)
 	else
 		send_slices(w);
 	int whole = w->ended; /* else stopped before the end */
+	int64_t trim = w->trim;
 	pthread_mutex_unlock(&w->lock);
 	if (v == V_OK)
 		v = whole ? txn_commit(w->txn) : V_ABORT;
 	if (v == V_ABORT)
 		v = txn_abort(w->txn) == V_OK ? V_ABORT : V_STOP;
+	if (v == V_OK && trim > 0)
+		txn_trim_cuts(w->txn, trim);
 	txn_rest(w->txn);
 	pthread_mutex_lock(&w->lock);
 	return v;
@@ -208,10 +212,11 @@ void state_writer_open(struct state_writer *w)
 	pthread_mutex_unlock(&w->lock);
 }
 
-void state_writer_end(struct state_writer *w)
+void state_writer_end(struct state_writer *w, int64_t trim)
 {
 	pthread_mutex_lock(&w->lock);
 	w->ended = 1;
+	w->trim = trim;
 	pthread_cond_broadcast(&w->changed);
 	pthread_mutex_unlock(&w->lock);
 }

@@ -15,7 +15,8 @@ void state_writer_free(struct state_writer *w);
 /* Takes s. Waits while more than WRITER_WAITING_MAX wait and the flush is open. Exit code: the process must end. */
 int state_writer_put(struct state_writer *w, struct staged *s);
 void state_writer_open(struct state_writer *w);
-void state_writer_end(struct state_writer *w);
+/* trim: once the flush is there, cuts below this offset of the batches topic are removed; 0 = none. */
+void state_writer_end(struct state_writer *w, int64_t trim);
 enum writer_outcome { WRITER_BUSY, WRITER_DONE, WRITER_FAILED /* aborted: nothing of it is there */ };
 /* Exit code, and the outcome of the flush that was ended; it is then ready for the next one. wait 1: until it is known. */
 int state_writer_poll(struct state_writer *w, enum writer_outcome *ret, int wait);
