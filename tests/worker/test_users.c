@@ -63,8 +63,43 @@ static void head_is_longest_fifth(void **state)
 	users_free(s);
 }
 
+/* The list of published users against a plain search, through encodings, removals and a restored copy. */
+static void oldest_is_the_oldest(void **state)
+{
+	enum { USERS = 40 };
+	struct users *s, *copy;
+	(void)state;
+	assert_int_equal(users_new(&s, USERS, 8), 0);
+	for (uint64_t step = 1; step < 2000; step++) {
+		uint64_t bits = rng_bits(9, RNG_GENERATE, step, 0, 0);
+		uint32_t row = (uint32_t)(bits % USERS), oldest = UINT32_MAX;
+		assert_int_equal(users_append(s, row, (struct visit){ 1, 1 }, 0), 0);
+		if (bits >> 32 & 7)
+			users_encoded(s, row, step / 3); /* several users in one step */
+		else
+			users_remove(s, row);
+		for (uint32_t i = 0; i < users_rows(s); i++) {
+			const struct user *u = users_get(s, i);
+			if (u->live && u->published && (oldest == UINT32_MAX || u->encoded_step < users_get(s, oldest)->encoded_step))
+				oldest = i;
+		}
+		uint32_t got = users_oldest(s);
+		assert_true((got == UINT32_MAX) == (oldest == UINT32_MAX));
+		if (got != UINT32_MAX)
+			assert_int_equal(users_get(s, got)->encoded_step, users_get(s, oldest)->encoded_step);
+	}
+	assert_int_equal(users_new(&copy, USERS, 8), 0);
+	for (uint32_t i = 0; i < users_rows(s); i++)
+		if (users_get(s, i)->live)
+			assert_int_equal(users_restore(copy, i, users_get(s, i)), 0);
+	assert_int_equal(users_order(copy), 0);
+	assert_int_equal(users_get(copy, users_oldest(copy))->encoded_step, users_get(s, users_oldest(s))->encoded_step);
+	users_free(copy);
+	users_free(s);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(window_keeps_newest), cmocka_unit_test(head_is_longest_fifth) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(window_keeps_newest), cmocka_unit_test(oldest_is_the_oldest), cmocka_unit_test(head_is_longest_fifth) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,6 +29,8 @@ static void before_item(void *ctx, uint32_t row)
 {
 	struct learner *l = ctx;
 	int r = row == NO_ROW ? changes_all(l->changes, STATE_ITEM, model_items(l->model)) : changes_row(l->changes, STATE_ITEM, row);
+	if (r == 0)
+		r = published_touch(l, row);
 	if (r < 0)
 		l->changes_failed = r;
 }
@@ -160,6 +162,8 @@ int learner_reserve_items(struct learner *l, size_t rows)
 static int know_item(struct learner *l, uint32_t row, int64_t ts_ms)
 {
 	int r = changes_row(l->changes, STATE_ITEM, row);
+	if (r == 0)
+		r = published_touch(l, row); /* it may be new, and no gradient may reach it */
 	if (r == 0)
 		r = learner_reserve_items(l, (size_t)row + 1);
 	if (r < 0)

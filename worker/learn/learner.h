@@ -85,7 +85,7 @@ double learner_refused_share(const struct learner *l);
 /* For worker/state/: what publish.c keeps. */
 float *published_item(struct learner *l, uint32_t row, uint64_t **ret_step); /* (D) what readers saw, and when; NULL: out of memory */
 float *published_prototypes(struct learner *l, uint64_t **ret_steps);       /* (K,D), (K); NULL: out of memory */
-uint32_t *published_sweep(struct learner *l);
+void published_turns(struct learner *l, uint32_t **ret_sweep, uint32_t **ret_slice); /* where the rounds over users and items go on */
 int published_recount(struct learner *l);                        /* after a restore: how many rows readers have, by partition */
 int learner_reserve_items(struct learner *l, size_t rows);       /* item_ms; -ENOMEM */
 
@@ -93,6 +93,7 @@ int learner_reserve_items(struct learner *l, size_t rows);       /* item_ms; -EN
 int published_new(struct published **ret, const struct config *c, int partitions);
 void published_free(struct published *p);
 int published_mark_user(struct learner *l, uint32_t row);        /* to be encoded and sent by the next commit */
+int published_touch(struct learner *l, uint32_t row);            /* an item row may have moved; NO_ROW: all; -ENOMEM */
 int published_forget_user(struct learner *l, uint32_t row);      /* sends a delete; the row is reused after it */
 void published_event(struct learner *l, int64_t event_ms);       /* an event whose freshness counts */
 int scratch_new(struct scratch **ret, const struct config *c);

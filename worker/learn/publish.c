@@ -40,6 +40,10 @@ struct published {
 	char *forgotten_ids;         /* their ids one after another, each with its length in front (2 bytes) */
 	size_t forgotten_bytes, forgotten_cap;
 	uint32_t sweep;              /* where the background refresh goes on */
+	uint64_t *touched;           /* bits of item rows that may have moved since the last commit ... */
+	size_t touched_words;
+	int all_touched;             /* ... or all of them */
+	uint32_t slice;              /* item rows from here on are looked at next without that */
 	int64_t *event_ms;           /* (FRESHNESS_MAX) event times since the last commit */
 	size_t event_n;
 	uint8_t *value;              /* scratch for one encoded row */
@@ -104,6 +108,7 @@ void published_free(struct published *p)
 	free(p->items.at_step);
 	free(p->prototypes.vector);
 	free(p->prototypes.at_step);
+	free(p->touched);
 	free(p->dirty.row);
 	free(p->forgotten.row);
 	free(p->forgotten_ids);
@@ -276,20 +281,68 @@ static int send_item_group(struct learner *l, struct staged *out, uint64_t versi
 	return r;
 }
 
+int published_touch(struct learner *l, uint32_t row)
+{
+	struct published *p = l->published;
+	if (row == NO_ROW) {
+		p->all_touched = 1;
+		return 0;
+	}
+	if (row / 64 >= p->touched_words) {
+		size_t words = p->touched_words ? p->touched_words : 64;
+		while (words <= row / 64)
+			words *= 2;
+		uint64_t *touched = realloc(p->touched, words * sizeof *touched);
+		if (!touched)
+			return -ENOMEM;
+		memset(touched + p->touched_words, 0, (words - p->touched_words) * sizeof *touched);
+		p->touched = touched;
+		p->touched_words = words;
+	}
+	p->touched[row / 64] |= 1ull << row % 64;
+	return 0;
+}
+
+/* A row that moved too little to be sent at once is met again within publish.max.steps: the rows in turn, some each step. */
+static int touch_slice(struct learner *l, size_t n)
+{
+	struct published *p = l->published;
+	uint64_t steps = l->step - l->published_step, every = (uint64_t)l->cfg->publish_max_steps;
+	uint64_t count = (n * steps + every - 1) / every;
+	int r = 0;
+	for (uint64_t i = 0; r == 0 && i < count && i < n; i++) {
+		p->slice = p->slice + 1 < n ? p->slice + 1 : 0;
+		r = published_touch(l, p->slice);
+	}
+	return r;
+}
+
+static int consider_item(struct learner *l, struct staged *out, uint64_t version, uint32_t row)
+{
+	struct published *p = l->published;
+	float *vec = p->group_vec + p->group_n * p->D;
+	model_item_vector(l->model, vec, row);
+	if (!worth_sending(l, &p->items, row, vec))
+		return 0;
+	p->group[p->group_n++] = row;
+	return p->group_n == GROUP ? send_item_group(l, out, version) : 0;
+}
+
 static int send_items(struct learner *l, struct staged *out, uint64_t version)
 {
 	struct published *p = l->published;
 	size_t n = model_items(l->model);
 	int r = grow_seen(&p->items, n, p->D);
-	for (uint32_t row = 0; r == 0 && row < n; row++) {
-		float *vec = p->group_vec + p->group_n * p->D;
-		model_item_vector(l->model, vec, row);
-		if (!worth_sending(l, &p->items, row, vec))
-			continue;
-		p->group[p->group_n++] = row;
-		if (p->group_n == GROUP)
-			r = send_item_group(l, out, version);
-	}
+	if (r == 0)
+		r = touch_slice(l, n);
+	for (uint32_t row = 0; r == 0 && p->all_touched && row < n; row++)
+		r = consider_item(l, out, version, row);
+	for (size_t w = 0; r == 0 && !p->all_touched && w < p->touched_words; w++)
+		for (uint64_t bits = p->touched[w]; r == 0 && bits; bits &= bits - 1)
+			r = consider_item(l, out, version, (uint32_t)(w * 64 + (size_t)__builtin_ctzll(bits)));
+	if (p->touched_words)
+		memset(p->touched, 0, p->touched_words * sizeof *p->touched);
+	p->all_touched = 0;
 	return r ? r : send_item_group(l, out, version);
 }
 
@@ -332,8 +385,7 @@ static int send_encoded(struct learner *l, struct staged *out, uint64_t version)
 		r = send_row(l, out, ROW_USER, id, len, &e, !u->published);
 		if (r == 0)
 			r = changes_row(l->changes, STATE_USER, row);
-		u->published = 1;
-		u->encoded_step = l->step;
+		users_encoded(l->users, row, l->step);
 		l->users_published++;
 	}
 	scratch_clear(l->scratch);
@@ -413,13 +465,8 @@ static void freshness(struct published *p, int64_t now_ms, int64_t *ret_p50, int
 
 static uint64_t oldest_user_steps(const struct learner *l)
 {
-	uint64_t oldest = 0;
-	for (uint32_t i = 0; i < users_rows(l->users); i++) {
-		const struct user *u = users_get(l->users, i);
-		if (u->published && l->step - u->encoded_step > oldest)
-			oldest = l->step - u->encoded_step;
-	}
-	return oldest;
+	uint32_t row = users_oldest(l->users);
+	return row == UINT32_MAX ? 0 : l->step - users_get(l->users, row)->encoded_step;
 }
 
 /* To every partition, behind its rows: a transaction becomes visible partition by partition. */
@@ -493,9 +540,10 @@ float *published_prototypes(struct learner *l, uint64_t **ret_steps)
 	return p->prototypes.vector;
 }
 
-uint32_t *published_sweep(struct learner *l)
+void published_turns(struct learner *l, uint32_t **ret_sweep, uint32_t **ret_slice)
 {
-	return &l->published->sweep;
+	*ret_sweep = &l->published->sweep;
+	*ret_slice = &l->published->slice;
 }
 
 static int count_row(struct published *p, enum row_kind kind, const char *id, size_t len)

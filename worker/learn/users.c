@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NOBODY UINT32_MAX
 #define LENGTH_MAX 4096 /* lengths above this count as this in the histogram */
 
 struct users {
@@ -15,6 +16,7 @@ struct users {
 	uint64_t live;
 	uint32_t head_above;           /* head users have more events than this */
 	uint64_t longer;               /* how many they are */
+	uint32_t oldest, newest;       /* ends of the list of published users */
 };
 
 int users_new(struct users **ret, size_t rows_max, size_t keep)
@@ -24,6 +26,7 @@ int users_new(struct users **ret, size_t rows_max, size_t keep)
 	if (!s)
 		return -ENOMEM;
 
+	s->oldest = s->newest = NOBODY;
 	s->rows_max = rows_max;
 	s->keep = keep;
 	*ret = s;
@@ -130,6 +133,64 @@ int users_append(struct users *s, uint32_t row, struct visit visit, int64_t ts_m
 	return 0;
 }
 
+static void unlink_user(struct users *s, uint32_t row)
+{
+	const struct user *u = &s->u[row];
+	if (!u->published)
+		return;
+	*(u->older == NOBODY ? &s->oldest : &s->u[u->older].newer) = u->newer;
+	*(u->newer == NOBODY ? &s->newest : &s->u[u->newer].older) = u->older;
+}
+
+static void link_newest(struct users *s, uint32_t row)
+{
+	struct user *u = &s->u[row];
+	u->older = s->newest;
+	u->newer = NOBODY;
+	*(s->newest == NOBODY ? &s->oldest : &s->u[s->newest].newer) = row;
+	s->newest = row;
+}
+
+void users_encoded(struct users *s, uint32_t row, uint64_t step)
+{
+	struct user *u = users_get(s, row);
+	unlink_user(s, row);
+	u->published = 1;
+	u->encoded_step = step;
+	link_newest(s, row);
+}
+
+uint32_t users_oldest(const struct users *s)
+{
+	return s->oldest;
+}
+
+struct by_step { uint64_t step; uint32_t row; };
+
+static int older_first(const void *a, const void *b)
+{
+	const struct by_step *x = a, *y = b;
+	return x->step != y->step ? (x->step > y->step) - (x->step < y->step) : (x->row > y->row) - (x->row < y->row);
+}
+
+int users_order(struct users *s)
+{
+	size_t n = 0;
+	struct by_step *of = malloc(s->rows * sizeof *of + 1);
+	if (!of)
+		return -ENOMEM;
+
+	for (uint32_t row = 0; row < s->rows; row++)
+		if (s->u[row].live && s->u[row].published)
+			of[n++] = (struct by_step){ s->u[row].encoded_step, row };
+	qsort(of, n, sizeof *of, older_first);
+	s->oldest = s->newest = NOBODY;
+	for (size_t i = 0; i < n; i++)
+		link_newest(s, of[i].row);
+	free(of);
+	return 0;
+}
+
 void users_remove(struct users *s, uint32_t row)
 {
 	struct user *u = users_get(s, row);
@@ -137,6 +198,7 @@ void users_remove(struct users *s, uint32_t row)
 		return;
 	count_user(s, u->events, -1);
 	s->live--;
+	unlink_user(s, row);
 	free(u->visits);
 	memset(u, 0, sizeof *u);
 	walk_head(s);
@@ -161,6 +223,8 @@ int users_restore(struct users *s, uint32_t row, const struct user *u)
 	memcpy(visits, u->visits, u->len * sizeof *visits);
 	users_remove(s, row);
 	s->u[row] = *u;
+	if (u->published)
+		link_newest(s, row); /* for now: users_order follows */
 	s->u[row].visits = visits;
 	s->u[row].cap = u->len;
 	s->u[row].live = 1;

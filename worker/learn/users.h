@@ -23,6 +23,7 @@ struct user {
 	uint32_t events;          /* all events ever seen (saturates) */
 	int64_t newest_ms;        /* event time of the newest event */
 	uint64_t encoded_step;    /* step at which the published row was encoded */
+	uint32_t older, newer;    /* published users in the order of encoded_step; the store's */
 	uint64_t batch_stamp;     /* last step whose batch holds the user ... */
 	uint32_t batch_index;     /* ... and its place there */
 	uint8_t dirty;            /* waits to be encoded and published by the next commit */
@@ -39,6 +40,11 @@ void users_remove(struct users *s, uint32_t row);
 /* A user as it was (recovery): copies u and its visits into the row, in place of what stood there. -ENOMEM, -EINVAL too many visits. */
 int users_restore(struct users *s, uint32_t row, const struct user *u);
 int users_set_rows(struct users *s, size_t rows); /* recovery: as users_rows said then; -ENOMEM, -EINVAL */
+/* Readers get the user's row, encoded at this step, which is not before any other's. */
+void users_encoded(struct users *s, uint32_t row, uint64_t step);
+/* The published user whose row is oldest; UINT32_MAX: none. */
+uint32_t users_oldest(const struct users *s);
+int users_order(struct users *s); /* recovery: the order of encoded_step again, after all users_restore; -ENOMEM */
 /* 1 when the user is among the longest 20 % as of now. */
 int users_is_head(const struct users *s, uint32_t row);
 #endif

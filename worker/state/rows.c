@@ -244,8 +244,10 @@ void state_numbers_save(struct learner *l, struct manifest *m)
 {
 	size_t *queue_count, *queue_next, bytes, recent_n = 0, recent_next = 0;
 	uint64_t *prequential_count;
+	uint32_t *sweep, *slice;
 	int *started;
 	int64_t *origin_ms;
+	published_turns(l, &sweep, &slice);
 	model_queue_state(l->model, &queue_count, &queue_next);
 	prequential_ring(l->prequential, &bytes, &prequential_count);
 	popularity_origin(l->popularity, &started, &origin_ms);
@@ -266,7 +268,8 @@ void state_numbers_save(struct learner *l, struct manifest *m)
 	m->users_published = l->users_published;
 	m->watermark_ms = (uint64_t)l->watermark_ms;
 	m->published_step = l->published_step;
-	m->sweep = *published_sweep(l);
+	m->sweep = *sweep;
+	m->item_slice = *slice;
 	m->queue_count = *queue_count;
 	m->queue_next = *queue_next;
 	m->recent_n = recent_n;
@@ -293,10 +296,12 @@ int state_numbers_load(struct learner *l, const struct manifest *m)
 {
 	size_t *queue_count, *queue_next, bytes, queue = (size_t)l->cfg->sinkhorn_queue;
 	uint64_t *prequential_count;
+	uint32_t *sweep, *slice;
 	int *started;
 	int64_t *origin_ms;
+	published_turns(l, &sweep, &slice);
 	if (m->queue_count > queue || (queue && m->queue_next >= queue) || m->user_rows >= UINT32_MAX ||
-	    m->item_rows != model_items(l->model) || m->sweep > m->user_rows)
+	    m->item_rows != model_items(l->model) || m->sweep > m->user_rows || m->item_slice > m->item_rows)
 		return -EINVAL;
 	int r = idmap_seal(l->item_ids, (size_t)m->item_rows);
 	if (r == 0)
@@ -309,6 +314,8 @@ int state_numbers_load(struct learner *l, const struct manifest *m)
 		r = check_visits(l);
 	if (r == 0)
 		r = check_row_steps(l, m);
+	if (r == 0)
+		r = users_order(l->users);
 	if (r == 0)
 		r = published_recount(l);
 	if (r < 0)
@@ -328,7 +335,8 @@ int state_numbers_load(struct learner *l, const struct manifest *m)
 	l->users_published = m->users_published;
 	l->watermark_ms = (int64_t)m->watermark_ms;
 	l->published_step = m->published_step;
-	*published_sweep(l) = (uint32_t)m->sweep;
+	*sweep = (uint32_t)m->sweep;
+	*slice = (uint32_t)m->item_slice;
 	*queue_count = (size_t)m->queue_count;
 	*queue_next = (size_t)m->queue_next;
 	*prequential_count = m->prequential_count;
