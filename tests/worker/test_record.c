@@ -10,6 +10,8 @@
 #include "worker/learn/record.h"
 
 enum { PARTITIONS_MAX = 4, NO_EVENT = -1, FORGET = -2 };
+static struct record_pool *pool;
+
 #define KAFKA_MS 1700000000000 /* when Kafka received everything: no event is ordered by it */
 
 static struct decoder *decoder(void)
@@ -29,7 +31,7 @@ static void put(struct decoder *d, struct record_list *heads, int p, int64_t off
 	if (seconds >= 0)
 		snprintf(value, sizeof value, "{\"item_id\":\"i\",\"timestamp\":%lld}", 1600000000000LL + seconds * 1000LL);
 	size_t len = strlen(value);
-	assert_int_equal(record_new(&r, d, 1000, p, offset, KAFKA_MS, "u", 1, seconds == FORGET ? NULL : value, seconds == FORGET ? 0 : len), 0);
+	assert_int_equal(record_new(&r, pool, d, 1000, p, offset, KAFKA_MS, "u", 1, seconds == FORGET ? NULL : value, seconds == FORGET ? 0 : len), 0);
 	if (seconds == NO_EVENT)
 		assert_non_null(r->reason);
 	else
@@ -50,7 +52,7 @@ static const char *merged(struct record_list *heads, const int64_t *ends, int pa
 		struct record *r = record_shift(&heads[p]);
 		assert_non_null(r);
 		at += (size_t)sprintf(text + at, "%d:%lld ", p, (long long)r->offset);
-		free(r);
+		record_free(r);
 	}
 	return text;
 }
@@ -148,7 +150,7 @@ static void a_record_keeps_what_a_dead_letter_keeps(void **state)
 	memset(key, 'k', sizeof key);
 	for (size_t i = 0; i < sizeof value; i++)
 		value[i] = (char)('a' + i % 26);
-	assert_int_equal(record_new(&r, d, KEPT, 2, 77, KAFKA_MS, key, sizeof key, value, sizeof value), 0);
+	assert_int_equal(record_new(&r, pool, d, KEPT, 2, 77, KAFKA_MS, key, sizeof key, value, sizeof value), 0);
 	assert_string_equal(r->reason, "undecodable");
 	assert_int_equal(r->partition, 2);
 	assert_int_equal(r->offset, 77);
@@ -160,22 +162,22 @@ static void a_record_keeps_what_a_dead_letter_keeps(void **state)
 	assert_memory_equal(r->key, key, KEPT);
 	assert_memory_equal(r->value, value, KEPT);
 	assert_int_equal(r->size, sizeof *r + 2 * KEPT);
-	free(r);
+	record_free(r);
 
 	/* what is shorter is kept whole, and none is not empty */
-	assert_int_equal(record_new(&r, d, KEPT, 0, 0, KAFKA_MS, "k", 1, "", 0), 0);
+	assert_int_equal(record_new(&r, pool, d, KEPT, 0, 0, KAFKA_MS, "k", 1, "", 0), 0);
 	assert_int_equal(r->key_kept, 1);
 	assert_non_null(r->value);
 	assert_int_equal(r->size, sizeof *r + 1);
-	free(r);
-	assert_int_equal(record_new(&r, d, KEPT, 0, 0, KAFKA_MS, NULL, 0, "x", 1), 0);
+	record_free(r);
+	assert_int_equal(record_new(&r, pool, d, KEPT, 0, 0, KAFKA_MS, NULL, 0, "x", 1), 0);
 	assert_null(r->key);
-	free(r);
-	assert_int_equal(record_new(&r, d, 0, 0, 0, KAFKA_MS, "k", 1, "xy", 2), 0);
+	record_free(r);
+	assert_int_equal(record_new(&r, pool, d, 0, 0, 0, KAFKA_MS, "k", 1, "xy", 2), 0);
 	assert_int_equal(r->key_kept + r->value_kept, 0);
 	assert_int_equal(r->value_len, 2);
 	assert_int_equal(r->size, sizeof *r);
-	free(r);
+	record_free(r);
 	decoder_free(d);
 }
 
@@ -186,10 +188,10 @@ static void an_event_is_a_copy(void **state)
 	struct record *r, *other;
 	char key[] = "u1", value[] = "{\"item_id\":\"item-1\",\"event_id\":\"e1\",\"type\":\"buy\",\"weight\":2,\"timestamp\":1600000000000}";
 	size_t key_len = strlen(key), value_len = strlen(value);
-	assert_int_equal(record_new(&r, d, 3, 0, 0, KAFKA_MS, key, key_len, value, value_len), 0);
+	assert_int_equal(record_new(&r, pool, d, 3, 0, 0, KAFKA_MS, key, key_len, value, value_len), 0);
 	memset(key, '?', key_len);
 	memset(value, '?', value_len);
-	assert_int_equal(record_new(&other, d, 3, 0, 1, KAFKA_MS, key, key_len, value, value_len), 0);
+	assert_int_equal(record_new(&other, pool, d, 3, 0, 1, KAFKA_MS, key, key_len, value, value_len), 0);
 	assert_null(r->reason);
 	assert_int_equal(r->order_ms, 1600000000000);
 	assert_int_equal(r->ev.ts_ms, 1600000000000);
@@ -201,8 +203,8 @@ static void an_event_is_a_copy(void **state)
 	assert_memory_equal(r->ev.type, "buy", 3);
 	assert_memory_equal(r->value, "{\"i", 3);
 	assert_int_equal(r->size, sizeof *r + 2 + 3 + 2 + 6 + 2 + 3);
-	free(r);
-	free(other);
+	record_free(r);
+	record_free(other);
 	decoder_free(d);
 }
 
@@ -220,7 +222,7 @@ static void lists_count_records_and_bytes(void **state)
 	assert_int_equal(l->bytes, l->first->size + l->first->next->size + l->last->size);
 
 	size_t all = l->bytes;
-	free(record_shift(l));
+	record_free(record_shift(l));
 	assert_int_equal(l->n, 2);
 	assert_int_equal(l->bytes, all - first);
 	record_free_all(l);
@@ -236,6 +238,9 @@ static void lists_count_records_and_bytes(void **state)
 	decoder_free(d);
 }
 
+static int make_pool(void **state) { return record_pool_new(&pool); }
+static int free_pool(void **state) { record_pool_free(pool); return 0; }
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,5 +249,5 @@ int main(void)
 		cmocka_unit_test(heads_at_their_end_do_not_count),   cmocka_unit_test(a_record_keeps_what_a_dead_letter_keeps),
 		cmocka_unit_test(an_event_is_a_copy),                cmocka_unit_test(lists_count_records_and_bytes),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, make_pool, free_pool);
 }

@@ -21,6 +21,7 @@ struct source {
 struct input {
 	rd_kafka_t *rk;
 	struct decoder *decoder;
+	struct record_pool *pool;
 	char topic[TOPIC_NAME_MAX];
 	int partitions;
 	size_t ahead_bytes;        /* read ahead at most, per partition */
@@ -70,7 +71,7 @@ int input_new(struct input **ret, const struct config *c, int partitions)
 	in->end = calloc((size_t)partitions, sizeof *in->end);
 	in->ahead_bytes = (size_t)c->input_buffer_bytes / (size_t)partitions;
 	in->kept_max = (size_t)c->dlq_max_bytes;
-	if (!in->src || !in->heads || !in->next || !in->end)
+	if (!in->src || !in->heads || !in->next || !in->end || record_pool_new(&in->pool) < 0)
 		goto fail;
 
 	r = decoder_from_config(&in->decoder, c);
@@ -104,6 +105,7 @@ void input_free(struct input *in)
 		return;
 	if (in->heads)
 		close_queues(in);
+	record_pool_free(in->pool);
 	client_free(in->rk);
 	decoder_free(in->decoder);
 	free(in->src);
@@ -197,7 +199,7 @@ static int take(struct input *in, int p, const rd_kafka_message_t *m)
 
 	rd_kafka_timestamp_type_t type;
 	struct record *r;
-	if (record_new(&r, in->decoder, in->kept_max, p, m->offset, rd_kafka_message_timestamp(m, &type), m->key, m->key_len, m->payload, m->len) < 0)
+	if (record_new(&r, in->pool, in->decoder, in->kept_max, p, m->offset, rd_kafka_message_timestamp(m, &type), m->key, m->key_len, m->payload, m->len) < 0)
 		return log_no_memory();
 	record_push(&in->heads[p], r);
 	s->read = m->offset + 1;

@@ -5,6 +5,51 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SLOT_BYTES 512       /* most records with their strings */
+#define SLOTS_KEPT_MAX 65536 /* 32 MB of free ones */
+
+struct record_pool { struct record *free; size_t n; };
+
+int record_pool_new(struct record_pool **ret)
+{
+	*ret = calloc(1, sizeof **ret);
+	return *ret ? 0 : -ENOMEM;
+}
+
+void record_pool_free(struct record_pool *p)
+{
+	while (p && p->free) {
+		struct record *r = p->free;
+		p->free = r->next;
+		free(r);
+	}
+	free(p);
+}
+
+static struct record *take(struct record_pool *p, size_t size)
+{
+	struct record *r = p->free;
+	if (size > SLOT_BYTES || !r)
+		return malloc(size > SLOT_BYTES ? size : SLOT_BYTES);
+	p->free = r->next;
+	p->n--;
+	return r;
+}
+
+void record_free(struct record *r)
+{
+	if (!r)
+		return;
+	struct record_pool *p = r->pool;
+	if (r->size > SLOT_BYTES || p->n >= SLOTS_KEPT_MAX) {
+		free(r);
+		return;
+	}
+	r->next = p->free;
+	p->free = r;
+	p->n++;
+}
+
 void record_push(struct record_list *l, struct record *r)
 {
 	r->next = NULL;
@@ -34,7 +79,7 @@ void record_free_all(struct record_list *l)
 {
 	struct record *r;
 	while ((r = record_shift(l)))
-		free(r);
+		record_free(r);
 }
 
 static const char *copy(unsigned char **at, const void *from, size_t len)
@@ -46,7 +91,7 @@ static const char *copy(unsigned char **at, const void *from, size_t len)
 	return to;
 }
 
-int record_new(struct record **ret, struct decoder *d, size_t kept_max, int32_t partition, int64_t offset, int64_t ts_ms,
+int record_new(struct record **ret, struct record_pool *pool, struct decoder *d, size_t kept_max, int32_t partition, int64_t offset, int64_t ts_ms,
                const void *key, size_t key_len, const void *value, size_t value_len)
 {
 	struct event ev = { .forget = 0 };
@@ -58,12 +103,13 @@ int record_new(struct record **ret, struct decoder *d, size_t kept_max, int32_t 
 	size_t text = ev.user_len + ev.item_len + ev.event_id_len + ev.type_len;
 	size_t key_kept = key_len < kept_max ? key_len : kept_max, value_kept = value_len < kept_max ? value_len : kept_max;
 	size_t size = sizeof(struct record) + key_kept + value_kept + text;
-	struct record *r = malloc(size);
+	struct record *r = take(pool, size);
 	if (!r)
 		return -ENOMEM;
 
 	unsigned char *at = r->bytes;
 	r->next = NULL;
+	r->pool = pool;
 	r->partition = partition;
 	r->offset = offset;
 	r->reason = reason;

@@ -5,8 +5,14 @@
 #include <stdint.h>
 #include "codec/event.h"
 
+/* Where records come from and go back to: one that fits a slot is used again, so that in the long run no event asks the heap. */
+struct record_pool;
+int record_pool_new(struct record_pool **ret); /* -ENOMEM */
+void record_pool_free(struct record_pool *p);  /* after all its records */
+
 struct record {
 	struct record *next;
+	struct record_pool *pool;
 	int32_t partition;
 	int64_t offset;
 	int64_t order_ms;   /* what the merge orders by: event time. A refused record or a forget has none, and waits for nobody:
@@ -25,11 +31,12 @@ struct record_list { struct record *first, *last; size_t n, bytes; };
 
 void record_push(struct record_list *l, struct record *r);
 struct record *record_shift(struct record_list *l); /* NULL when empty */
+void record_free(struct record *r);                 /* NULL is fine */
 void record_free_all(struct record_list *l);
 
-/* Decodes a Kafka record into a heap copy, of key and value at most kept_max bytes each. -ENOMEM only: what cannot be decoded becomes a
+/* Decodes a Kafka record into a copy, of key and value at most kept_max bytes each. -ENOMEM only: what cannot be decoded becomes a
  * record with a reason. */
-int record_new(struct record **ret, struct decoder *d, size_t kept_max, int32_t partition, int64_t offset, int64_t ts_ms,
+int record_new(struct record **ret, struct record_pool *pool, struct decoder *d, size_t kept_max, int32_t partition, int64_t offset, int64_t ts_ms,
                const void *key, size_t key_len, const void *value, size_t value_len);
 
 /* The one order of the fold: by (event time, partition) over the heads of the partitions, offset order inside a partition
