@@ -39,13 +39,18 @@ int cut_encode(void *ret, size_t size, size_t *ret_len, const struct cut *c)
 }
 
 /* Field numbers: topics/cut.proto. */
-static int read_field(struct wire *w, uint64_t tag, struct cut *c, int64_t *offsets, size_t partitions_max)
+struct cut_in { struct cut cut; size_t partitions_max; };
+
+static int cut_field(void *message, struct wire *w, uint64_t tag)
 {
+	struct cut_in *in = message;
+	struct cut *c = &in->cut;
+
 	switch (tag >> 3) {
 	case 1:
 		return read_u64(w, tag, &c->step);
 	case 2:
-		return read_int64s(w, tag, offsets, &c->partitions, partitions_max);
+		return read_int64s(w, tag, c->offsets, &c->partitions, in->partitions_max);
 	case 3:
 		return read_i64(w, tag, &c->now_ms);
 	case 4:
@@ -81,23 +86,10 @@ static int read_field(struct wire *w, uint64_t tag, struct cut *c, int64_t *offs
 
 int cut_decode(struct cut *ret, int64_t *offsets, size_t partitions_max, const void *buf, size_t len)
 {
-	struct cut c = { .offsets = offsets };
-	struct wire w;
-	uint64_t tag;
-	int r = 0;
+	struct cut_in in = { .cut = { .offsets = offsets }, .partitions_max = partitions_max };
+	int r = len ? read_message(buf, len, cut_field, &in) : -EBADMSG;
 
-	if (len == 0)
-		return -EBADMSG;
-
-	w = (struct wire){ buf, (const uint8_t *)buf + len };
-	while (r == 0 && w.p < w.end) {
-		r = wire_varint(&w, &tag);
-		if (r == 0)
-			r = read_field(&w, tag, &c, offsets, partitions_max);
-	}
-	if (r < 0)
-		return r;
-
-	*ret = c;
-	return 0;
+	if (r == 0)
+		*ret = in.cut;
+	return r;
 }

@@ -101,63 +101,52 @@ int embedding_encode(void *ret, size_t size, size_t *ret_len, enum embedding_for
 	return f == EMBEDDING_JSON ? embedding_json_encode(ret, size, ret_len, e) : encode_protobuf(ret, size, ret_len, f, e);
 }
 
-struct int8_part {
-	const char *p;
-	size_t len;
+struct embedding_in {
+	struct embedding *e;
+	float *vec;
+	size_t D_max;
+	const char *int8; /* coordinates before they are scaled */
+	size_t int8_len;
 	float scale;
 };
 
 /* Field numbers: topics/embedding.proto. */
-static int embedding_field(struct wire *w, uint64_t tag, struct embedding *e, struct int8_part *q, float *vec, size_t D_max)
+static int embedding_field(void *message, struct wire *w, uint64_t tag)
 {
+	struct embedding_in *in = message;
+	struct embedding *e = in->e;
+
 	switch (tag >> 3) {
-	case 1:
-		return read_floats(w, tag, vec, &e->D, D_max);
-	case 2:
-		return (tag & 7) == WIRE_BYTES ? wire_bytes(w, &q->p, &q->len) : -EBADMSG;
-	case 3:
-		return (tag & 7) == WIRE_FIXED32 ? wire_float(w, &q->scale) : -EBADMSG;
-	case 4:
-		return read_u64(w, tag, &e->version);
-	case 5:
-		return read_i64(w, tag, &e->event_time_ms);
-	case 6:
-		return read_u32(w, tag, &e->generation);
-	case 7:
-		return read_i32(w, tag, &e->prototype);
-	default:
-		return wire_skip(w, tag);
+	case 1: return read_floats(w, tag, in->vec, &e->D, in->D_max);
+	case 2: return (tag & 7) == WIRE_BYTES ? wire_bytes(w, &in->int8, &in->int8_len) : -EBADMSG;
+	case 3: return (tag & 7) == WIRE_FIXED32 ? wire_float(w, &in->scale) : -EBADMSG;
+	case 4: return read_u64(w, tag, &e->version);
+	case 5: return read_i64(w, tag, &e->event_time_ms);
+	case 6: return read_u32(w, tag, &e->generation);
+	case 7: return read_i32(w, tag, &e->prototype);
+	default: return wire_skip(w, tag);
 	}
 }
 
-static int expand_int8(struct embedding *e, const struct int8_part *q, float *vec, size_t D_max)
+static int expand_int8(struct embedding_in *in)
 {
-	if (e->D > 0 || !(q->scale > 0.0f))
+	if (in->e->D > 0 || !(in->scale > 0.0f))
 		return -EBADMSG;
-	if (q->len > D_max)
+	if (in->int8_len > in->D_max)
 		return -E2BIG;
 
-	for (size_t i = 0; i < q->len; i++)
-		vec[i] = (float)(int8_t)q->p[i] * q->scale;
-	e->D = q->len;
+	for (size_t i = 0; i < in->int8_len; i++)
+		in->vec[i] = (float)(int8_t)in->int8[i] * in->scale;
+	in->e->D = in->int8_len;
 	return 0;
 }
 
 static int decode_protobuf(struct embedding *e, float *vec, size_t D_max, const void *buf, size_t len)
 {
-	struct wire w = { buf, (const uint8_t *)buf + len };
-	struct int8_part q = { 0 };
-	uint64_t tag;
-	int r = 0;
+	struct embedding_in in = { .e = e, .vec = vec, .D_max = D_max };
+	int r = read_message(buf, len, embedding_field, &in);
 
-	while (r == 0 && w.p < w.end) {
-		r = wire_varint(&w, &tag);
-		if (r == 0)
-			r = embedding_field(&w, tag, e, &q, vec, D_max);
-	}
-	if (r == 0 && q.len)
-		r = expand_int8(e, &q, vec, D_max);
-	return r;
+	return r == 0 && in.int8_len ? expand_int8(&in) : r;
 }
 
 int embedding_decode(struct embedding *ret, float *vec, size_t D_max, const void *buf, size_t len)
@@ -217,8 +206,13 @@ int version_encode(void *ret, size_t size, size_t *ret_len, enum embedding_forma
 	return 0;
 }
 
-static int version_field(struct wire *w, uint64_t tag, struct version *v, size_t offset_max)
+struct version_in { struct version version; size_t offset_max; };
+
+static int version_field(void *message, struct wire *w, uint64_t tag)
 {
+	struct version_in *in = message;
+	struct version *v = &in->version;
+
 	switch (tag >> 3) {
 	case 1: return read_u64(w, tag, &v->version);
 	case 2: return read_u64(w, tag, &v->step);
@@ -226,7 +220,7 @@ static int version_field(struct wire *w, uint64_t tag, struct version *v, size_t
 	case 4: return read_text(w, tag, v->space_id, sizeof(v->space_id));
 	case 5: return read_i64(w, tag, &v->watermark_ms);
 	case 6: return read_i64(w, tag, &v->published_ms);
-	case 7: return read_int64s(w, tag, v->offsets, &v->offset_count, offset_max);
+	case 7: return read_int64s(w, tag, v->offsets, &v->offset_count, in->offset_max);
 	case 8: return read_i32(w, tag, &v->partition);
 	case 9: return read_u64(w, tag, &v->items);
 	case 10: return read_u64(w, tag, &v->users);
@@ -246,29 +240,16 @@ static int version_field(struct wire *w, uint64_t tag, struct version *v, size_t
 
 int version_decode(struct version *ret, int64_t *offsets, size_t offset_max, const void *buf, size_t len)
 {
-	struct version v = { .offsets = offsets };
-	struct wire w;
-	uint64_t tag;
-	int r = 0;
+	struct version_in in = { .version = { .offsets = offsets }, .offset_max = offset_max };
+	int r = -EBADMSG;
 
-	if (len == 0)
-		return -EBADMSG;
-
-	w = (struct wire){ buf, (const uint8_t *)buf + len };
-	if (*(const char *)buf == '{') {
-		r = version_json_decode(&v, offset_max, buf, len);
-	} else {
-		while (r == 0 && w.p < w.end) {
-			r = wire_varint(&w, &tag);
-			if (r == 0)
-				r = version_field(&w, tag, &v, offset_max);
-		}
-	}
-	if (r < 0)
-		return r;
-
-	*ret = v;
-	return 0;
+	if (len && *(const char *)buf == '{')
+		r = version_json_decode(&in.version, offset_max, buf, len);
+	else if (len)
+		r = read_message(buf, len, version_field, &in);
+	if (r == 0)
+		*ret = in.version;
+	return r;
 }
 
 /* --- keys --- */

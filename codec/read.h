@@ -7,6 +7,23 @@
 #include "codec/utf8.h"
 #include "codec/wire.h"
 
+/* Each field of a message to `field`, which reads its value or skips it. 0, or the first error. */
+typedef int read_field(void *message, struct wire *w, uint64_t tag);
+
+static inline int read_message(const void *buf, size_t len, read_field *field, void *message)
+{
+	struct wire w = { buf, (const uint8_t *)buf + len };
+	uint64_t tag;
+	int r = 0;
+
+	while (r == 0 && w.p < w.end) {
+		r = wire_varint(&w, &tag);
+		if (r == 0)
+			r = field(message, &w, tag);
+	}
+	return r;
+}
+
 static inline int read_u64(struct wire *w, uint64_t tag, uint64_t *ret)
 {
 	return (tag & 7) == WIRE_VARINT ? wire_varint(w, ret) : -EBADMSG;

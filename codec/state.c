@@ -124,52 +124,52 @@ static int read_double(struct wire *w, uint64_t tag, double *ret)
 	return 0;
 }
 
-/* Packed floats into room behind *used; a field may come only once. */
-static int read_packed(struct wire *w, uint64_t tag, const float **ret, size_t *ret_n, float *room, size_t room_n, size_t *used)
+/* Room that packed floats go to, one field behind the other. */
+struct room { float *p; size_t n, used; };
+
+/* A field may come only once. */
+static int read_packed(struct wire *w, uint64_t tag, const float **ret, size_t *ret_n, struct room *room)
 {
 	const char *p;
 	size_t len;
 
 	if ((tag & 7) != WIRE_BYTES || wire_bytes(w, &p, &len) < 0 || len % sizeof(float) || *ret_n)
 		return -EBADMSG;
-	if (len / sizeof(float) > room_n - *used)
+	if (len / sizeof(float) > room->n - room->used)
 		return -E2BIG;
-	memcpy(room + *used, p, len);
-	*ret = room + *used;
+	memcpy(room->p + room->used, p, len);
+	*ret = room->p + room->used;
 	*ret_n = len / sizeof(float);
-	*used += *ret_n;
+	room->used += *ret_n;
 	return 0;
 }
 
-static struct wire over(const void *buf, size_t len)
+struct item_in { struct item_state item; struct room room; };
+
+static int item_field(void *message, struct wire *w, uint64_t tag)
 {
-	return (struct wire){ buf, (const uint8_t *)buf + len };
+	struct item_in *in = message;
+	struct item_state *s = &in->item;
+
+	switch (tag >> 3) {
+	case 1: return read_u32(w, tag, &s->row);
+	case 2: return read_packed(w, tag, &s->values, &s->values_n, &in->room);
+	case 3: return read_u64(w, tag, &s->row_step);
+	case 4: return read_packed(w, tag, &s->published, &s->published_n, &in->room);
+	case 5: return read_u64(w, tag, &s->published_step);
+	case 6: return read_i64(w, tag, &s->event_time_ms);
+	case 7: return read_double(w, tag, &s->popularity);
+	default: return wire_skip(w, tag);
+	}
 }
 
 int item_state_decode(struct item_state *ret, float *room, size_t room_n, const void *buf, size_t len)
 {
-	struct item_state s = { 0 };
-	struct wire w = over(buf, len);
-	uint64_t tag;
-	size_t used = 0;
-	int r = 0;
+	struct item_in in = { .room = { .p = room, .n = room_n } };
+	int r = read_message(buf, len, item_field, &in);
 
-	while (r == 0 && w.p < w.end) {
-		if (wire_varint(&w, &tag) < 0)
-			return -EBADMSG;
-		switch (tag >> 3) {
-		case 1: r = read_u32(&w, tag, &s.row); break;
-		case 2: r = read_packed(&w, tag, &s.values, &s.values_n, room, room_n, &used); break;
-		case 3: r = read_u64(&w, tag, &s.row_step); break;
-		case 4: r = read_packed(&w, tag, &s.published, &s.published_n, room, room_n, &used); break;
-		case 5: r = read_u64(&w, tag, &s.published_step); break;
-		case 6: r = read_i64(&w, tag, &s.event_time_ms); break;
-		case 7: r = read_double(&w, tag, &s.popularity); break;
-		default: r = wire_skip(&w, tag);
-		}
-	}
 	if (r == 0)
-		*ret = s;
+		*ret = in.item;
 	return r;
 }
 
@@ -190,97 +190,90 @@ static int read_rows(struct wire *w, uint64_t tag, uint32_t *ret, size_t *n, siz
 	return 0;
 }
 
+struct user_in { struct user_state user; uint32_t *items; size_t n_max; struct room weights; const float *given; size_t given_n; };
+
+static int user_field(void *message, struct wire *w, uint64_t tag)
+{
+	struct user_in *in = message;
+	struct user_state *s = &in->user;
+
+	switch (tag >> 3) {
+	case 1: return read_u32(w, tag, &s->row);
+	case 2: return read_rows(w, tag, in->items, &s->n, in->n_max);
+	case 3: return read_packed(w, tag, &in->given, &in->given_n, &in->weights);
+	case 4: return read_u32(w, tag, &s->events);
+	case 5: return read_i64(w, tag, &s->newest_ms);
+	case 6: return read_bool(w, tag, &s->published);
+	case 7: return read_u64(w, tag, &s->encoded_step);
+	default: return wire_skip(w, tag);
+	}
+}
+
 int user_state_decode(struct user_state *ret, uint32_t *items, float *weights, size_t n_max, const void *buf, size_t len)
 {
-	struct user_state s = { .items = items, .weights = weights };
-	struct wire w = over(buf, len);
-	const float *got = NULL;
-	size_t got_n = 0, used = 0;
-	uint64_t tag;
-	int r = 0;
+	struct user_in in = { .user = { .items = items, .weights = weights }, .items = items, .n_max = n_max, .weights = { .p = weights, .n = n_max } };
+	int r = read_message(buf, len, user_field, &in);
 
-	while (r == 0 && w.p < w.end) {
-		if (wire_varint(&w, &tag) < 0)
-			return -EBADMSG;
-		switch (tag >> 3) {
-		case 1: r = read_u32(&w, tag, &s.row); break;
-		case 2: r = read_rows(&w, tag, items, &s.n, n_max); break;
-		case 3: r = read_packed(&w, tag, &got, &got_n, weights, n_max, &used); break;
-		case 4: r = read_u32(&w, tag, &s.events); break;
-		case 5: r = read_i64(&w, tag, &s.newest_ms); break;
-		case 6: r = read_bool(&w, tag, &s.published); break;
-		case 7: r = read_u64(&w, tag, &s.encoded_step); break;
-		default: r = wire_skip(&w, tag);
-		}
-	}
 	if (r < 0)
 		return r;
-	if (got_n && got_n != s.n)
+	if (in.given_n && in.given_n != in.user.n)
 		return -EBADMSG;
 
-	for (size_t i = got_n; i < s.n; i++)
+	for (size_t i = in.given_n; i < in.user.n; i++)
 		weights[i] = 1;
-	*ret = s;
+	*ret = in.user;
 	return 0;
+}
+
+struct dense_in { const char *data; size_t len; };
+
+static int dense_field(void *message, struct wire *w, uint64_t tag)
+{
+	struct dense_in *in = message;
+
+	if (tag == WIRE_TAG(1, WIRE_BYTES))
+		return wire_bytes(w, &in->data, &in->len);
+	return tag >> 3 == 1 ? -EBADMSG : wire_skip(w, tag);
 }
 
 int dense_state_decode(const void **ret_data, size_t *ret_data_len, const void *buf, size_t len)
 {
-	struct wire w = over(buf, len);
-	const char *data = NULL;
-	size_t n = 0;
-	uint64_t tag;
-	int r = 0;
+	struct dense_in in = { 0 };
+	int r = read_message(buf, len, dense_field, &in);
 
-	while (r == 0 && w.p < w.end) {
-		if (wire_varint(&w, &tag) < 0)
-			return -EBADMSG;
-		if (tag == WIRE_TAG(1, WIRE_BYTES))
-			r = wire_bytes(&w, &data, &n);
-		else
-			r = tag >> 3 == 1 ? -EBADMSG : wire_skip(&w, tag);
-	}
 	if (r < 0)
 		return r;
-	*ret_data = data;
-	*ret_data_len = n;
+	*ret_data = in.data;
+	*ret_data_len = in.len;
 	return 0;
 }
 
-static int read_manifest_field(struct wire *w, uint64_t tag, struct manifest *m, int64_t *offsets, size_t partitions_max)
+struct manifest_in { struct manifest manifest; size_t partitions_max; };
+
+static int manifest_field(void *message, struct wire *w, uint64_t tag)
 {
+	struct manifest_in *in = message;
+	struct manifest *m = &in->manifest;
+
 	switch (tag >> 3) {
-	case 1:
-		return read_text(w, tag, m->model_id, sizeof m->model_id);
-	case 2:
-		return read_text(w, tag, m->run_id, sizeof m->run_id);
-	case 3:
-		return read_text(w, tag, m->numeric_id, sizeof m->numeric_id);
-	case 4:
-		return read_int64s(w, tag, offsets, &m->partitions, partitions_max);
+	case 1: return read_text(w, tag, m->model_id, sizeof m->model_id);
+	case 2: return read_text(w, tag, m->run_id, sizeof m->run_id);
+	case 3: return read_text(w, tag, m->numeric_id, sizeof m->numeric_id);
+	case 4: return read_int64s(w, tag, m->offsets, &m->partitions, in->partitions_max);
 #define READ(field, name) \
-	case field: \
-		return read_u64(w, tag, &m->name);
+	case field: return read_u64(w, tag, &m->name);
 	MANIFEST_NUMBERS(READ)
 #undef READ
-	default:
-		return wire_skip(w, tag);
+	default: return wire_skip(w, tag);
 	}
 }
 
 int manifest_decode(struct manifest *ret, int64_t *offsets, size_t partitions_max, const void *buf, size_t len)
 {
-	struct manifest m = { .offsets = offsets };
-	struct wire w = over(buf, len);
-	uint64_t tag;
-	int r = len ? 0 : -EBADMSG;
+	struct manifest_in in = { .manifest = { .offsets = offsets }, .partitions_max = partitions_max };
+	int r = len ? read_message(buf, len, manifest_field, &in) : -EBADMSG;
 
-	while (r == 0 && w.p < w.end) {
-		r = wire_varint(&w, &tag);
-		if (r == 0)
-			r = read_manifest_field(&w, tag, &m, offsets, partitions_max);
-	}
 	if (r == 0)
-		*ret = m;
+		*ret = in.manifest;
 	return r;
 }
