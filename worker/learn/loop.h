@@ -1,4 +1,4 @@
-/* loop.h - the worker: input, learner and committer joined. Reading order: loop_run, loop_replay, then train.c which calls them. */
+/* loop.h - the worker: input, learner and committer joined. Reading order: loop_run (loop.c), loop_replay (replay.c), then train.c which calls them. */
 #ifndef S4REC_LOOP_H
 #define S4REC_LOOP_H
 #include <signal.h>

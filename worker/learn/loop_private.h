@@ -1,0 +1,52 @@
+/* loop_private.h - the inside of struct loop, for loop.c and replay.c. */
+#ifndef S4REC_LOOP_PRIVATE_H
+#define S4REC_LOOP_PRIVATE_H
+#include "worker/kafka/committer.h"
+#include "worker/learn/cutlog.h"
+#include "worker/learn/input.h"
+#include "worker/learn/learner.h"
+#include "worker/learn/loop.h"
+#include "worker/learn/progress.h"
+#include "worker/learn/userset.h"
+#include "worker/state/state.h"
+
+#define POLL_MS 50
+#define CUTS_MAX 1024 /* steps in one commit at most */
+
+struct loop {
+	const struct config *cfg;
+	int whole_log;              /* batches by the log alone */
+	int partitions;             /* of the input */
+	int embedding_partitions;
+	char input_topic[TOPIC_NAME_MAX];
+	char run_id[64];
+	struct input *input;
+	struct learner *learner;
+	struct committer *committer;
+	struct state *state;
+	struct staged *staged;      /* what the next commit sends, as far as it is known */
+	int64_t *until;             /* (partitions) or NULL */
+
+	struct record_list *batch;  /* (partitions) the batch being filled */
+	size_t batch_records;
+	int64_t batch_since_ms;     /* monotonic time of its first record */
+	struct userset *batch_users;
+
+	struct cut cuts[CUTS_MAX];  /* since the last commit */
+	int64_t *cut_offsets;       /* (CUTS_MAX, partitions) */
+	size_t cut_n;
+	int64_t *position;          /* (partitions) next offsets after the last commit; what was read may be ahead of it */
+	uint64_t version;           /* of the last commit */
+	int64_t commit_ms;          /* monotonic time of the last commit */
+	uint64_t submitted;         /* commits handed to the committer */
+	uint64_t flush_commit;      /* the one that the flush under way describes */
+	int64_t flush_ms;           /* monotonic time of the last flush */
+	struct progress *progress;
+};
+
+/* loop.c: the batch being filled; as step `step`, with out NULL silently; its end as a cut of the next commit. */
+void batch_add(struct loop *w, struct record *r, int64_t now_ms);
+int batch_full(const struct loop *w);
+int fold(struct loop *w, uint64_t step, struct staged *out, struct train_result *ret);
+void note_cut(struct loop *w, uint64_t step, const struct train_result *t);
+#endif

@@ -1,0 +1,257 @@
+/* replay.c - where a start begins: the state, then what was committed behind it, folded again silently along the recorded cuts; with neither,
+ * a new model. Reading order: loop_replay, restore, replay_cuts.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "worker/learn/loop_private.h"
+#include "worker/log.h"
+
+/* The first run: the fold begins where the input begins today. Recorded as cut 0, in the first transaction. */
+static int begin_fold(struct loop *w)
+{
+	struct train_result none = { 0 };
+	int64_t *low = w->cut_offsets, high;
+	rd_kafka_t *rk = NULL;
+	int r = client_new(&rk, w->cfg, CLIENT_CONSUMER_UNCOMMITTED);
+	for (int p = 0; r == 0 && p < w->partitions; p++)
+		if (client_watermarks(rk, w->input_topic, p, &low[p], &high) < 0)
+			r = EX_UNAVAILABLE;
+	client_free(rk);
+	if (r == 0)
+		r = input_seek(w->input, low);
+	if (r)
+		return r;
+	note_cut(w, 0, &none);
+	log_info("new model %s: begins where %s begins today", w->cfg->model_id, w->input_topic);
+	return 0;
+}
+
+static int check_cut(const struct loop *w, const struct cut *c)
+{
+	if (c->partitions == (size_t)w->partitions && c->embedding_partitions == (uint32_t)w->embedding_partitions)
+		return 0;
+	if (c->partitions == (size_t)w->partitions) {
+		log_error("%s.embeddings has %d partitions, this model's rows were spread over %u: begin a new model with a new topic.prefix",
+		          w->cfg->topic_prefix, w->embedding_partitions, c->embedding_partitions);
+		return EX_CONFIG;
+	}
+	log_error("%s has %d partitions, this model was folded from %zu: begin a new model with a new topic.prefix", w->input_topic, w->partitions, c->partitions);
+	return EX_CONFIG;
+}
+
+static int differs(const struct loop *w, const struct cut *c)
+{
+	log_error("replay of step %llu differs: the records of %s are not those that were trained; was the topic made anew? Begin a new model with a new topic.prefix",
+	          (unsigned long long)c->step, w->input_topic);
+	return EX_DATAERR;
+}
+
+/* Reads one recorded batch again. */
+static int reread(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
+{
+	struct record *rec;
+	input_limit(w->input, c->offsets);
+	for (int waits = 0; ; waits++) {
+		while (!batch_full(w) && (rec = input_next(w->input, 1))) {
+			batch_add(w, rec, 0);
+			waits = 0;
+		}
+		if (input_at_end(w->input))
+			return 0;
+		if (batch_full(w))
+			return differs(w, c); /* the batch was cut where it was full */
+		if (*stop)
+			return LOOP_STOPPED;
+		int r = input_fill(w->input, POLL_MS);
+		if (r)
+			return r;
+		if (waits == 600) {
+			log_error("replay of step %llu: no input for 30 s; is the broker still there?", (unsigned long long)c->step);
+			return EX_UNAVAILABLE;
+		}
+	}
+}
+
+/* Folds one recorded batch again, with the limits that held then. */
+static int refold(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
+{
+	struct train_result t;
+	int r = reread(w, c, stop);
+	if (r)
+		return r;
+	w->learner->max_users = c->max_users;
+	w->learner->max_items = c->max_items;
+	r = fold(w, c->step, NULL, &t);
+	w->learner->max_users = (size_t)w->cfg->max_users;
+	w->learner->max_items = (size_t)w->cfg->max_items;
+	if (r)
+		return r;
+	if (t.records_hash != c->records_hash || t.events != c->events || t.dead_letters != c->dead_letters || t.stats.discarded != c->discarded)
+		return differs(w, c);
+	return 0;
+}
+
+/* Cut 0 says where the fold begins, every other one where a batch ended; a commit is an event of the fold, too. */
+static int replay_cut(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
+{
+	int r = c->step == 0 ? input_seek(w->input, c->offsets) : refold(w, c, stop);
+	if (r || !c->commit)
+		return r;
+	w->version = c->version;
+	memcpy(w->position, c->offsets, (size_t)w->partitions * sizeof *w->position);
+	return learner_publish(w->learner, NULL, c->version, c->now_ms, c->offsets, w->partitions);
+}
+
+/* The last cut is the position; the group's offsets only mirror it (they expire, and tools reset them). */
+static int compare_with_group(struct loop *w)
+{
+	const int64_t *cut = input_offsets(w->input);
+	int64_t *group = w->cut_offsets; /* unused until the first cut of this run */
+	int r = input_committed(w->input, group);
+	for (int p = 0; r == 0 && p < w->partitions; p++)
+		if (group[p] >= 0 && group[p] != cut[p])
+			log_warn("group %s stands at offset %lld of %s [%d], the last committed cut at %lld: going on from the cut", w->cfg->group_id,
+			         (long long)group[p], w->input_topic, p, (long long)cut[p]);
+	return r;
+}
+
+/* Cuts up to step `from` are in the state already. They may be gone, or not yet. */
+static int check_begin(const struct loop *w, const struct cut *c, uint64_t from)
+{
+	if (c->step <= from + (from > 0))
+		return 0;
+	log_error("the cuts of %s begin at step %llu, %s: begin a new model with a new topic.prefix", w->cfg->topic_prefix, (unsigned long long)c->step,
+	          from ? "the state is older" : "and there is no state of what came before");
+	return EX_DATAERR;
+}
+
+static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const volatile sig_atomic_t *stop)
+{
+	struct cut c;
+	int64_t offset;
+	int end, r = 0;
+	uint64_t cuts = 0, replayed = 0;
+	for (;;) {
+		if (*stop)
+			return LOOP_STOPPED;
+		r = cutlog_next(log, &c, &offset, &end);
+		if (r || end)
+			break;
+		r = check_cut(w, &c);
+		if (r == 0 && cuts++ == 0)
+			r = check_begin(w, &c, from);
+		if (r)
+			return r;
+		if (from && c.step <= from)
+			continue;
+		if (replayed++ == 0)
+			log_info("replaying the committed cuts of %s from step %llu on", w->cfg->topic_prefix, (unsigned long long)c.step);
+		r = replay_cut(w, &c, stop);
+		if (r)
+			return r;
+		progress_replay(w->progress, c.step);
+	}
+	if (r)
+		return r;
+	if (cuts == 0)
+		return begin_fold(w);
+	log_info("replay done: step=%llu version=%llu events=%llu", (unsigned long long)w->learner->step, (unsigned long long)w->version,
+	         (unsigned long long)w->learner->events);
+	input_limit(w->input, NULL);
+	return compare_with_group(w);
+}
+
+static int set_until(struct loop *w)
+{
+	rd_kafka_t *rk = NULL;
+	int64_t low;
+	if (!w->cfg->until[0])
+		return 0;
+	w->until = calloc((size_t)w->partitions, sizeof *w->until);
+	if (!w->until)
+		return log_no_memory();
+	int r = client_new(&rk, w->cfg, CLIENT_CONSUMER_UNCOMMITTED);
+	for (int p = 0; r == 0 && p < w->partitions; p++)
+		if (client_watermarks(rk, w->input_topic, p, &low, &w->until[p]) < 0)
+			r = EX_UNAVAILABLE;
+	client_free(rk);
+	return r;
+}
+
+/* All steps of the last cut were computed by one machine, or accepted as if they were. */
+static int check_numerics(const struct loop *w, const struct cut *last)
+{
+	const char *here = model_numeric_id(w->learner->model);
+	if (!strcmp(last->numeric_id, here))
+		return 0;
+	if (w->cfg->accept_numerics) {
+		log_warn("this model was computed by %s, from now on by %s: what is published next differs in the last bits from what it would have been",
+		         last->numeric_id, here);
+		return 0;
+	}
+	log_error("this model was computed by %s, this machine computes by %s: the replay would not end in the bits that readers have; run it on a "
+	          "machine of that kind (for blas-...: --kernel portable), or go on from here with --accept.numerics",
+	          last->numeric_id, here);
+	return EX_CONFIG;
+}
+
+/* State never runs ahead of the cuts: a flush begins to be sent only after its commit has returned. */
+static int check_state(const struct loop *w, const struct manifest *m, const struct cut *last)
+{
+	if (!last || m->step > last->step) {
+		log_error("the state of %s is that of step %llu, its cuts end at %lld: one of the two topics was changed; begin a new model with a new topic.prefix",
+		          w->cfg->topic_prefix, (unsigned long long)m->step, last ? (long long)last->step : -1);
+		return EX_DATAERR;
+	}
+	return 0;
+}
+
+/* Is all there that the last cut speaks of? A replay that waits for input that cannot come would only find out by a timeout. */
+static int check_last_cut(struct loop *w, const struct cut *last)
+{
+	int r = check_cut(w, last);
+	if (r == 0)
+		r = input_check(w->input, last->offsets);
+	return r ? r : check_numerics(w, last);
+}
+
+/* The state, if there is any, and the input from where it stands. */
+static int restore(struct loop *w, struct cutlog *log, uint64_t *ret_step)
+{
+	const struct manifest *m;
+	struct cut last;
+	int none, r = cutlog_last(log, &last, &none);
+	*ret_step = 0;
+	if (r == 0 && !none)
+		r = check_last_cut(w, &last);
+	if (r == 0)
+		r = state_restore(w->state, &m);
+	if (r || !m)
+		return r;
+	r = check_state(w, m, none ? NULL : &last);
+	w->version = m->version;
+	memcpy(w->position, m->offsets, (size_t)w->partitions * sizeof *w->position);
+	*ret_step = m->step;
+	return r ? r : input_seek(w->input, m->offsets);
+}
+
+int loop_replay(struct loop *w, const volatile sig_atomic_t *stop)
+{
+	struct cutlog *log = NULL;
+	uint64_t from = 0;
+	int r = set_until(w);
+	if (r == 0)
+		r = cutlog_new(&log, w->cfg);
+	if (r == 0)
+		r = restore(w, log, &from);
+	if (r == 0 && w->learner->ranks)
+		r = ranks_resume(w->learner->ranks, from);
+	if (r == 0)
+		r = replay_cuts(w, log, from, stop);
+	cutlog_free(log);
+	if (r == 0)
+		input_limit(w->input, w->until);
+	return r;
+}
