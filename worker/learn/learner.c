@@ -409,7 +409,9 @@ static int train(struct learner *l, struct train_result *ret)
 		return 0;
 	if (l->recent) {
 		b.recent = recent_items(l->recent, &b.recent_n);
-		b.recent_count = recent_counts(l->recent);
+		b.recent_count = recent_counts(l->recent, model_items(l->model));
+		if (!b.recent_count)
+			return log_no_memory();
 	}
 	model_grad(l->model, l->grad, &b, l->step, &ret->stats);
 	if (!ret->stats.discarded)
