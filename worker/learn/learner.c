@@ -14,6 +14,7 @@
 #include "model/rng.h"
 #include "worker/log.h"
 #include "worker/model_config.h"
+#include "worker/model_file.h"
 
 /* One event of the batch that is scored before it trains. */
 struct pending {
@@ -90,6 +91,41 @@ int learner_new(struct learner **ret, const struct config *c, const char *input_
 fail:
 	learner_free(l);
 	return log_no_memory();
+}
+
+/* Adam counts the steps behind its moments (its bias correction), and schedules and draws go by the step: the model keeps its own. */
+static uint64_t last_step(const struct model *m)
+{
+	struct applied last = { 0 };
+	if (model_applied(m))
+		model_history(m, model_applied(m), &last);
+	return last.step;
+}
+
+int learner_load(struct learner *l, const char *path)
+{
+	struct idmap *ids;
+	struct model *m;
+	int code = model_file_load(&m, &ids, model_config(l->model), path);
+	if (code)
+		return code;
+
+	grad_free(l->grad); /* it belongs to the model */
+	model_free(l->model);
+	idmap_free(l->item_ids);
+	l->grad = NULL;
+	l->model = m;
+	l->item_ids = ids;
+	l->step = last_step(m);
+	int r = grad_new(&l->grad, m);
+	if (r == 0)
+		r = learner_reserve_items(l, model_items(m));
+	if (r == 0)
+		r = changes_all(l->changes, STATE_ITEM, model_items(m));
+	if (r < 0)
+		return log_no_memory();
+	model_watch(m, before_item, l);
+	return 0;
 }
 
 void learner_free(struct learner *l)

@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sysexits.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "worker/kafka/check.h"
 #include "worker/kafka/committer.h"
@@ -80,28 +79,21 @@ static int64_t monotonic_ms(void)
 static int connect_all(struct loop *w, const struct config *c)
 {
 	int counts[TOPIC_COUNT] = { 0 };
-	rd_kafka_t *rk = NULL;
-	int r = client_new(&rk, c, CLIENT_CONSUMER);
-	if (r)
-		return r;
-	r = check_topics(rk, c, 0, counts);
-	client_free(rk);
+	int r = check_model_topics(c, counts);
 	if (r)
 		return r;
 
 	w->partitions = counts[TOPIC_INTERACTIONS];
 	w->embedding_partitions = counts[TOPIC_EMBEDDINGS];
-	if (w->partitions > CUT_PARTITIONS_MAX) {
-		log_error("%s has %d partitions, at most %d are supported", w->input_topic, w->partitions, CUT_PARTITIONS_MAX);
-		return EX_CONFIG;
-	}
 	r = learner_new(&w->learner, c, w->input_topic, counts[TOPIC_EMBEDDINGS]);
 	if (r == 0)
 		r = input_new(&w->input, c, w->partitions);
 	if (r == 0)
 		r = committer_new(&w->committer, c); /* from here on no other worker of this model can commit ... */
 	if (r == 0)
-		r = state_new(&w->state, c, w->learner, w->run_id, w->partitions); /* ... nor flush */
+		r = state_new(&w->state, c, w->learner, w->partitions);
+	if (r == 0)
+		r = state_write(w->state, w->run_id); /* ... nor flush */
 	return r;
 }
 
@@ -114,7 +106,7 @@ int loop_new(struct loop **ret, const struct config *c)
 	w->cfg = c;
 	w->whole_log = c->cut == 2 || (c->cut == 0 && c->until[0]);
 	client_input_topic(w->input_topic, sizeof w->input_topic, c);
-	snprintf(w->run_id, sizeof w->run_id, "%lld-%d", (long long)wall_ms(), (int)getpid());
+	cutlog_run_id(w->run_id, sizeof w->run_id);
 	int r = connect_all(w, c);
 	if (r)
 		goto fail;
@@ -211,13 +203,10 @@ static void note_cut(struct loop *w, uint64_t step, const struct train_result *t
 	*c = (struct cut){
 		.step = step, .offsets = w->cut_offsets + w->cut_n * (size_t)w->partitions, .partitions = (size_t)w->partitions,
 		.now_ms = wall_ms(), .events = t->events, .dead_letters = t->dead_letters, .discarded = t->stats.discarded,
-		.config_hash = config_fold_hash(w->cfg), .embedding_partitions = (uint32_t)w->embedding_partitions,
-		.records_hash = t->records_hash, .max_users = w->learner->max_users, .max_items = w->learner->max_items,
+		.records_hash = t->records_hash,
 	};
 	memcpy(c->offsets, input_offsets(w->input), (size_t)w->partitions * sizeof *c->offsets);
-	snprintf(c->model_id, sizeof c->model_id, "%s", w->cfg->model_id);
-	snprintf(c->run_id, sizeof c->run_id, "%s", w->run_id);
-	snprintf(c->numeric_id, sizeof c->numeric_id, "%s", model_numeric_id(w->learner->model));
+	cutlog_sign(c, w->learner, w->run_id, w->embedding_partitions);
 	w->cut_n++;
 }
 
@@ -260,21 +249,11 @@ static int commit_due(struct loop *w, int64_t now_ms, int draining)
 	return now_ms - w->commit_ms >= w->cfg->commit_ms && !committer_busy(w->committer);
 }
 
-static int stage_cut(struct staged *s, const struct cut *c)
-{
-	char key[24];
-	uint8_t value[CUT_PARTITIONS_MAX * 10 + 1024];
-	size_t len;
-	int key_len = snprintf(key, sizeof key, "%llu", (unsigned long long)c->step);
-	int r = cut_encode(value, sizeof value, &len, c);
-	return r < 0 ? r : staged_record(s, TOPIC_BATCHES, 0, key, (size_t)key_len, value, len);
-}
-
 static int stage_position(struct loop *w)
 {
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < w->cut_n; i++)
-		r = stage_cut(w->staged, &w->cuts[i]);
+		r = cutlog_stage(w->staged, &w->cuts[i]);
 	const int64_t *offsets = w->cuts[w->cut_n - 1].offsets;
 	for (int p = 0; r == 0 && p < w->partitions; p++)
 		staged_offset(w->staged, p, offsets[p]);
@@ -332,15 +311,9 @@ static int commit(struct loop *w)
 static int begin_fold(struct loop *w)
 {
 	struct train_result none = { 0 };
-	int64_t *low = w->cut_offsets, high;
-	rd_kafka_t *rk = NULL;
-	int r = client_new(&rk, w->cfg, CLIENT_CONSUMER_UNCOMMITTED);
-	for (int p = 0; r == 0 && p < w->partitions; p++)
-		if (client_watermarks(rk, w->input_topic, p, &low[p], &high) < 0)
-			r = EX_UNAVAILABLE;
-	client_free(rk);
+	int r = client_input_watermarks(w->cfg, w->partitions, w->cut_offsets, NULL);
 	if (r == 0)
-		r = input_seek(w->input, low);
+		r = input_seek(w->input, w->cut_offsets);
 	if (r)
 		return r;
 	note_cut(w, 0, &none);
@@ -413,7 +386,8 @@ static int refold(struct loop *w, const struct cut *c, const volatile sig_atomic
 	return 0;
 }
 
-/* Cut 0 says where the fold begins, every other one where a batch ended; a commit is an event of the fold, too. */
+/* Cut 0 says where the fold begins, every other one where a batch ended; a commit is an event of the fold, too. (The first cut of a model from a
+ * file has the step of the file; state stands behind it always, so it is passed over.) */
 static int replay_cut(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
 {
 	int r = c->step == 0 ? input_seek(w->input, c->offsets) : refold(w, c, stop);
@@ -485,19 +459,12 @@ static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const 
 
 static int set_until(struct loop *w)
 {
-	rd_kafka_t *rk = NULL;
-	int64_t low;
 	if (!w->cfg->until[0])
 		return 0;
 	w->until = calloc((size_t)w->partitions, sizeof *w->until);
 	if (!w->until)
 		return log_no_memory();
-	int r = client_new(&rk, w->cfg, CLIENT_CONSUMER_UNCOMMITTED);
-	for (int p = 0; r == 0 && p < w->partitions; p++)
-		if (client_watermarks(rk, w->input_topic, p, &low, &w->until[p]) < 0)
-			r = EX_UNAVAILABLE;
-	client_free(rk);
-	return r;
+	return client_input_watermarks(w->cfg, w->partitions, NULL, w->until);
 }
 
 /* All steps of the last cut were computed by one machine, or accepted as if they were. */

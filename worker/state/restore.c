@@ -1,7 +1,8 @@
 /* restore.c - the state topic back into a learner; see state.h.
  *
  * The topic has one partition, so records come in the order of the flushes, and the last record of a key is the one that counts.
- * Producers were fenced before (state_new), so nothing can be added.
+ * A trainer has fenced the producers before (state_write), so nothing can be added; who only reads ends at the last stable offset, which is
+ * never inside a flush.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -177,9 +178,10 @@ static int read_manifest(struct restore *x, int *ret_none)
 
 static int differs(const struct restore *x, const char *what, uint64_t found, uint64_t manifest)
 {
-	log_error("%s: %s differ from the manifest of step %llu: %llu (or a sum of their hashes) against %llu; records are missing or foreign: begin a "
-	          "new model with a new topic.prefix",
-	          x->in.topic, what, (unsigned long long)x->s->m.step, (unsigned long long)found, (unsigned long long)manifest);
+	log_error("%s: %s differ from the manifest of step %llu: %llu (or a sum of their hashes) against %llu; %s", x->in.topic, what,
+	          (unsigned long long)x->s->m.step, (unsigned long long)found, (unsigned long long)manifest,
+	          x->s->writer ? "records are missing or foreign: begin a new model with a new topic.prefix"
+	                       : "records are missing or foreign, or a worker's flushes overtook this reading: try again");
 	return EX_DATAERR;
 }
 

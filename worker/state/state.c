@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "codec/embedding.h"
+#include "worker/learn/cutlog.h"
 #include "worker/log.h"
 #include "worker/state/state_private.h"
 
@@ -45,7 +46,7 @@ static size_t count_chunks(struct learner *l)
 	return n;
 }
 
-int state_new(struct state **ret, const struct config *c, struct learner *l, const char *run_id, int partitions)
+int state_new(struct state **ret, const struct config *c, struct learner *l, int partitions)
 {
 	struct state *s = calloc(1, sizeof *s);
 	if (!s)
@@ -53,7 +54,6 @@ int state_new(struct state **ret, const struct config *c, struct learner *l, con
 
 	s->cfg = c;
 	s->l = l;
-	s->run_id = run_id;
 	s->value_max = state_value_max(l);
 	if (s->value_max < MANIFEST_BYTES((size_t)partitions))
 		s->value_max = MANIFEST_BYTES((size_t)partitions);
@@ -62,15 +62,18 @@ int state_new(struct state **ret, const struct config *c, struct learner *l, con
 	s->dense_hash = calloc(s->dense_n + 1, sizeof *s->dense_hash);
 	s->offsets = calloc((size_t)partitions, sizeof *s->offsets);
 	s->m.partitions = (size_t)partitions;
-	int r = s->value && s->dense_hash && s->offsets && staged_new(&s->slice) == 0 ? 0 : EX_OSERR;
-	if (r == 0)
-		r = state_writer_new(&s->writer, c);
-	if (r) {
+	if (!s->value || !s->dense_hash || !s->offsets || staged_new(&s->slice) < 0) {
 		state_free(s);
-		return r;
+		return EX_OSERR;
 	}
 	*ret = s;
 	return 0;
+}
+
+int state_write(struct state *s, const char *run_id)
+{
+	s->run_id = run_id;
+	return state_writer_new(&s->writer, s->cfg);
 }
 
 void state_free(struct state *s)
@@ -265,4 +268,16 @@ int state_turn(struct state *s, int commit_returned)
 int state_finish(struct state *s)
 {
 	return s->phase == FLUSH_IDLE ? 0 : turn(s, 1, SIZE_MAX, 1);
+}
+
+int state_found(struct state *s, const struct cut *first)
+{
+	int r = state_begin(s, 0, first->offsets, (int)first->embedding_partitions);
+	if (r == 0 && cutlog_stage(s->slice, first) < 0)
+		r = failed(-ENOMEM);
+	if (r == 0)
+		r = state_finish(s);
+	if (r == 0 && s->stats.flushes == 0)
+		r = EX_TEMPFAIL; /* aborted, said so */
+	return r;
 }

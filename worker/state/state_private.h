@@ -16,7 +16,7 @@ struct state {
 	const struct config *cfg;
 	struct learner *l;
 	const char *run_id;
-	struct state_writer *writer;
+	struct state_writer *writer; /* NULL: only restores */
 	enum flush_phase phase;
 	int opened;                /* the writer may send */
 	int resend;                /* the flush before was aborted: dense chunks that did not change are sent all the same */
