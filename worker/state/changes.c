@@ -184,6 +184,8 @@ const char *changes_forgotten(struct changes *c, size_t *at, size_t *ret_len, ui
 
 void changes_drop_forgotten(struct changes *c, size_t at)
 {
+	if (at == 0)
+		return; /* maybe there never was any, and no memory for them */
 	memmove(c->forgotten, c->forgotten + at, c->forgotten_bytes - at);
 	c->forgotten_bytes -= at;
 }
