@@ -8,5 +8,7 @@ int command_read(int argc, char **argv);
 int command_query(int argc, char **argv);
 int command_generate(int argc, char **argv);
 int command_eval(int argc, char **argv);
+int command_export(int argc, char **argv);
+int command_import(int argc, char **argv);
 int command_config(int argc, char **argv);
 #endif

@@ -22,6 +22,8 @@ static const struct {
 	{ "query", command_query, "nearest items, recommendations for a user" },
 	{ "generate", command_generate, "a synthetic click stream with a known truth" },
 	{ "eval", command_eval, "measure the model offline, by a protocol that others use too" },
+	{ "export", command_export, "the model of a prefix as a file" },
+	{ "import", command_import, "a new model from a file" },
 	{ "config", command_config, "print the effective configuration, secrets masked" },
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

@@ -113,10 +113,35 @@ static void forgotten_users_stand_in_a_list(void **state)
 	changes_free(w.c);
 }
 
+static int refuse_row_9(void *ctx, enum state_kind kind, uint32_t row)
+{
+	assert_true(row != 9);
+	return 0;
+}
+
+/* A row that is nobody's when a flush begins is not part of it, also when it is given to another user meanwhile. */
+static void a_freed_row_is_not_in_the_next_flush(void **state)
+{
+	int left;
+	assert_int_equal(changes_new(&w.c), 0);
+	assert_int_equal(changes_row(w.c, STATE_USER, 9), 0);
+	assert_int_equal(changes_forget(w.c, 9, "anna", 4), 0);
+	changes_begin(w.c, refuse_row_9, NULL);
+	assert_int_equal(changes_row(w.c, STATE_USER, 9), 0); /* the new user of row 9 */
+	assert_int_equal(changes_save_some(w.c, 100, &left), 0);
+	memset(w.written, 0, sizeof w.written);
+	changes_begin(w.c, save, NULL);
+	w.writes = 0;
+	assert_int_equal(changes_save_some(w.c, 100, &left), 0);
+	assert_int_equal(w.writes, 1); /* it is in the one after that */
+	changes_free(w.c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(flushes_are_snapshots), cmocka_unit_test(a_failed_write_forbids_the_change), cmocka_unit_test(forgotten_users_stand_in_a_list),
+		cmocka_unit_test(a_freed_row_is_not_in_the_next_flush),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "codec/cut.h"
 #include "topics/topics.h"
 #include "worker/log.h"
 
@@ -132,4 +133,21 @@ int check_topics(rd_kafka_t *rk, const struct config *c, int strict, int *ret_pa
 		fprintf(stderr, "hint: `s4rec topics create -b %s -t %s` makes the missing topics\n", c->bootstrap_servers, c->topic_prefix);
 	i = check_all_settings(rk, c, names, ret_partitions, strict);
 	return r ? r : i;
+}
+
+int check_model_topics(const struct config *c, int *ret_partitions)
+{
+	char input[TOPIC_NAME_MAX];
+	rd_kafka_t *rk = NULL;
+	int r = client_new(&rk, c, CLIENT_CONSUMER);
+
+	if (r)
+		return r;
+	r = check_topics(rk, c, 0, ret_partitions);
+	client_free(rk);
+	if (r || ret_partitions[TOPIC_INTERACTIONS] <= CUT_PARTITIONS_MAX)
+		return r;
+	client_input_topic(input, sizeof input, c);
+	log_error("%s has %d partitions, at most %d are supported", input, ret_partitions[TOPIC_INTERACTIONS], CUT_PARTITIONS_MAX);
+	return EX_CONFIG;
 }

@@ -369,3 +369,23 @@ int client_watermarks(rd_kafka_t *rk, const char *topic, int partition, int64_t 
 	log_error("kafka no_watermarks topic=%s partition=%d: %s", topic, partition, rd_kafka_err2str(err));
 	return -EIO;
 }
+
+int client_input_watermarks(const struct config *c, int partitions, int64_t *ret_low, int64_t *ret_high)
+{
+	char topic[TOPIC_NAME_MAX];
+	int64_t low, high;
+	rd_kafka_t *rk = NULL;
+	int p, r = client_new(&rk, c, CLIENT_CONSUMER_UNCOMMITTED);
+
+	client_input_topic(topic, sizeof topic, c);
+	for (p = 0; r == 0 && p < partitions; p++) {
+		if (client_watermarks(rk, topic, p, &low, &high) < 0)
+			r = EX_UNAVAILABLE;
+		else if (ret_low)
+			ret_low[p] = low;
+		if (r == 0 && ret_high)
+			ret_high[p] = high;
+	}
+	client_free(rk);
+	return r;
+}

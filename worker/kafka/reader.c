@@ -72,6 +72,8 @@ int reader_next(struct reader *r, rd_kafka_message_t **ret)
 			r->next = m->offset > r->next ? m->offset : r->next;
 		} else if (m->err) {
 			code = client_read_error(m->err, r->topic, 0, r->next, rd_kafka_message_errstr(m));
+		} else if (m->offset >= r->end) {
+			r->next = r->end; /* written since; the last offsets before the end are a transaction's marker, which is not handed out */
 		} else {
 			r->next = m->offset + 1;
 			*ret = m;

@@ -1,6 +1,6 @@
-/* reader.h - a topic of one partition, read from its beginning to its end as of now. Open it after init_transactions, so that nobody of
- * an earlier run can still add to it. The end is asked for with a read_uncommitted view: somebody's open transaction would hide records
- * from a read_committed watermark. What is handed out is committed. Prints its errors; functions return exit codes. Not thread-safe.
+/* reader.h - a topic of one partition, read from its beginning to its end as of now. The end is the last stable offset: what stands behind the
+ * first record of an open transaction is not seen. So a worker opens it after init_transactions, which ends what an earlier run left open; who
+ * only looks on sees whole transactions. What is handed out is committed. Prints its errors; functions return exit codes. Not thread-safe.
  */
 #ifndef S4REC_KAFKA_READER_H
 #define S4REC_KAFKA_READER_H

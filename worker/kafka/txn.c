@@ -25,6 +25,7 @@ struct txn {
 	struct delivery delivery; /* of the records in the open transaction, but for ... */
 	struct delivery cuts;     /* ... those of the batches topic */
 	int code;                 /* exit code of a V_STOP */
+	int64_t begun_us;         /* when the open transaction was begun; 0 = none yet */
 	_Atomic int64_t deadline_ms; /* the call that the owner's thread is in returns before this; 0 = no call */
 };
 
@@ -84,6 +85,9 @@ static enum verdict stop(struct txn *t, rd_kafka_resp_err_t code)
 		t->code = EX_NOPERM;
 		break;
 	default:
+		if (t->begun_us && now_us() - t->begun_us > (int64_t)t->timeout_ms * 1000)
+			log_error("%s: its transaction took %.1f s, and the broker ends one after %d ms: raise %s.timeout.ms", t->what,
+			          (double)(now_us() - t->begun_us) / 1e6, t->timeout_ms, strcmp(t->what, "state") ? "transaction" : "state");
 		t->code = EX_TEMPFAIL;
 	}
 	return V_STOP;
@@ -117,6 +121,7 @@ enum verdict txn_begin(struct txn *t)
 	expect_within(t, 2 * t->timeout_ms);
 	memset(&t->delivery, 0, sizeof t->delivery);
 	memset(&t->cuts, 0, sizeof t->cuts);
+	t->begun_us = now_us();
 	return judge(t, "begin", rd_kafka_begin_transaction(t->rk)) == V_OK ? V_OK : V_STOP;
 }
 

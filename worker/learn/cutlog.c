@@ -1,11 +1,46 @@
 /* cutlog.c - see cutlog.h */
 #include "worker/learn/cutlog.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "worker/kafka/reader.h"
 #include "worker/log.h"
+
+/* ---- made ---- */
+
+void cutlog_run_id(char *ret, size_t size)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	snprintf(ret, size, "%lld-%d", (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000, (int)getpid());
+}
+
+void cutlog_sign(struct cut *c, const struct learner *l, const char *run_id, int embedding_partitions)
+{
+	c->config_hash = config_fold_hash(l->cfg);
+	c->embedding_partitions = (uint32_t)embedding_partitions;
+	c->max_users = l->max_users;
+	c->max_items = l->max_items;
+	snprintf(c->model_id, sizeof c->model_id, "%s", l->cfg->model_id);
+	snprintf(c->run_id, sizeof c->run_id, "%s", run_id);
+	snprintf(c->numeric_id, sizeof c->numeric_id, "%s", model_numeric_id(l->model));
+}
+
+int cutlog_stage(struct staged *s, const struct cut *c)
+{
+	char key[24];
+	uint8_t value[CUT_PARTITIONS_MAX * 10 + 1024];
+	size_t len;
+	int key_len = snprintf(key, sizeof key, "%llu", (unsigned long long)c->step);
+	int r = cut_encode(value, sizeof value, &len, c);
+	return r < 0 ? r : staged_record(s, TOPIC_BATCHES, 0, key, (size_t)key_len, value, len);
+}
+
+/* ---- read back ---- */
 
 struct cutlog {
 	const struct config *cfg;

@@ -1,10 +1,19 @@
-/* cutlog.h - the batches topic, read back: where each batch ended, in order, to its end as of now. Call it after
- * init_transactions, so that no transaction of an earlier run can still add to it. Not thread-safe.
+/* cutlog.h - the batches topic: where each batch ended. Cuts made and staged; and read back, in order, to the topic's end as of now: call that
+ * after init_transactions, so that no transaction of an earlier run can still add to it. Not thread-safe.
  */
 #ifndef S4REC_CUTLOG_H
 #define S4REC_CUTLOG_H
 #include "codec/cut.h"
 #include "worker/kafka/client.h"
+#include "worker/kafka/staged.h"
+#include "worker/learn/learner.h"
+
+/* Names this process in cuts and manifests: start time and process id. */
+void cutlog_run_id(char *ret, size_t size);
+/* Puts in who cuts: configuration, model, run, numerics, limits. */
+void cutlog_sign(struct cut *c, const struct learner *l, const char *run_id, int embedding_partitions);
+/* 0 or a negative errno. */
+int cutlog_stage(struct staged *s, const struct cut *c);
 
 struct cutlog;
 /* Prints its errors; exit code. */

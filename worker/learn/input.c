@@ -144,6 +144,18 @@ int input_check(struct input *in, const int64_t *offsets)
 	return 0;
 }
 
+int input_reaches(struct input *in, const int64_t *offsets)
+{
+	int64_t low, high;
+	for (int p = 0; p < in->partitions; p++) {
+		if (client_watermarks(in->rk, in->topic, p, &low, &high) < 0)
+			return -1;
+		if (offsets[p] < low)
+			return 0;
+	}
+	return 1;
+}
+
 int input_seek(struct input *in, const int64_t *offsets)
 {
 	int r = input_check(in, offsets);

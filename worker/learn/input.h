@@ -21,7 +21,9 @@ int input_partitions(const struct input *in);
 
 /* Do these offsets (partitions of them) lie in the topic? EX_DATAERR and why, when one of them is not there any more, or not yet. */
 int input_check(struct input *in, const int64_t *offsets);
-/* Begins at these offsets, after that check. */
+/* 1 when nothing behind these offsets was removed yet; -1 unknown. Says nothing. */
+int input_reaches(struct input *in, const int64_t *offsets);
+/* Begins at these offsets, after that check; once per input. */
 int input_seek(struct input *in, const int64_t *offsets);
 /* Reads no record at or behind these offsets; NULL = no limit. */
 void input_limit(struct input *in, const int64_t *ends);

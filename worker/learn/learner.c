@@ -1,7 +1,4 @@
 /* learner.c - see learner.h. Reading order: learner_train, then the phases that it names. */
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "worker/learn/learner.h"
 
 #include <assert.h>
@@ -14,6 +11,7 @@
 #include "model/rng.h"
 #include "worker/log.h"
 #include "worker/model_config.h"
+#include "worker/model_file.h"
 
 /* One event of the batch that is scored before it trains. */
 struct pending {
@@ -92,6 +90,41 @@ int learner_new(struct learner **ret, const struct config *c, const char *input_
 fail:
 	learner_free(l);
 	return log_no_memory();
+}
+
+/* Adam counts the steps behind its moments (its bias correction), and schedules and draws go by the step: the model keeps its own. */
+static uint64_t last_step(const struct model *m)
+{
+	struct applied last = { 0 };
+	if (model_applied(m))
+		model_history(m, model_applied(m), &last);
+	return last.step;
+}
+
+int learner_load(struct learner *l, const char *path)
+{
+	struct idmap *ids;
+	struct model *m;
+	int code = model_file_load(&m, &ids, model_config(l->model), path);
+	if (code)
+		return code;
+
+	grad_free(l->grad); /* it belongs to the model */
+	model_free(l->model);
+	idmap_free(l->item_ids);
+	l->grad = NULL;
+	l->model = m;
+	l->item_ids = ids;
+	l->step = last_step(m);
+	int r = grad_new(&l->grad, m);
+	if (r == 0)
+		r = learner_reserve_items(l, model_items(m));
+	if (r == 0)
+		r = changes_all(l->changes, STATE_ITEM, model_items(m));
+	if (r < 0)
+		return log_no_memory();
+	model_watch(m, before_item, l);
+	return 0;
 }
 
 void learner_free(struct learner *l)
@@ -284,25 +317,6 @@ static int fold_record(struct learner *l, const struct record *r, struct pending
 	return r->ev.forget ? fold_forget(l, r) : fold_event(l, r, pending, n, out);
 }
 
-/* Goes on from hash over what of a record the fold depends on. */
-static uint64_t hash_record(uint64_t hash, const struct record *r)
-{
-	struct { int64_t offset, ts_ms, kafka_ms; float weight; int32_t partition; uint32_t user_len, item_len, forget, refused; } fixed;
-	memset(&fixed, 0, sizeof fixed);
-	fixed.offset = r->offset;
-	fixed.ts_ms = r->ev.ts_ms;
-	fixed.kafka_ms = r->kafka_ms;
-	fixed.weight = r->ev.weight;
-	fixed.partition = r->partition;
-	fixed.user_len = (uint32_t)r->ev.user_len;
-	fixed.item_len = (uint32_t)r->ev.item_len;
-	fixed.forget = (uint32_t)r->ev.forget;
-	fixed.refused = r->reason != NULL;
-	hash = XXH3_64bits_withSeed(&fixed, sizeof fixed, hash);
-	hash = XXH3_64bits_withSeed(r->ev.user, r->ev.user_len, hash);
-	return XXH3_64bits_withSeed(r->ev.item, r->ev.item_len, hash);
-}
-
 /* The users of the batch's events, in the order of their first event, each once. */
 static void gather_fresh(struct learner *l, const struct pending *pending, size_t n)
 {
@@ -387,12 +401,6 @@ static void gather_rehearsal(struct learner *l)
 	}
 }
 
-static float learning_rate(const struct config *c, uint64_t step)
-{
-	double share = c->warmup_steps ? (double)step / (double)c->warmup_steps : 1;
-	return (float)(c->learning_rate * (share < 1 ? share : 1));
-}
-
 /* Marks every user of the batch for publishing; what was fresh has been trained. */
 static int finish_users(struct learner *l)
 {
@@ -413,11 +421,13 @@ static int train(struct learner *l, struct train_result *ret)
 		return 0;
 	if (l->recent) {
 		b.recent = recent_items(l->recent, &b.recent_n);
-		b.recent_count = recent_counts(l->recent);
+		b.recent_count = recent_counts(l->recent, model_items(l->model));
+		if (!b.recent_count)
+			return log_no_memory();
 	}
 	model_grad(l->model, l->grad, &b, l->step, &ret->stats);
 	if (!ret->stats.discarded)
-		model_apply(l->model, l->grad, l->step, learning_rate(l->cfg, l->step));
+		model_apply(l->model, l->grad, l->step, learning_rate_at(l->cfg, l->step, (uint64_t)l->cfg->schedule_steps));
 	if (l->changes_failed)
 		return log_no_memory();
 	return finish_users(l);
@@ -441,7 +451,7 @@ int learner_train(struct learner *l, struct record_list *batch, int partitions, 
 	while (code == 0 && (p = record_merge(batch, NULL, partitions)) >= 0) {
 		struct record *r = record_shift(&batch[p]);
 		record_push(&done, r); /* pending[] points at it */
-		ret->records_hash = hash_record(ret->records_hash, r);
+		ret->records_hash = record_hash(ret->records_hash, r);
 		code = fold_record(l, r, pending, &n, out);
 	}
 	if (code)

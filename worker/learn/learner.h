@@ -42,7 +42,7 @@ struct learner {
 	struct prequential *prequential;
 	struct ranks *ranks;        /* NULL unless eval.out; a replay writes its lines again */
 
-	uint64_t step;              /* last step folded */
+	uint64_t step;              /* last step folded; of a model from a file at first the step that it had reached */
 	int64_t watermark_ms;       /* newest event time that was folded */
 	uint64_t published_step;    /* step of the last learner_publish */
 	uint64_t events, dead_letters;
@@ -71,6 +71,9 @@ struct train_result {
 /* Exit codes as in sysexits.h; errors are printed. partitions: of the embeddings topic. */
 int learner_new(struct learner **ret, const struct config *c, const char *input_topic, int partitions);
 void learner_free(struct learner *l);
+/* The learner, which must be new, takes over the model in a file: weights, moments, items and their ids, and the step that it has reached.
+ * Users and what was published are not part of a file. Exit code. */
+int learner_load(struct learner *l, const char *path);
 
 /* Folds one batch: lists by partition of the input (emptied and freed). out = NULL: silent. */
 int learner_train(struct learner *l, struct record_list *batch, int partitions, uint64_t step, struct staged *out, struct train_result *ret);

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sysexits.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "worker/kafka/check.h"
 #include "worker/learn/loop_private.h"
@@ -37,28 +36,21 @@ static int64_t monotonic_ms(void)
 static int connect_all(struct loop *w, const struct config *c)
 {
 	int counts[TOPIC_COUNT] = { 0 };
-	rd_kafka_t *rk = NULL;
-	int r = client_new(&rk, c, CLIENT_CONSUMER);
-	if (r)
-		return r;
-	r = check_topics(rk, c, 0, counts);
-	client_free(rk);
+	int r = check_model_topics(c, counts);
 	if (r)
 		return r;
 
 	w->partitions = counts[TOPIC_INTERACTIONS];
 	w->embedding_partitions = counts[TOPIC_EMBEDDINGS];
-	if (w->partitions > CUT_PARTITIONS_MAX) {
-		log_error("%s has %d partitions, at most %d are supported", w->input_topic, w->partitions, CUT_PARTITIONS_MAX);
-		return EX_CONFIG;
-	}
 	r = learner_new(&w->learner, c, w->input_topic, counts[TOPIC_EMBEDDINGS]);
 	if (r == 0)
 		r = input_new(&w->input, c, w->partitions);
 	if (r == 0)
 		r = committer_new(&w->committer, c); /* from here on no other worker of this model can commit ... */
 	if (r == 0)
-		r = state_new(&w->state, c, w->learner, w->run_id, w->partitions); /* ... nor flush */
+		r = state_new(&w->state, c, w->learner, w->partitions);
+	if (r == 0)
+		r = state_write(w->state, w->run_id); /* ... nor flush */
 	return r;
 }
 
@@ -71,7 +63,7 @@ int loop_new(struct loop **ret, const struct config *c)
 	w->cfg = c;
 	w->whole_log = c->cut == 2 || (c->cut == 0 && c->until[0]);
 	client_input_topic(w->input_topic, sizeof w->input_topic, c);
-	snprintf(w->run_id, sizeof w->run_id, "%lld-%d", (long long)wall_ms(), (int)getpid());
+	cutlog_run_id(w->run_id, sizeof w->run_id);
 	int r = connect_all(w, c);
 	if (r)
 		goto fail;
@@ -153,12 +145,17 @@ static int batch_due(const struct loop *w, int64_t now_ms, int draining)
 	return now_ms - w->batch_since_ms >= w->cfg->linger_ms;
 }
 
+void batch_clear(struct loop *w)
+{
+	w->batch_records = 0;
+	userset_clear(w->batch_users);
+}
+
 /* Folds the batch as step `step`. out NULL = silent. */
 int fold(struct loop *w, uint64_t step, struct staged *out, struct train_result *ret)
 {
 	int r = learner_train(w->learner, w->batch, w->partitions, step, out, ret);
-	w->batch_records = 0;
-	userset_clear(w->batch_users);
+	batch_clear(w);
 	return r;
 }
 
@@ -168,13 +165,10 @@ void note_cut(struct loop *w, uint64_t step, const struct train_result *t)
 	*c = (struct cut){
 		.step = step, .offsets = w->cut_offsets + w->cut_n * (size_t)w->partitions, .partitions = (size_t)w->partitions,
 		.now_ms = wall_ms(), .events = t->events, .dead_letters = t->dead_letters, .discarded = t->stats.discarded,
-		.config_hash = config_fold_hash(w->cfg), .embedding_partitions = (uint32_t)w->embedding_partitions,
-		.records_hash = t->records_hash, .max_users = w->learner->max_users, .max_items = w->learner->max_items,
+		.records_hash = t->records_hash,
 	};
 	memcpy(c->offsets, input_offsets(w->input), (size_t)w->partitions * sizeof *c->offsets);
-	snprintf(c->model_id, sizeof c->model_id, "%s", w->cfg->model_id);
-	snprintf(c->run_id, sizeof c->run_id, "%s", w->run_id);
-	snprintf(c->numeric_id, sizeof c->numeric_id, "%s", model_numeric_id(w->learner->model));
+	cutlog_sign(c, w->learner, w->run_id, w->embedding_partitions);
 	w->cut_n++;
 }
 
@@ -183,9 +177,9 @@ static int check_refused_share(const struct loop *w)
 	double share = learner_refused_share(w->learner);
 	if (share <= w->cfg->dlq_max_share)
 		return 0;
-	log_error("%.0f %% of the last records were refused (limit dlq.max.share=%g), the last one as \"%s\": is `format` or a map.* option wrong? The dead "
+	log_error("%.0f %% of the last records were refused (limit dlq.max.share=%g)%s%s: is `format` or a map.* option wrong? The dead "
 	          "letters in %s.dlq say why",
-	          share * 100, w->cfg->dlq_max_share, w->learner->last_refused ? w->learner->last_refused : "", w->cfg->topic_prefix);
+	          share * 100, w->cfg->dlq_max_share, w->learner->last_refused ? ", the last one as " : "", w->learner->last_refused ? w->learner->last_refused : "", w->cfg->topic_prefix);
 	return EX_DATAERR;
 }
 
@@ -217,21 +211,11 @@ static int commit_due(struct loop *w, int64_t now_ms, int draining)
 	return now_ms - w->commit_ms >= w->cfg->commit_ms && !committer_busy(w->committer);
 }
 
-static int stage_cut(struct staged *s, const struct cut *c)
-{
-	char key[24];
-	uint8_t value[CUT_PARTITIONS_MAX * 10 + 1024];
-	size_t len;
-	int key_len = snprintf(key, sizeof key, "%llu", (unsigned long long)c->step);
-	int r = cut_encode(value, sizeof value, &len, c);
-	return r < 0 ? r : staged_record(s, TOPIC_BATCHES, 0, key, (size_t)key_len, value, len);
-}
-
 static int stage_position(struct loop *w)
 {
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < w->cut_n; i++)
-		r = stage_cut(w->staged, &w->cuts[i]);
+		r = cutlog_stage(w->staged, &w->cuts[i]);
 	const int64_t *offsets = w->cuts[w->cut_n - 1].offsets;
 	for (int p = 0; r == 0 && p < w->partitions; p++)
 		staged_offset(w->staged, p, offsets[p]);
@@ -314,7 +298,7 @@ int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 			break;
 		r = committer_check(w->committer); /* fenced, or outcome unknown, as the last commit found */
 		if (r == 0)
-			r = batch_fill(w, now_ms, w->whole_log, POLL_MS);
+			r = batch_fill(w, now_ms, w->whole_log, state_busy(w->state) ? 0 : POLL_MS); /* a flush uses what is idle */
 		if (r == 0 && batch_due(w, now_ms, 0))
 			r = step(w);
 		if (r == 0 && commit_due(w, now_ms, 0))

@@ -1,4 +1,7 @@
 /* record.c - see record.h */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "worker/learn/record.h"
 
 #include <errno.h>
@@ -145,4 +148,22 @@ int record_merge(const struct record_list *heads, const int64_t *ends, int parti
 			best = head;
 	}
 	return best ? best->partition : -1;
+}
+
+uint64_t record_hash(uint64_t hash, const struct record *r)
+{
+	struct { int64_t offset, ts_ms, kafka_ms; float weight; int32_t partition; uint32_t user_len, item_len, forget, refused; } fixed;
+	memset(&fixed, 0, sizeof fixed);
+	fixed.offset = r->offset;
+	fixed.ts_ms = r->ev.ts_ms;
+	fixed.kafka_ms = r->kafka_ms;
+	fixed.weight = r->ev.weight;
+	fixed.partition = r->partition;
+	fixed.user_len = (uint32_t)r->ev.user_len;
+	fixed.item_len = (uint32_t)r->ev.item_len;
+	fixed.forget = (uint32_t)r->ev.forget;
+	fixed.refused = r->reason != NULL;
+	hash = XXH3_64bits_withSeed(&fixed, sizeof fixed, hash);
+	hash = XXH3_64bits_withSeed(r->ev.user, r->ev.user_len, hash);
+	return XXH3_64bits_withSeed(r->ev.item, r->ev.item_len, hash);
 }

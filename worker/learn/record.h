@@ -43,6 +43,8 @@ int record_new(struct record **ret, struct record_pool *pool, struct decoder *d,
  * kept. heads: lists by partition; ends (partitions): a head at or behind its end does not count, -1 or NULL = no end. Returns
  * the partition whose head comes next, -1 when there is none. */
 int record_merge(const struct record_list *heads, const int64_t *ends, int partitions);
+/* Goes on from hash over what of a record the fold depends on. */
+uint64_t record_hash(uint64_t hash, const struct record *r);
 /* The head of a list unless it is at or behind its end; else NULL. */
 const struct record *record_head(const struct record_list *l, int64_t end);
 #endif

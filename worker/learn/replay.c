@@ -8,22 +8,31 @@
 #include "worker/learn/loop_private.h"
 #include "worker/log.h"
 
+/* Positions without a model: maybe its topics were emptied. It may as well be another model that reads the same input. */
+static void warn_used_group(struct loop *w)
+{
+	int64_t group[w->partitions];
+	if (input_committed(w->input, group))
+		return;
+	for (int p = 0; p < w->partitions; p++)
+		if (group[p] >= 0) {
+			log_warn("group %s has committed offsets on %s, but under %s there is no model: a new one begins; if there should be one, its batches and state "
+			         "topics were emptied", w->cfg->group_id, w->input_topic, w->cfg->topic_prefix);
+			return;
+		}
+}
+
 /* The first run: the fold begins where the input begins today. Recorded as cut 0, in the first transaction. */
 static int begin_fold(struct loop *w)
 {
 	struct train_result none = { 0 };
-	int64_t *low = w->cut_offsets, high;
-	rd_kafka_t *rk = NULL;
-	int r = client_new(&rk, w->cfg, CLIENT_CONSUMER_UNCOMMITTED);
-	for (int p = 0; r == 0 && p < w->partitions; p++)
-		if (client_watermarks(rk, w->input_topic, p, &low[p], &high) < 0)
-			r = EX_UNAVAILABLE;
-	client_free(rk);
+	int r = client_input_watermarks(w->cfg, w->partitions, w->cut_offsets, NULL);
 	if (r == 0)
-		r = input_seek(w->input, low);
+		r = input_seek(w->input, w->cut_offsets);
 	if (r)
 		return r;
 	note_cut(w, 0, &none);
+	warn_used_group(w);
 	log_info("new model %s: begins where %s begins today", w->cfg->model_id, w->input_topic);
 	return 0;
 }
@@ -48,23 +57,23 @@ static int differs(const struct loop *w, const struct cut *c)
 	return EX_DATAERR;
 }
 
-/* Reads one recorded batch again. */
-static int reread(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
+/* Reads one recorded batch again, from where `in` stands, into w->batch. */
+static int reread(struct loop *w, struct input *in, const struct cut *c, const volatile sig_atomic_t *stop)
 {
 	struct record *rec;
-	input_limit(w->input, c->offsets);
+	input_limit(in, c->offsets);
 	for (int waits = 0; ; waits++) {
-		while (!batch_full(w) && (rec = input_next(w->input, 1))) {
+		while (!batch_full(w) && (rec = input_next(in, 1))) {
 			batch_add(w, rec, 0);
 			waits = 0;
 		}
-		if (input_at_end(w->input))
+		if (input_at_end(in))
 			return 0;
 		if (batch_full(w))
 			return differs(w, c); /* the batch was cut where it was full */
 		if (*stop)
 			return LOOP_STOPPED;
-		int r = input_fill(w->input, POLL_MS);
+		int r = input_fill(in, POLL_MS);
 		if (r)
 			return r;
 		if (waits == 600) {
@@ -74,11 +83,37 @@ static int reread(struct loop *w, const struct cut *c, const volatile sig_atomic
 	}
 }
 
+/* The batch of the newest step in the state, read again and held against its cut: an input topic that was made anew is not the one that the
+ * state was folded from, however long it is. begin: where that batch began. Says nothing when retention has removed it. */
+static int check_input(struct loop *w, const int64_t *begin, const struct cut *c, const volatile sig_atomic_t *stop)
+{
+	struct input *in = NULL;
+	uint64_t hash = 0;
+	int p, r = input_new(&in, w->cfg, w->partitions);
+	if (r == 0 && input_reaches(in, begin) == 1)
+		r = input_seek(in, begin);
+	else
+		goto out;
+	if (r == 0)
+		r = reread(w, in, c, stop);
+	while ((p = record_merge(w->batch, NULL, w->partitions)) >= 0) {
+		struct record *rec = record_shift(&w->batch[p]);
+		hash = record_hash(hash, rec);
+		record_free(rec);
+	}
+	batch_clear(w);
+	if (r == 0 && hash != c->records_hash)
+		r = differs(w, c);
+out:
+	input_free(in);
+	return r;
+}
+
 /* Folds one recorded batch again, with the limits that held then. */
 static int refold(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
 {
 	struct train_result t;
-	int r = reread(w, c, stop);
+	int r = reread(w, w->input, c, stop);
 	if (r)
 		return r;
 	w->learner->max_users = c->max_users;
@@ -93,7 +128,8 @@ static int refold(struct loop *w, const struct cut *c, const volatile sig_atomic
 	return 0;
 }
 
-/* Cut 0 says where the fold begins, every other one where a batch ended; a commit is an event of the fold, too. */
+/* Cut 0 says where the fold begins, every other one where a batch ended; a commit is an event of the fold, too. (The first cut of a model from a
+ * file has the step of the file; state stands behind it always, so it is passed over.) */
 static int replay_cut(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
 {
 	int r = c->step == 0 ? input_seek(w->input, c->offsets) : refold(w, c, stop);
@@ -133,6 +169,7 @@ static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const 
 	int64_t offset;
 	int end, r = 0;
 	uint64_t cuts = 0, replayed = 0;
+	int64_t begin[w->partitions]; /* where the cut before this one ended */
 	for (;;) {
 		if (*stop)
 			return LOOP_STOPPED;
@@ -144,6 +181,11 @@ static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const 
 			r = check_begin(w, &c, from);
 		if (r)
 			return r;
+		if (from && c.step == from && cuts > 1)
+			r = check_input(w, begin, &c, stop);
+		if (r)
+			return r;
+		memcpy(begin, c.offsets, sizeof begin);
 		if (from && c.step <= from)
 			continue;
 		if (replayed++ == 0)
@@ -165,19 +207,12 @@ static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const 
 
 static int set_until(struct loop *w)
 {
-	rd_kafka_t *rk = NULL;
-	int64_t low;
 	if (!w->cfg->until[0])
 		return 0;
 	w->until = calloc((size_t)w->partitions, sizeof *w->until);
 	if (!w->until)
 		return log_no_memory();
-	int r = client_new(&rk, w->cfg, CLIENT_CONSUMER_UNCOMMITTED);
-	for (int p = 0; r == 0 && p < w->partitions; p++)
-		if (client_watermarks(rk, w->input_topic, p, &low, &w->until[p]) < 0)
-			r = EX_UNAVAILABLE;
-	client_free(rk);
-	return r;
+	return client_input_watermarks(w->cfg, w->partitions, NULL, w->until);
 }
 
 /* All steps of the last cut were computed by one machine, or accepted as if they were. */
@@ -234,6 +269,11 @@ static int restore(struct loop *w, struct cutlog *log, uint64_t *ret_step)
 	w->version = m->version;
 	memcpy(w->position, m->offsets, (size_t)w->partitions * sizeof *w->position);
 	*ret_step = m->step;
+	if (w->learner->covisit) {
+		log_warn("co-visitation is not part of the state: from here on it is not ranked (eval.covisit)");
+		covisit_free(w->learner->covisit);
+		w->learner->covisit = NULL;
+	}
 	return r ? r : input_seek(w->input, m->offsets);
 }
 

@@ -133,7 +133,10 @@ int changes_forget(struct changes *c, uint32_t row, const char *id, size_t len)
 	memcpy(at + sizeof hash, &n, sizeof n);
 	memcpy(at + sizeof hash + sizeof n, id, len);
 	c->forgotten_bytes = need;
-	c->of[STATE_USER].hash[row] = 0; /* the next user of this row is another one */
+	/* The row is nobody's now, and the next user of it is another one: the next flush must not take it for a row that it has to write as it
+	 * was when the flush began. */
+	c->of[STATE_USER].hash[row] = 0;
+	c->of[STATE_USER].dirty[row / 64] &= ~(1ull << row % 64);
 	return 0;
 }
 

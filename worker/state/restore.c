@@ -1,7 +1,8 @@
 /* restore.c - the state topic back into a learner; see state.h.
  *
  * The topic has one partition, so records come in the order of the flushes, and the last record of a key is the one that counts.
- * Producers were fenced before (state_new), so nothing can be added.
+ * A trainer has fenced the producers before (state_write), so nothing can be added; who only reads ends at the last stable offset, which is
+ * never inside a flush.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -50,7 +51,11 @@ static int load_row(struct restore *x, enum state_kind kind, const char *id, siz
 		return 0;
 	if (r == -ENOMEM)
 		return log_no_memory();
-	return bad_record(x, m, r == -EEXIST ? "its row belongs to another id" : r == -ENOSPC ? "its row is beyond max.items: raise it" : "not a row of this model");
+	if (r == -ENOSPC) {
+		log_error("max.items=%lld is below the items that this model has: raise it", (long long)s->cfg->max_items);
+		return EX_CONFIG;
+	}
+	return bad_record(x, m, r == -EEXIST ? "its row belongs to another id" : "not a row of this model");
 }
 
 static int remove_user(struct restore *x, const char *id, size_t id_len)
@@ -74,6 +79,8 @@ static int load_dense(struct restore *x, const char *key, size_t key_len, const 
 	const void *data;
 	size_t n = 0, len;
 	char want[128];
+	if (!m->payload)
+		return bad_record(x, m, "deleted");
 	if (dense_state_decode(&data, &len, m->payload, m->len) < 0)
 		return bad_record(x, m, "not a chunk");
 	for (size_t i = 0; state_dense(s->l, i, &d) == 0; i++)
@@ -153,7 +160,7 @@ static int read_manifest(struct restore *x, int *ret_none)
 	int64_t offset;
 	int r = reader_last(&x->in, is_manifest, &value, &len, &offset);
 	*ret_none = !value;
-	if (value && manifest_decode(&got, offsets, CUT_PARTITIONS_MAX, value, len) < 0)
+	if (value && (manifest_decode(&got, offsets, CUT_PARTITIONS_MAX, value, len) < 0 || got.self_hash != state_manifest_hash(&got, s->value, s->value_max)))
 		r = no_manifest(x, offset);
 	free(value);
 	if (r || *ret_none)
@@ -177,9 +184,10 @@ static int read_manifest(struct restore *x, int *ret_none)
 
 static int differs(const struct restore *x, const char *what, uint64_t found, uint64_t manifest)
 {
-	log_error("%s: %s differ from the manifest of step %llu: %llu (or a sum of their hashes) against %llu; records are missing or foreign: begin a "
-	          "new model with a new topic.prefix",
-	          x->in.topic, what, (unsigned long long)x->s->m.step, (unsigned long long)found, (unsigned long long)manifest);
+	log_error("%s: %s differ from the manifest of step %llu: %llu (or a sum of their hashes) against %llu; %s", x->in.topic, what,
+	          (unsigned long long)x->s->m.step, (unsigned long long)found, (unsigned long long)manifest,
+	          x->s->writer ? "records are missing or foreign: begin a new model with a new topic.prefix"
+	                       : "records are missing or foreign, or a worker's flushes overtook this reading: try again");
 	return EX_DATAERR;
 }
 

@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,15 +11,25 @@
 #include <time.h>
 
 #include "codec/embedding.h"
+#include "worker/learn/cutlog.h"
 #include "worker/log.h"
 #include "worker/state/state_private.h"
 
 #define SLICE_BYTES (1024 * 1024) /* handed to the writer at a time */
-#define TURN_ROWS 4096            /* written per turn of the loop: some milliseconds */
+#define TURN_MS 10                 /* that a turn of the loop spends on a flush ... */
+#define TURN_ROWS 1024            /* ... looking at the clock after so many rows */
 
 uint64_t state_hash(const void *key, size_t key_len, const void *value, size_t len)
 {
 	return XXH3_64bits_withSeed(value, len, XXH3_64bits(key, key_len));
+}
+
+uint64_t state_manifest_hash(const struct manifest *m, void *room, size_t size)
+{
+	struct manifest bare = *m;
+	size_t len;
+	bare.self_hash = 0;
+	return manifest_encode(room, size, &len, &bare) == 0 ? XXH3_64bits(room, len) : 0;
 }
 
 static double now_ms(void)
@@ -45,7 +56,7 @@ static size_t count_chunks(struct learner *l)
 	return n;
 }
 
-int state_new(struct state **ret, const struct config *c, struct learner *l, const char *run_id, int partitions)
+int state_new(struct state **ret, const struct config *c, struct learner *l, int partitions)
 {
 	struct state *s = calloc(1, sizeof *s);
 	if (!s)
@@ -53,7 +64,6 @@ int state_new(struct state **ret, const struct config *c, struct learner *l, con
 
 	s->cfg = c;
 	s->l = l;
-	s->run_id = run_id;
 	s->value_max = state_value_max(l);
 	if (s->value_max < MANIFEST_BYTES((size_t)partitions))
 		s->value_max = MANIFEST_BYTES((size_t)partitions);
@@ -62,15 +72,18 @@ int state_new(struct state **ret, const struct config *c, struct learner *l, con
 	s->dense_hash = calloc(s->dense_n + 1, sizeof *s->dense_hash);
 	s->offsets = calloc((size_t)partitions, sizeof *s->offsets);
 	s->m.partitions = (size_t)partitions;
-	int r = s->value && s->dense_hash && s->offsets && staged_new(&s->slice) == 0 ? 0 : EX_OSERR;
-	if (r == 0)
-		r = state_writer_new(&s->writer, c);
-	if (r) {
+	if (!s->value || !s->dense_hash || !s->offsets || staged_new(&s->slice) < 0) {
 		state_free(s);
-		return r;
+		return EX_OSERR;
 	}
 	*ret = s;
 	return 0;
+}
+
+int state_write(struct state *s, const char *run_id)
+{
+	s->run_id = run_id;
+	return state_writer_new(&s->writer, s->cfg);
 }
 
 void state_free(struct state *s)
@@ -205,10 +218,22 @@ static int save_manifest(struct state *s)
 	s->m.item_hash = s->sum[SUM_ITEM];
 	s->m.user_hash = s->sum[SUM_USER];
 	s->m.dense_hash = s->sum[SUM_DENSE];
+	s->m.self_hash = state_manifest_hash(&s->m, s->value, s->value_max);
 	int r = manifest_encode(s->value, s->value_max, &len, &s->m);
 	if (r == 0)
 		r = put(s, "manifest", 8, s->value, len);
 	return r == 0 ? hand_over(s) : r;
+}
+
+/* Rows that are in nobody's use are not marked: see changes_forget. */
+static int mark_all(struct learner *l)
+{
+	size_t len;
+	int r = changes_all(l->changes, STATE_ITEM, model_items(l->model));
+	for (uint32_t row = 0; r == 0 && row < users_rows(l->users); row++)
+		if (idmap_id(l->user_ids, row, &len))
+			r = changes_row(l->changes, STATE_USER, row);
+	return r;
 }
 
 /* The outcome of the flush that was ended. */
@@ -230,12 +255,21 @@ static int settle(struct state *s, int wait)
 	log_warn("state flush of step %llu was aborted: the next one writes all rows again", (unsigned long long)s->m.step);
 	s->m.flush--;
 	s->resend = 1;
-	if (changes_all(s->l->changes, STATE_ITEM, model_items(s->l->model)) < 0 || changes_all(s->l->changes, STATE_USER, users_rows(s->l->users)) < 0)
-		return failed(-ENOMEM);
-	return 0;
+	int r = mark_all(s->l);
+	return r < 0 ? failed(r) : 0;
 }
 
-static int turn(struct state *s, int64_t cut_offset, size_t rows, int wait)
+static int save_for(struct state *s, double ms, int *ret_left)
+{
+	double end = now_ms() + ms;
+	int r;
+	do
+		r = changes_save_some(s->l->changes, TURN_ROWS, ret_left);
+	while (r == 0 && *ret_left && now_ms() < end);
+	return r;
+}
+
+static int turn(struct state *s, int64_t cut_offset, double ms, int wait)
 {
 	int left, r = 0;
 	if (!s->opened && cut_offset >= 0) {
@@ -244,7 +278,7 @@ static int turn(struct state *s, int64_t cut_offset, size_t rows, int wait)
 		s->opened = 1;
 	}
 	if (s->phase == FLUSH_SAVING) {
-		r = changes_save_some(s->l->changes, rows, &left);
+		r = save_for(s, ms, &left);
 		if (r == 0 && !left) {
 			r = save_manifest(s);
 			s->phase = FLUSH_WAITING;
@@ -261,10 +295,22 @@ static int turn(struct state *s, int64_t cut_offset, size_t rows, int wait)
 
 int state_turn(struct state *s, int64_t cut_offset)
 {
-	return s->phase == FLUSH_IDLE ? 0 : turn(s, cut_offset, TURN_ROWS, 0);
+	return s->phase == FLUSH_IDLE ? 0 : turn(s, cut_offset, TURN_MS, 0);
 }
 
 int state_finish(struct state *s, int64_t cut_offset)
 {
-	return s->phase == FLUSH_IDLE ? 0 : turn(s, cut_offset, SIZE_MAX, 1);
+	return s->phase == FLUSH_IDLE ? 0 : turn(s, cut_offset, HUGE_VAL, 1);
+}
+
+int state_found(struct state *s, const struct cut *first)
+{
+	int r = state_begin(s, 0, first->offsets, (int)first->embedding_partitions);
+	if (r == 0 && cutlog_stage(s->slice, first) < 0)
+		r = failed(-ENOMEM);
+	if (r == 0)
+		r = state_finish(s, 0);
+	if (r == 0 && s->stats.flushes == 0)
+		r = EX_TEMPFAIL; /* aborted, said so */
+	return r;
 }

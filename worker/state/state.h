@@ -11,17 +11,21 @@
  */
 #ifndef S4REC_STATE_H_
 #define S4REC_STATE_H_
+#include "codec/cut.h"
 #include "codec/state.h"
 #include "worker/learn/learner.h"
 
 struct state;
-/* Fences any other worker's state producer. run_id is borrowed. Exit code, as all functions here that return int. */
-int state_new(struct state **ret, const struct config *c, struct learner *l, const char *run_id, int partitions);
+/* To restore from; nobody is fenced. partitions: of the input. Exit code, as all functions here that return int. */
+int state_new(struct state **ret, const struct config *c, struct learner *l, int partitions);
 void state_free(struct state *s);
+/* From here on this process may flush: fences any other worker's state producer. run_id is borrowed. */
+int state_write(struct state *s, const char *run_id);
 
 /* Reads the state topic to its end into the learner, which must be new, and checks it against its manifest. *ret: the manifest, valid
  * until the next flush; NULL when there is no state. Refuses a foreign configuration, another input or embeddings partition count, what
- * does not add up. */
+ * does not add up. Without state_write before it, another worker may be flushing: what is read ends before that flush, and should
+ * compaction overtake the reading, it does not add up. */
 int state_restore(struct state *s, const struct manifest **ret);
 
 /* A flush of the fold as it is now, just after the commit `version` was staged. offsets (partitions of the input). */
@@ -32,6 +36,10 @@ int state_busy(const struct state *s);
 int state_turn(struct state *s, int64_t cut_offset);
 /* Ends the flush under way, however long it takes; the commit that it describes has returned. */
 int state_finish(struct state *s, int64_t cut_offset);
+
+/* The first flush of a model that comes from a file: all of the learner, and the cut at which its fold begins, in one transaction. A crash
+ * leaves both or nothing, so that no start can find cuts without their state (and would begin an empty model there) or the reverse. */
+int state_found(struct state *s, const struct cut *first);
 
 struct state_stats { uint64_t flushes, rows; double last_ms; uint64_t step; /* of the newest manifest */ };
 struct state_stats state_stats(const struct state *s);

@@ -16,7 +16,7 @@ struct state {
 	const struct config *cfg;
 	struct learner *l;
 	const char *run_id;
-	struct state_writer *writer;
+	struct state_writer *writer; /* NULL: only restores */
 	enum flush_phase phase;
 	int opened;                /* the writer may send */
 	int resend;                /* the flush before was aborted: dense chunks that did not change are sent all the same */
@@ -36,6 +36,8 @@ struct state {
 	struct state_stats stats;
 };
 
+/* Of a manifest's bytes without the hash itself; room (size): scratch. */
+uint64_t state_manifest_hash(const struct manifest *m, void *room, size_t size);
 /* XXH3 over key and value: what the sums add. */
 uint64_t state_hash(const void *key, size_t key_len, const void *value, size_t len);
 #endif
