@@ -46,6 +46,15 @@ grep -q ' restored ' "$TMP/again.log" && ! grep -q 'replaying' "$TMP/again.log" 
 view "$A" >"$TMP/again.view"
 killed=; [ "$(wc -l <"$TMP/again.view")" -gt 100 ] || fail "the view is empty"
 
+# an input topic made anew is not the one that the state was folded from, however long it is
+N=${PREFIX}_n; load "$N" "$TMP/part1.jsonl"
+train "$N" >"$TMP/n.log" 2>&1 || fail "train exits $?"
+"$TOOL" delete-topic "$N.interactions"
+"$TOOL" create-topic "$N.interactions" 4 cleanup.policy=delete
+"$S4REC" load -t "$N" "$TMP/events.jsonl" >"$TMP/load.log" 2>&1; "$S4REC" load -t "$N" "$TMP/events.jsonl" >>"$TMP/load.log" 2>&1
+expect 65 train -t "$N" --until end $(small --state.flush.ms 50)
+says 'are not those that were trained'
+
 # other fold options do not fit the state
 expect 78 train -t "$A" --until end $(small --state.flush.ms 50 --tau1 0.2)
 says 'other options'
