@@ -113,6 +113,13 @@ void away_applied(struct model *m, uint64_t step, float lr)
 		tabulate(m);
 }
 
+void away_copy(struct model *to, const struct model *from)
+{
+	to->applied = from->applied;
+	memcpy(to->away->past, from->away->past, sizeof to->away->past);
+	memcpy(to->away->behind, from->away->behind, sizeof to->away->behind);
+}
+
 uint64_t model_applied(const struct model *m) { return m->applied; }
 
 void model_history(const struct model *m, uint64_t a, struct applied *ret)

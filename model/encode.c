@@ -30,7 +30,7 @@ static void gather(struct model *m, const struct batch *b, size_t from, size_t s
 	}
 }
 
-static void encode(struct model *m, float *out, const struct batch *b, int last)
+static void encode(struct model *m, float *out, const struct batch *b, enum infer what)
 {
 	size_t D = m->cfg.D, seqs, n;
 
@@ -46,20 +46,21 @@ static void encode(struct model *m, float *out, const struct batch *b, int last)
 		seqs = list_batch(m, b, u, to);
 		gather(m, b, u, seqs);
 		encoder_plan(m->enc, seqs);
-		encoder_infer(m->enc, out + (last ? u : b->start[u]) * D, last, &m->w, m->hT, D);
+		encoder_infer(m->enc, out + (what == INFER_ALL ? b->start[u] : u) * D, what, &m->w, m->hT, D);
 		u = to;
 	}
 
-	n = last ? b->B : b->T;
-	for (size_t i = 0; m->cfg.cosine && i < n; i++) {
+	n = what == INFER_ALL ? b->T : b->B;
+	for (size_t i = 0; m->cfg.cosine && what != INFER_POOLED && i < n; i++) {
 		float norm;
 
 		normalise_forward(out + i * D, &norm, out + i * D, 1, D);
 	}
 }
 
-void model_encode(struct model *m, float *h, const struct batch *b) { encode(m, h, b, 0); }
-void model_encode_last(struct model *m, float *out, const struct batch *b) { encode(m, out, b, 1); }
+void model_encode(struct model *m, float *h, const struct batch *b) { encode(m, h, b, INFER_ALL); }
+void model_encode_last(struct model *m, float *out, const struct batch *b) { encode(m, out, b, INFER_LAST); }
+void model_encode_pooled(struct model *m, float *z, const struct batch *b) { encode(m, z, b, INFER_POOLED); }
 
 void model_item_vector(const struct model *m, float *out, uint32_t row)
 {

@@ -81,7 +81,7 @@ struct encoder {
 	size_t ld, dh_tokens, lanes;
 	uint64_t step;
 	float *out;
-	int last;
+	enum infer what;
 };
 
 /* ---- life ---- */
@@ -449,6 +449,23 @@ static void pack_unit(void *ctx, size_t unit, int thread)
 
 /* ---- training ---- */
 
+/* z (D) of a sequence's outputs h (n,D). */
+static void pool_outputs(const struct encoder *e, float *z, const float *h, size_t n)
+{
+	size_t D = e->cfg.D;
+	float inv = 1.0f / (float)n;
+
+	if (e->cfg.pool == POOL_LAST) {
+		memcpy(z, h + (n - 1) * D, D * sizeof(*z));
+		return;
+	}
+	memset(z, 0, D * sizeof(*z));
+	for (size_t j = 0; j < n; j++)
+		add(z, h + j * D, D);
+	for (size_t d = 0; d < D; d++)
+		z[d] *= inv;
+}
+
 static void forward_unit(void *ctx, size_t unit, int thread)
 {
 	struct encoder *e = ctx;
@@ -459,18 +476,8 @@ static void forward_unit(void *ctx, size_t unit, int thread)
 
 	for (size_t i = 0; i < c->seqs; i++) {
 		const struct sequence *q = &e->seq[c->first + i];
-		const float *h = encoder_h(e) + (size_t)q->at * D;
-		float *z = e->pooled + (c->first + i) * D, inv = 1.0f / (float)q->n;
 
-		if (e->cfg.pool == POOL_LAST) {
-			memcpy(z, h + (q->n - 1) * D, D * sizeof(*z));
-			continue;
-		}
-		memset(z, 0, D * sizeof(*z));
-		for (size_t j = 0; j < q->n; j++)
-			add(z, h + j * D, D);
-		for (size_t d = 0; d < D; d++)
-			z[d] *= inv;
+		pool_outputs(e, e->pooled + (c->first + i) * D, encoder_h(e) + (size_t)q->at * D, q->n);
 	}
 }
 
@@ -559,24 +566,29 @@ static void infer_unit(void *ctx, size_t unit, int thread)
 	size_t D = e->cfg.D;
 
 	chunk_forward(e, &s->infer, s, c, 0, c->p_at, (struct dropout){ 0, 1 });
-	if (!e->last) {
+	if (e->what == INFER_ALL) {
 		memcpy(e->out + (size_t)c->at * D, h, c->tokens * D * sizeof(float));
 		return;
 	}
 	for (size_t i = 0; i < c->seqs; i++) {
 		const struct sequence *q = &e->seq[c->first + i];
+		const float *h_s = h + (q->at - c->at) * D;
+		float *out = e->out + (c->first + i) * D;
 
-		memcpy(e->out + (c->first + i) * D, h + (q->at - c->at + q->n - 1) * D, D * sizeof(float));
+		if (e->what == INFER_POOLED)
+			pool_outputs(e, out, h_s, q->n);
+		else
+			memcpy(out, h_s + (q->n - 1) * D, D * sizeof(float));
 	}
 }
 
-void encoder_infer(struct encoder *e, float *h, int last, const struct tensors *w, const float *item, size_t ld)
+void encoder_infer(struct encoder *e, float *h, enum infer what, const struct tensors *w, const float *item, size_t ld)
 {
 	e->w = w;
 	e->item = item;
 	e->ld = ld;
 	e->out = h;
-	e->last = last;
+	e->what = what;
 	pool_run(e->pool, pack_unit, e, PACKS / 2 * e->cfg.layers);
 	pool_run(e->pool, infer_unit, e, e->chunks);
 }

@@ -72,8 +72,9 @@ void encoder_forward(struct encoder *e, const struct tensors *w, const float *it
 const float *encoder_h(const struct encoder *e);       /* (T,D) outputs */
 const float *encoder_pooled(const struct encoder *e);  /* (seqs,D) mean or last output of each sequence */
 
-/* Without dropout; h (T,D) overwritten, or with last only the newest token of each sequence: h (seqs,D). Activations are not kept. */
-void encoder_infer(struct encoder *e, float *h, int last, const struct tensors *w, const float *item, size_t ld);
+/* Without dropout, overwriting h: (T,D) of all tokens, (seqs,D) of each sequence's newest one, or (seqs,D) pooled. Activations are not kept. */
+enum infer { INFER_ALL, INFER_LAST, INFER_POOLED };
+void encoder_infer(struct encoder *e, float *h, enum infer what, const struct tensors *w, const float *item, size_t ld);
 
 /* The gradient is added to dense (floats of a block). Incoming: dpooled (seqs,D) or NULL, and dh (*,D): token t of the list
  * has row dh_row[t], -1 = none; tokens from dh_tokens on have none. The inputs' gradient is encoder_dinput. */

@@ -130,6 +130,8 @@ void model_trace(const struct model *m, struct step_trace *ret);
 void model_encode(struct model *m, float *h, const struct batch *b);
 /* The same for the newest position of each user only: out (B,D). */
 void model_encode_last(struct model *m, float *out, const struct batch *b);
+/* z (B,D) of each user as it is clustered, but for norm: pooled, without dropout. For model_kmeans. */
+void model_encode_pooled(struct model *m, float *z, const struct batch *b);
 
 /* The published vector of an item: its embedding row, L2-normalised with cosine scores. out (D). */
 void model_item_vector(const struct model *m, float *out, uint32_t row);

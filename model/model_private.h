@@ -94,6 +94,7 @@ void away_want(struct model *m, uint32_t row);
 void away_return_wanted(struct model *m);
 void away_sweep(struct model *m);
 void away_applied(struct model *m, uint64_t step, float lr);
+void away_copy(struct model *to, const struct model *from); /* applications so far, and what follows from them */
 /* The weight (D) of a row as of the last application: the row itself, or made in tmp (D). Writes nothing else; any thread, between steps. */
 const float *model_item_now(const struct model *m, float *tmp, uint32_t row);
 

@@ -75,3 +75,20 @@ const float *grad_tensor(struct model *m, struct grad *g, const char *name, size
 	}
 	return g->item;
 }
+
+static void copy_floats(float *to, const float *from, size_t n) { memcpy(to, from, n * sizeof(float)); }
+
+void model_copy(struct model *to, const struct model *from)
+{
+	assert(to->dense == from->dense && to->item_stride == from->item_stride && to->cfg.queue == from->cfg.queue && from->N <= to->cfg.items_max);
+	copy_floats(to->block_w, from->block_w, from->dense);
+	copy_floats(to->block_m, from->block_m, from->dense);
+	copy_floats(to->block_v, from->block_v, from->dense);
+	copy_floats(to->queue, from->queue, from->cfg.queue * from->cfg.D);
+	to->queue_count = from->queue_count;
+	to->queue_next = from->queue_next;
+	copy_floats(to->item, from->item, from->N * from->item_stride);
+	memcpy(to->item_step, from->item_step, from->N * sizeof *from->item_step);
+	to->N = from->N;
+	away_copy(to, from);
+}

@@ -22,4 +22,8 @@ uint64_t model_applied(const struct model *m);
 void model_history(const struct model *m, uint64_t application, struct applied *ret);
 /* last (n): the newest n = min(applied, MODEL_HISTORY) applications, oldest first. */
 void model_history_restore(struct model *m, uint64_t applied, const struct applied *last, size_t n);
+
+/* Makes `to` what `from` is: weights, moments, rows, queue, history. Both were made with one configuration, save threads and sizes of batches;
+ * to has room for from's items. Whoever watches `to` is not told. */
+void model_copy(struct model *to, const struct model *from);
 #endif

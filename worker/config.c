@@ -44,10 +44,14 @@ static const struct row rows[] = {
 static const struct { unsigned bit; const char *name; } command_names[] = {
 	{ C_TOPICS, "topics" }, { C_LOAD, "load" }, { C_TRAIN, "train" }, { C_READ, "read" }, { C_QUERY, "query" },
 	{ C_GENERATE, "generate" }, { C_CONFIG, "config" }, { C_BENCH, "bench" }, { C_EVAL, "eval" },
+	{ C_EXPORT, "export" }, { C_IMPORT, "import" },
 };
 
-/* `s4rec config` speaks for all commands. */
-static int row_allowed(const struct row *o, unsigned command) { return (o->commands & command) || command == C_CONFIG; }
+/* `s4rec config` speaks for all commands; whoever reads or makes a model's state must know all that it depends on. */
+static int row_allowed(const struct row *o, unsigned command)
+{
+	return (o->commands & command) || command == C_CONFIG || (o->fold && (command & C_FILES));
+}
 
 static const char *command_name(unsigned bit)
 {
@@ -402,7 +406,7 @@ static int wrong_command(const struct row *o, unsigned command)
 {
 	fprintf(stderr, "s4rec %s: --%s is not an option of this command but of:", command_name(command), o->name);
 	for (size_t i = 0; i < sizeof(command_names) / sizeof(command_names[0]); i++)
-		if (o->commands & command_names[i].bit)
+		if (command_names[i].bit != C_CONFIG && row_allowed(o, command_names[i].bit))
 			fprintf(stderr, " %s", command_names[i].name);
 	fputc('\n', stderr);
 	return EX_USAGE;
@@ -555,14 +559,32 @@ static int config_init(struct config *c)
 	return 0;
 }
 
-/* What no single row can say. */
-static int check_together(const struct config *c, unsigned command)
+/* Options of a stream, which has no epochs. */
+static int check_stream(const struct config *c)
 {
-	if ((command & (C_TRAIN | C_EVAL | C_CONFIG)) && c->width % c->heads != 0) {
-		fprintf(stderr, "s4rec: heads=%lld does not divide width=%lld\n", (long long)c->heads, (long long)c->width);
+	if (c->cluster) {
+		fprintf(stderr, "s4rec: cluster=kmeans is for `s4rec eval` only: it needs all users between epochs, and a stream has none; use cluster=sinkhorn\n");
+		return EX_USAGE;
+	}
+	if (c->schedule && c->schedule_steps == 0) {
+		fprintf(stderr, "s4rec: schedule=cosine needs schedule.steps: a stream has no end by which to fall\n");
 		return EX_CONFIG;
 	}
 	return 0;
+}
+
+/* What no single row can say. */
+static int check_together(const struct config *c, unsigned command)
+{
+	if ((command & (C_TRAIN | C_EVAL | C_FILES | C_CONFIG)) && c->width % c->heads != 0) {
+		fprintf(stderr, "s4rec: heads=%lld does not divide width=%lld\n", (long long)c->heads, (long long)c->width);
+		return EX_CONFIG;
+	}
+	if ((command & (C_TRAIN | C_EVAL | C_FILES)) && c->schedule && c->schedule_steps && c->schedule_steps <= c->warmup_steps) {
+		fprintf(stderr, "s4rec: schedule.steps=%lld must be above warmup.steps=%lld\n", (long long)c->schedule_steps, (long long)c->warmup_steps);
+		return EX_CONFIG;
+	}
+	return command & (C_TRAIN | C_FILES) ? check_stream(c) : 0;
 }
 
 int config_parse(struct config *c, unsigned command, const char *usage, const char *example, int argc, char **argv)

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "model/file.h"
+#include "model/state.h"
 #include "tests/model/small.h"
 
 #define ROWS 200
@@ -112,6 +113,34 @@ static void trains_on_with_the_same_bits(void **state)
 		c.rows = ROWS_ADAGRAD;
 		assert_true(round_trip(c, 1, 0) == round_trip(c, 0, 0));
 	}
+}
+
+/* What a copy keeps is what a file keeps: an older model, put back, trains as it would have. */
+static void a_copy_trains_on_with_the_same_bits(void **state)
+{
+	for (int rows = ROWS_ADAM; rows <= ROWS_ADAGRAD; rows++)
+		for (int loss = LOSS_FULL; loss <= LOSS_BCE; loss++) {
+			struct model_config c = whole((enum loss_form)loss), keeps;
+			struct grad *g;
+			struct model *m, *kept;
+
+			c.rows = (enum row_optimizer)rows;
+			m = make(&c, ROWS, &g);
+			keeps = c;
+			keeps.threads = 1;
+			keeps.batch_users_max = 1;
+			assert_int_equal(model_new(&kept, &keeps), 0);
+			train(m, g, 1, 60);
+			model_copy(kept, m);
+			assert_true(bits(kept) == bits(m));
+			train(m, g, 61, 150);
+			model_copy(m, kept);
+			train(m, g, 61, 120);
+			assert_true(bits(m) == round_trip(c, 0, 0));
+			grad_free(g);
+			model_free(m);
+			model_free(kept);
+		}
 }
 
 static void ids_come_back(void **state)
@@ -345,7 +374,7 @@ static void a_failed_save_leaves_the_old_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(trains_on_with_the_same_bits), cmocka_unit_test(ids_come_back), cmocka_unit_test(names_what_differs),
+		cmocka_unit_test(trains_on_with_the_same_bits), cmocka_unit_test(a_copy_trains_on_with_the_same_bits), cmocka_unit_test(ids_come_back), cmocka_unit_test(names_what_differs),
 		cmocka_unit_test(every_damage_is_seen), cmocka_unit_test(impossible_values_are_refused),
 		cmocka_unit_test(a_failed_save_leaves_the_old_file),
 	};

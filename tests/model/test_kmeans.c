@@ -183,11 +183,45 @@ static void prototypes_are_constants_of_training(void **state)
 	model_free(m);
 }
 
+/* What k-means is given is what the step clusters, where dropout does not stand between them. */
+static void pooled_outputs_are_the_steps_z(void **state)
+{
+	struct model_config c = config(3);
+	struct step_trace t;
+	struct step_stats st;
+	struct data d;
+
+	c.dropout = 0;
+	c.batch_users_max = 20;
+	data_init(&d, 20, c.L, ITEMS);
+	for (int pool = POOL_MEAN; pool <= POOL_LAST; pool++) {
+		struct grad *g;
+		struct model *m;
+		float z[20 * D];
+
+		c.pool = (enum pool_form)pool;
+		m = make(&c, ITEMS, &g);
+		model_grad(m, g, &d.b, 1, &st);
+		model_trace(m, &t);
+		model_encode_pooled(m, z, &d.b);
+		for (size_t u = 0; u < 20; u++) {
+			double len = 0;
+
+			for (size_t i = 0; i < D; i++)
+				len += (double)z[u * D + i] * z[u * D + i];
+			for (size_t i = 0; i < D; i++)
+				assert_float_equal(z[u * D + i] / (float)sqrt(len), t.z[u * D + i], 1e-5);
+		}
+		grad_free(g);
+		model_free(m);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_the_groups), cmocka_unit_test(threads_change_nothing), cmocka_unit_test(prototypes_without_points_stay),
-		cmocka_unit_test(prototypes_are_constants_of_training),
+		cmocka_unit_test(prototypes_are_constants_of_training), cmocka_unit_test(pooled_outputs_are_the_steps_z),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "worker/config.h"
+#include "worker/model_config.h"
 #include "worker/nearest.h"
 
 static char said[4096];                             /* what the last parse wrote to stderr */
@@ -201,7 +202,8 @@ static void test_fold_hash(void **state)
 {
 	struct config a, b;
 	static const char *const same[] = { "--linger.ms=7", "--threads=1", "--bootstrap.servers=x:1", "--eval.out=f", "--batch.users=256" };
-	static const char *const different[] = { "--batch.users=255", "--seed=2", "--loss=bce", "--map.user=u", "--dropout=0.25", "--norm=0" };
+	static const char *const different[] = { "--batch.users=255", "--seed=2", "--loss=bce", "--map.user=u", "--dropout=0.25", "--norm=0",
+		"--rows=adagrad", "--adam.beta1=0.8", "--adam.beta2=0.99", "--adam.eps=1e-6", "--schedule.steps=1000", "--schedule.floor=0.1" };
 
 	assert_int_equal(parse(&a, NULL, NULL), 0);
 	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
@@ -217,6 +219,73 @@ static void test_fold_hash(void **state)
 		config_release(&b);
 	}
 	config_release(&a);
+}
+
+/* What only some commands can do, and what only several rows together can say. */
+static void test_training_options(void **state)
+{
+	struct config c;
+
+	assert_int_equal(parse(&c, "--cluster=kmeans", NULL), EX_USAGE);
+	assert_said("eval");
+	assert_int_equal(parse_as(C_IMPORT, &c, "--cluster=kmeans", NULL, NULL, NULL), EX_USAGE);
+	assert_int_equal(parse_as(C_EVAL, &c, "--cluster=kmeans", NULL, NULL, NULL), 0);
+	assert_int_equal(c.cluster, 1);
+	config_release(&c);
+
+	assert_int_equal(parse(&c, "--schedule=cosine", NULL), EX_CONFIG);
+	assert_said("schedule.steps");
+	assert_int_equal(parse_as(C_EVAL, &c, "--schedule=cosine", NULL, NULL, NULL), 0); /* it knows its end */
+	config_release(&c);
+	assert_int_equal(parse_as(C_TRAIN, &c, "--schedule=cosine", "--schedule.steps=50", "--warmup.steps=50", NULL), EX_CONFIG);
+	assert_said("schedule.steps=50 must be above warmup.steps=50");
+
+	assert_int_equal(parse(&c, "--adam.beta1=1", NULL), EX_USAGE);
+	assert_int_equal(parse(&c, "--adam.eps=0", NULL), EX_USAGE);
+	assert_int_equal(parse(&c, "--rows=sgd", NULL), EX_USAGE);
+	assert_said("adam|adagrad");
+}
+
+static void test_the_models_options_arrive(void **state)
+{
+	struct config c;
+	struct model_config m;
+
+	assert_int_equal(parse(&c, NULL, NULL), 0);
+	m = model_config_from(&c, 1);
+	assert_true(m.rows == ROWS_ADAM && m.cluster == CLUSTER_SINKHORN && m.beta_1 == .9f && m.beta_2 == .999f && m.adam_eps == 1e-8f);
+	config_release(&c);
+	assert_int_equal(parse_as(C_EVAL, &c, "--rows=adagrad", "--cluster=kmeans", "--adam.beta1=0.8", "--adam.beta2=0.99"), 0);
+	m = model_config_from(&c, 1);
+	assert_true(m.rows == ROWS_ADAGRAD && m.cluster == CLUSTER_KMEANS && m.beta_1 == .8f && m.beta_2 == .99f);
+	config_release(&c);
+
+	/* warm-up, then constant; or down to the floor, and there for ever */
+	assert_int_equal(parse(&c, "--learning.rate=0.5", "--warmup.steps=10"), 0);
+	assert_float_equal(learning_rate_at(&c, 5, 0), .25, 1e-6);
+	assert_float_equal(learning_rate_at(&c, 1000000, 100), .5, 1e-6);
+	config_release(&c);
+	assert_int_equal(parse_as(C_TRAIN, &c, "--learning.rate=0.5", "--warmup.steps=10", "--schedule=cosine", "--schedule.steps=110"), 0);
+	assert_float_equal(learning_rate_at(&c, 5, 110), .25, 1e-6);
+	assert_float_equal(learning_rate_at(&c, 60, 110), .25, 1e-6);
+	assert_float_equal(learning_rate_at(&c, 1000000, 110), .01, 1e-6);
+	config_release(&c);
+}
+
+/* Commands that only meet a model take what it depends on, and nothing of how it is trained. */
+static void test_export_and_import_take_fold_options(void **state)
+{
+	struct config c;
+
+	assert_int_equal(parse_as(C_EXPORT, &c, "--tau1=0.2", "--map.user=u", "--max.items=5", "file"), 0);
+	assert_int_equal(c.arg_count, 1);
+	config_release(&c);
+	assert_int_equal(parse_as(C_IMPORT, &c, "--publish.epsilon=0.2", "--state.timeout.ms=1000", NULL, NULL), 0);
+	config_release(&c);
+	assert_int_equal(parse_as(C_EXPORT, &c, "--linger.ms=5", NULL, NULL, NULL), EX_USAGE);
+	assert_said("of: train");
+	assert_int_equal(parse_as(C_READ, &c, "--tau1=0.2", NULL, NULL, NULL), EX_USAGE);
+	assert_said("of: train eval export import");
 }
 
 /* What is printed reads back as the same configuration; secrets do not leave. */
@@ -277,7 +346,9 @@ int main(void)
 		cmocka_unit_test(test_defaults), cmocka_unit_test(test_later_sources_win),
 		cmocka_unit_test(test_booleans_letters_and_arguments), cmocka_unit_test(test_command_line_errors),
 		cmocka_unit_test(test_file_and_environment_errors), cmocka_unit_test(test_many_flags_in_one_argument),
-		cmocka_unit_test(test_fold_hash), cmocka_unit_test(test_print_reads_back), cmocka_unit_test(test_edit_distance),
+		cmocka_unit_test(test_fold_hash), cmocka_unit_test(test_training_options),
+		cmocka_unit_test(test_the_models_options_arrive), cmocka_unit_test(test_export_and_import_take_fold_options),
+		cmocka_unit_test(test_print_reads_back), cmocka_unit_test(test_edit_distance),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

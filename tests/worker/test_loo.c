@@ -12,6 +12,8 @@
 #include <cmocka.h>
 
 #include "worker/eval/loo.h"
+#include "worker/model_config.h"
+#include "worker/model_file.h"
 
 static char file_name[] = "/tmp/s4rec_loo_XXXXXX";
 static char why[256];
@@ -258,7 +260,7 @@ static void ring(struct sequences *s)
 }
 
 static char *small[] = { "eval", "--width=16", "--layers=1", "--prototypes=8", "--batch.users=32", "--max.length=8", "--dropout=0.1",
-	"--learning.rate=0.01", "--warmup.steps=5", "--epochs=12", "--eval.every=3", "--time.to=0.5", "--windows=4", NULL };
+	"--learning.rate=0.01", "--warmup.steps=5", "--schedule=cosine", "--epochs=12", "--eval.every=3", "--time.to=0.5", "--windows=4", NULL };
 
 static void test_a_run_learns_and_repeats(void **state)
 {
@@ -269,7 +271,7 @@ static void test_a_run_learns_and_repeats(void **state)
 
 	ring(&s);
 	assert_int_equal(parse(&c, small), 0);
-	assert_int_equal(loo_run(&a, &c, &s, 7, keep_epoch, first), 0);
+	assert_int_equal(loo_run(&a, &c, &s, 7, NULL, keep_epoch, first), 0);
 	assert_true(a.best.test[ALL_USERS].ndcg[2] > .7);
 	assert_true(a.reached.epoch >= 3 && a.reached.epoch <= a.best.epoch && a.reached.epoch % 3 == 0);
 	assert_true(a.reached.valid[ALL_USERS].ndcg[2] >= .5);
@@ -281,7 +283,7 @@ static void test_a_run_learns_and_repeats(void **state)
 	}
 
 	c.threads = 1;
-	assert_int_equal(loo_run(&b, &c, &s, 7, keep_epoch, second), 0);
+	assert_int_equal(loo_run(&b, &c, &s, 7, NULL, keep_epoch, second), 0);
 	assert_memory_equal(a.best.test, b.best.test, sizeof a.best.test);
 	for (int e = 1; e <= 12; e++)
 		assert_memory_equal(&first[e].mean, &second[e].mean, sizeof first[e].mean);
@@ -289,29 +291,102 @@ static void test_a_run_learns_and_repeats(void **state)
 	sequences_release(&s);
 }
 
-/* The test must be that of the chosen epoch: stopping just there gives the same figures. */
-static void test_the_best_epochs_weights_are_tested(void **state)
+static int same_files(const char *a, const char *b)
+{
+	FILE *f = fopen(a, "r"), *g = fopen(b, "r");
+	int x, y;
+
+	assert_non_null(f);
+	assert_non_null(g);
+	do {
+		x = getc(f);
+		y = getc(g);
+	} while (x == y && x != EOF);
+	fclose(f);
+	fclose(g);
+	return x == y;
+}
+
+/* The test, and the file, must be of the chosen epoch: stopping just there gives the same figures and the same bytes. */
+static void best_epoch(int loss)
 {
 	static struct loo_epoch epochs[64];
+	char first[64], second[64];
 	struct loo_result a, b;
 	struct sequences s;
 	struct config c;
 
 	ring(&s);
+	memset(epochs, 0, sizeof epochs);
+	snprintf(first, sizeof first, "%s.a", file_name);
+	snprintf(second, sizeof second, "%s.b", file_name);
 	assert_int_equal(parse(&c, small), 0);
+	c.loss = loss;
+	c.negatives = 16;
 	c.schedule = 0; /* constant: a cosine over fewer epochs would be another training */
 	c.eval_every = 1;
 	c.epochs = 60;
 	c.patience = 2;
 	c.learning_rate = .03; /* so large that it passes a best epoch */
-	assert_int_equal(loo_run(&a, &c, &s, 3, keep_epoch, epochs), 0);
+	assert_int_equal(loo_run(&a, &c, &s, 3, first, keep_epoch, epochs), 0);
 	assert_true(a.best.epoch < 58);
 	assert_int_equal(epochs[a.best.epoch + 2].epoch, a.best.epoch + 2); /* patience: two more, then the end */
 	assert_int_equal(epochs[a.best.epoch + 3].epoch, 0);
 	c.epochs = a.best.epoch;
-	assert_int_equal(loo_run(&b, &c, &s, 3, keep_epoch, epochs), 0);
+	assert_int_equal(loo_run(&b, &c, &s, 3, second, keep_epoch, epochs), 0);
 	assert_int_equal(b.best.epoch, a.best.epoch);
 	assert_memory_equal(a.best.test, b.best.test, sizeof a.best.test);
+	assert_true(same_files(first, second));
+	unlink(first);
+	unlink(second);
+	config_release(&c);
+	sequences_release(&s);
+}
+
+static void test_the_best_epochs_weights_are_tested(void **state)
+{
+	best_epoch(LOSS_FULL);
+	best_epoch(LOSS_SAMPLED); /* rows that no gradient touched stand where the epoch left them */
+}
+
+/* What `s4rec import` is given: the rows by the file's own ids. */
+static void test_the_model_file_knows_the_items(void **state)
+{
+	static struct loo_epoch epochs[16];
+	struct loo_result r;
+	struct sequences s;
+	struct config c;
+	struct model *m;
+	struct idmap *ids;
+	struct model_config mc;
+
+	ring(&s);
+	assert_int_equal(parse(&c, small), 0);
+	assert_int_equal(loo_run(&r, &c, &s, 1, file_name, keep_epoch, epochs), 0);
+	mc = model_config_from(&c, 10);
+	assert_int_equal(model_file_load(&m, &ids, &mc, file_name), 0);
+	assert_int_equal(model_items(m), 40);
+	for (uint32_t row = 0; row < 40; row++) {
+		char id[12];
+		size_t len;
+
+		snprintf(id, sizeof id, "%u", row); /* the first user begins at 0, and all walk upwards */
+		assert_int_equal(idmap_find(ids, id, strlen(id)), idmap_find(s.ids, id, strlen(id)));
+		assert_non_null(idmap_id(ids, row, &len));
+	}
+	idmap_free(ids);
+	model_free(m);
+
+	mc.D = 32;
+	assert_int_equal(model_file_load(&m, &ids, &mc, file_name), EX_CONFIG);
+	mc.D = 16;
+	mc.items_max = 39;
+	assert_int_equal(model_file_load(&m, &ids, &mc, file_name), EX_CONFIG);
+	assert_int_equal(model_file_load(&m, &ids, &mc, "/nonexistent/file"), EX_NOINPUT);
+	assert_int_equal(model_file_load(&m, &ids, &mc, "/dev/null"), EX_DATAERR);
+	assert_int_equal(model_file_check("/nonexistent/file"), EX_CANTCREAT);
+	assert_int_equal(model_file_check("/tmp"), EX_CANTCREAT);
+	assert_int_equal(model_file_check(file_name), 0);
 	config_release(&c);
 	sequences_release(&s);
 }
@@ -328,11 +403,19 @@ static void test_every_loss_form_runs(void **state)
 		assert_int_equal(parse(&c, small), 0);
 		c.loss = loss;
 		c.negatives = 16;
-		assert_int_equal(loo_run(&r, &c, &s, 1, keep_epoch, epochs), 0);
+		assert_int_equal(loo_run(&r, &c, &s, 1, NULL, keep_epoch, epochs), 0);
 		if (r.best.test[ALL_USERS].ndcg[2] < .5)
 			fail_msg("loss form %d: NDCG@20 %.4f", loss, r.best.test[ALL_USERS].ndcg[2]);
 		config_release(&c);
 	}
+	/* for comparison: prototypes by k-means */
+	assert_int_equal(parse(&c, small), 0);
+	c.cluster = CLUSTER_KMEANS;
+	assert_int_equal(loo_run(&r, &c, &s, 1, NULL, keep_epoch, epochs), 0);
+	assert_true(epochs[12].mean.loss_clust > 0 && epochs[12].mean.loss_clust < epochs[1].mean.loss_clust);
+	if (r.best.test[ALL_USERS].ndcg[2] < .5)
+		fail_msg("kmeans: NDCG@20 %.4f", r.best.test[ALL_USERS].ndcg[2]);
+	config_release(&c);
 	sequences_release(&s);
 }
 
@@ -359,6 +442,7 @@ int main(void)
 		cmocka_unit_test(test_scores_are_a_plain_recount),
 		cmocka_unit_test(test_a_run_learns_and_repeats),
 		cmocka_unit_test(test_the_best_epochs_weights_are_tested),
+		cmocka_unit_test(test_the_model_file_knows_the_items),
 		cmocka_unit_test(test_every_loss_form_runs),
 	};
 	return cmocka_run_group_tests(tests, make_file, remove_file);

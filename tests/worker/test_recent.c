@@ -23,13 +23,12 @@ static void counts_are_those_of_the_window(void **state)
 		memset(want, 0, sizeof want);
 		for (uint32_t k = e + 1 > WINDOW ? e + 1 - WINDOW : 0; k <= e; k++)
 			want[event[k]]++;
-		const uint32_t *item = recent_items(r, &n), *count = recent_counts(r);
+		const uint32_t *item = recent_items(r, &n), *count = recent_counts(r, ITEMS);
 		assert_int_equal(n, e + 1 < WINDOW ? e + 1 : WINDOW);
 		for (size_t i = 0; i < n; i++)
 			in_window += count[item[i]] == want[item[i]] && want[item[i]] > 0;
 		assert_int_equal(in_window, n);
-		for (uint32_t k = 0; k <= e; k++)
-			assert_int_equal(count[event[k]], want[event[k]]);
+		assert_memory_equal(count, want, sizeof want); /* also of rows that no event named yet */
 	}
 	recent_free(r);
 }

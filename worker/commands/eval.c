@@ -5,6 +5,7 @@
 #include "worker/command.h"
 #include "worker/eval/loo.h"
 #include "worker/log.h"
+#include "worker/model_file.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -119,7 +120,7 @@ static int run_seeds(const struct config *c, const struct sequences *s)
 	for (int64_t i = 0; code == EX_OK && i < c->seeds; i++) {
 		uint64_t seed = (uint64_t)c->seed + (uint64_t)i;
 
-		code = loo_run(&r[i], c, s, seed, report_epoch, NULL);
+		code = loo_run(&r[i], c, s, seed, i == 0 && c->model_out[0] ? c->model_out : NULL, report_epoch, NULL);
 		if (code == EX_OK)
 			print_result(c, seed, &r[i]);
 	}
@@ -139,6 +140,9 @@ static int eval_loo(const struct config *c)
 		fprintf(stderr, "s4rec eval loo: name one FILE of user sequences: a line per user, the user and its items in time order\n");
 		return EX_USAGE;
 	}
+	r = c->model_out[0] ? model_file_check(c->model_out) : 0;
+	if (r)
+		return r;
 	r = sequences_read(&s, c->args[1], (size_t)c->max_users, (size_t)c->max_items, why, sizeof why);
 	if (r) {
 		fprintf(stderr, "error: %s\n", why);
@@ -160,7 +164,8 @@ static const struct {
 int command_eval(int argc, char **argv)
 {
 	struct config c;
-	int r = config_parse(&c, C_EVAL, "s4rec eval loo FILE [OPTION ...]", "s4rec eval loo beauty.txt --dropout 0.5 --learning.rate 0.002", argc, argv);
+	int r = config_parse(&c, C_EVAL, "s4rec eval loo FILE [OPTION ...]",
+	                     "s4rec eval loo beauty.txt --dropout 0.5 --learning.rate 0.002 --schedule cosine", argc, argv);
 
 	if (r)
 		return r < 0 ? EX_OK : r;

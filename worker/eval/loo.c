@@ -13,9 +13,10 @@
 #include "model/state.h"
 #include "worker/log.h"
 #include "worker/model_config.h"
+#include "worker/model_file.h"
 
 #define TOP 20 /* the largest cut */
-#define LR_FLOOR .02 /* the cosine schedule ends here: a step of nothing would waste the last epoch */
+#define KMEANS_ROUNDS 20
 
 const size_t loo_cut[CUTS] = { 5, 10, TOP };
 
@@ -223,13 +224,14 @@ struct run {
 	const struct config *c;
 	const struct sequences *s;
 	uint64_t seed, step;
+	uint64_t total;       /* steps after which a cosine schedule is at its floor; 0 = not yet known */
 	struct model *m;
 	struct grad *g;
 	struct questions valid, test;
 	float *h;             /* (users, D) encoded questions */
 	uint32_t *rows;       /* (users, TOP) */
 	float *scores;        /* (users, TOP) */
-	float *best;          /* the chosen weights */
+	struct model *best;   /* the chosen one */
 
 	struct samples samples;
 	uint64_t *user;       /* the batch: (batch.users) */
@@ -244,10 +246,11 @@ static void run_release(struct run *r)
 {
 	grad_free(r->g);
 	model_free(r->m);
+	model_free(r->best);
 	questions_release(&r->valid);
 	questions_release(&r->test);
 	samples_release(&r->samples);
-	free(r->h); free(r->rows); free(r->scores); free(r->best);
+	free(r->h); free(r->rows); free(r->scores);
 	free(r->user); free(r->start); free(r->batch_head); free(r->item); free(r->target);
 	free(r->recent); free(r->recent_count);
 }
@@ -256,29 +259,6 @@ static int no_memory(void)
 {
 	log_error("out of memory: lower batch.users, width or prototypes, or use loss=sampled");
 	return EX_OSERR;
-}
-
-/* All weights out to w, or back from it; returns how many floats. w NULL: only counts. Moments stay: nothing trains on. */
-static size_t copy_weights(struct model *m, float *w, int back)
-{
-	size_t D = model_config(m)->D, n = 0, rows, cols;
-	const char *name;
-	uint32_t *step;
-
-	for (size_t i = 0; (name = model_tensor_name(m, i)) != NULL; i++) {
-		float *x = model_tensor(m, name, &rows, &cols);
-
-		if (w)
-			memcpy(back ? x : w + n, back ? w + n : x, rows * cols * sizeof *w);
-		n += rows * cols;
-	}
-	for (size_t i = 0; i < model_items(m); i++, n += D) {
-		float *x = model_row_state(m, (uint32_t)i, &step);
-
-		if (w)
-			memcpy(back ? x : w + n, back ? w + n : x, D * sizeof *w);
-	}
-	return n;
 }
 
 /* Negatives come as often as items are targets in training. */
@@ -314,6 +294,10 @@ static int make_model(struct run *r)
 	e = model_new(&r->m, &mc);
 	if (e == 0)
 		e = grad_new(&r->g, r->m);
+	mc.threads = 1; /* only keeps */
+	mc.batch_users_max = 1;
+	if (e == 0)
+		e = model_new(&r->best, &mc);
 	for (size_t i = 0; e == 0 && i < r->s->items; i++)
 		e = model_add_item(r->m, &row);
 	return e ? no_memory() : 0;
@@ -329,13 +313,12 @@ static int run_init(struct run *r)
 	r->h = calloc(users * (size_t)r->c->width, sizeof *r->h);
 	r->rows = calloc(users * TOP, sizeof *r->rows);
 	r->scores = calloc(users * TOP, sizeof *r->scores);
-	r->best = calloc(copy_weights(r->m, NULL, 0), sizeof *r->best);
 	r->user = calloc(B, sizeof *r->user);
 	r->start = calloc(B + 1, sizeof *r->start);
 	r->batch_head = calloc(B, 1);
 	r->item = calloc(B * L, sizeof *r->item);
 	r->target = calloc(B * L, sizeof *r->target);
-	if (!r->h || !r->rows || !r->scores || !r->best || !r->user || !r->start || !r->batch_head || !r->item || !r->target)
+	if (!r->h || !r->rows || !r->scores || !r->user || !r->start || !r->batch_head || !r->item || !r->target)
 		return no_memory();
 	if (questions_new(&r->valid, r->s, L, 1) < 0 || questions_new(&r->test, r->s, L, 0) < 0)
 		return no_memory();
@@ -361,16 +344,6 @@ static struct batch pack(struct run *r, const struct sample *list, size_t B)
 	}
 	return (struct batch){ .B = B, .T = T, .user = r->user, .start = r->start, .item = r->item, .target = r->target,
 	                       .head = r->batch_head, .recent = r->recent, .recent_n = r->recent_n, .recent_count = r->recent_count };
-}
-
-/* passed: epochs behind us, with a fraction. */
-static double learning_rate(const struct config *c, uint64_t step, double passed)
-{
-	double lr = c->learning_rate;
-
-	if (c->schedule)
-		lr *= fmax(LR_FLOOR, (1 + cos(M_PI * passed / (double)c->epochs)) / 2);
-	return step < (uint64_t)c->warmup_steps ? lr * (double)step / (double)c->warmup_steps : lr;
 }
 
 static void add_stats(struct step_stats *sum, const struct step_stats *x)
@@ -399,6 +372,21 @@ static void divide_stats(struct step_stats *s, size_t steps)
 	s->grad_norm /= n;
 }
 
+/* The prototypes of the epoch to come. */
+static int set_prototypes(struct run *r)
+{
+	size_t B = (size_t)r->c->batch_users, D = (size_t)r->c->width;
+
+	if (samples_draw(&r->samples, r->s, (size_t)r->c->max_length, 0, r->seed, 0) < 0)
+		return no_memory();
+	for (size_t at = 0; at < r->samples.count; at += B) {
+		struct batch b = pack(r, r->samples.list + at, min(B, r->samples.count - at));
+
+		model_encode_pooled(r->m, r->h + at * D, &b);
+	}
+	return model_kmeans(r->m, r->h, r->samples.count, KMEANS_ROUNDS) < 0 ? no_memory() : 0;
+}
+
 /* One pass over the samples; the last batch is what is left. */
 static int train_epoch(struct run *r, struct loo_epoch *e)
 {
@@ -406,18 +394,21 @@ static int train_epoch(struct run *r, struct loo_epoch *e)
 	double begin = seconds();
 	struct step_stats st;
 
+	if (r->c->cluster == CLUSTER_KMEANS && set_prototypes(r))
+		return EX_OSERR;
 	if (samples_draw(&r->samples, r->s, (size_t)r->c->max_length, (size_t)r->c->windows, r->seed, (uint64_t)e->epoch) < 0)
 		return no_memory();
+	if (!r->total) /* with windows an epoch has now a few samples more, now fewer: the first one speaks for all */
+		r->total = (r->samples.count + B - 1) / B * (uint64_t)r->c->epochs;
 	for (size_t at = 0; at < r->samples.count; at += B) {
 		struct batch b = pack(r, r->samples.list + at, min(B, r->samples.count - at));
-		double passed = e->epoch - 1 + (double)at / (double)r->samples.count;
 
 		model_grad(r->m, r->g, &b, ++r->step, &st);
 		if (st.discarded) {
 			e->discarded++;
 			continue;
 		}
-		model_apply(r->m, r->g, r->step, (float)learning_rate(r->c, r->step, passed));
+		model_apply(r->m, r->g, r->step, learning_rate_at(r->c, r->step, r->total));
 		add_stats(&e->mean, &st);
 		steps++;
 	}
@@ -449,7 +440,7 @@ static void validate(struct run *r, struct loo_epoch *e, struct loo_result *ret)
 	e->eval_s = seconds() - begin;
 	ret->eval_s += e->eval_s;
 	if (e->best) {
-		copy_weights(r->m, r->best, 0);
+		model_copy(r->best, r->m);
 		ret->best = now;
 	}
 	if (r->c->time_to > 0 && !ret->reached.epoch && e->valid.ndcg[CUTS - 1] >= r->c->time_to) {
@@ -458,10 +449,10 @@ static void validate(struct run *r, struct loo_epoch *e, struct loo_result *ret)
 	}
 }
 
-int loo_run(struct loo_result *ret, const struct config *c, const struct sequences *s, uint64_t seed,
+int loo_run(struct loo_result *ret, const struct config *c, const struct sequences *s, uint64_t seed, const char *file,
             void (*report)(void *ctx, const struct loo_epoch *e), void *ctx)
 {
-	struct run r = { .c = c, .s = s, .seed = seed };
+	struct run r = { .c = c, .s = s, .seed = seed, .total = (uint64_t)c->schedule_steps };
 	int code = run_init(&r);
 
 	*ret = (struct loo_result){ 0 };
@@ -479,8 +470,9 @@ int loo_run(struct loo_result *ret, const struct config *c, const struct sequenc
 			break;
 	}
 	if (code == 0) {
-		copy_weights(r.m, r.best, 1);
+		model_copy(r.m, r.best);
 		ask(&r, ret->best.test, &r.test);
+		code = file ? model_file_save(file, r.best, s->ids) : 0;
 	}
 	run_release(&r);
 	return code;

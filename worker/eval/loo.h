@@ -8,7 +8,8 @@
  * Inputs keep their newest L. All items are ranked, the user's own earlier ones left out; what a user takes a second time
  * can thus not be hit and counts as a miss. The epoch is chosen by the validation's NDCG@20; the test is asked once, of that
  * epoch's weights. Head users are the longest 20 %. Training is that of the worker: model_grad, model_apply, the same losses.
- * Repeats itself: order and all draws are functions of the seed.
+ * Repeats itself: order and all draws are functions of the seed. With cluster=kmeans each epoch begins with k-means over the z of all
+ * training users, which gives the prototypes.
  */
 #ifndef S4REC_LOO_H
 #define S4REC_LOO_H
@@ -86,7 +87,8 @@ struct loo_result {
 	double train_s, eval_s;
 };
 
-/* Trains and tests once, from nothing. report is told of every epoch. 0, EX_CONFIG or EX_OSERR; errors are logged. */
-int loo_run(struct loo_result *ret, const struct config *c, const struct sequences *s, uint64_t seed,
+/* Trains and tests once, from nothing. report is told of every epoch. file: where the chosen epoch's model goes, with the items' ids; NULL =
+ * nowhere. 0 or an exit code; errors are logged. */
+int loo_run(struct loo_result *ret, const struct config *c, const struct sequences *s, uint64_t seed, const char *file,
             void (*report)(void *ctx, const struct loo_epoch *e), void *ctx);
 #endif

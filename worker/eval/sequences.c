@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "model/idmap.h"
 #include "worker/lines.h"
 
 #define LINE_MAX_BYTES (1024 * 1024) /* lines.h cuts longer ones */
@@ -16,7 +15,6 @@
 struct reading {
 	struct sequences *s;
 	struct lines *lines;
-	struct idmap *ids;
 	const char *path;
 	size_t users_max, items_max;
 	char *why;
@@ -66,7 +64,7 @@ static int add_event(struct reading *r, const char *id, size_t len)
 {
 	struct sequences *s = r->s;
 	uint32_t row;
-	int fresh, e = idmap_intern(r->ids, &row, &fresh, id, len);
+	int fresh, e = idmap_intern(s->ids, &row, &fresh, id, len);
 
 	if (e == -ENOSPC)
 		return BAD_LINE(r, "more than %zu different items: raise max.items", r->items_max);
@@ -129,7 +127,7 @@ static int read_lines(struct reading *r)
 	}
 	if (r->s->users == 0)
 		return FAIL(r, EX_DATAERR, "%s is empty: one line a user is expected, the user and its items in time order", r->path);
-	r->s->items = idmap_rows(r->ids);
+	r->s->items = idmap_rows(r->s->ids);
 	return 0;
 }
 
@@ -143,8 +141,7 @@ int sequences_read(struct sequences *ret, const char *path, size_t users_max, si
 		return no_memory(&r);
 	if (e < 0)
 		return FAIL(&r, EX_NOINPUT, "cannot read %s: %s", path, strerror(-e));
-	e = idmap_new(&r.ids, items_max) < 0 ? no_memory(&r) : read_lines(&r);
-	idmap_free(r.ids);
+	e = idmap_new(&s.ids, items_max) < 0 ? no_memory(&r) : read_lines(&r);
 	lines_free(r.lines);
 	if (e)
 		sequences_release(&s);
@@ -157,5 +154,6 @@ void sequences_release(struct sequences *s)
 {
 	free(s->start);
 	free(s->item);
+	idmap_free(s->ids);
 	*s = (struct sequences){ 0 };
 }

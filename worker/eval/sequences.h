@@ -8,12 +8,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "model/idmap.h"
+
 #define SEQUENCE_MIN 3 /* items a user must have: one to begin with, one to validate with, one to test with */
 
 struct sequences {
 	size_t users, items, events;
 	uint32_t *start; /* (users + 1) user u has item[start[u]] .. item[start[u + 1] - 1], oldest first */
 	uint32_t *item;  /* (events) item rows */
+	struct idmap *ids; /* of the items */
 	size_t users_cap, events_cap;
 };
 

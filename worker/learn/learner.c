@@ -383,12 +383,6 @@ static void gather_rehearsal(struct learner *l)
 	}
 }
 
-static float learning_rate(const struct config *c, uint64_t step)
-{
-	double share = c->warmup_steps ? (double)step / (double)c->warmup_steps : 1;
-	return (float)(c->learning_rate * (share < 1 ? share : 1));
-}
-
 /* Marks every user of the batch for publishing; what was fresh has been trained. */
 static int finish_users(struct learner *l)
 {
@@ -409,11 +403,13 @@ static int train(struct learner *l, struct train_result *ret)
 		return 0;
 	if (l->recent) {
 		b.recent = recent_items(l->recent, &b.recent_n);
-		b.recent_count = recent_counts(l->recent);
+		b.recent_count = recent_counts(l->recent, model_items(l->model));
+		if (!b.recent_count)
+			return log_no_memory();
 	}
 	model_grad(l->model, l->grad, &b, l->step, &ret->stats);
 	if (!ret->stats.discarded)
-		model_apply(l->model, l->grad, l->step, learning_rate(l->cfg, l->step));
+		model_apply(l->model, l->grad, l->step, learning_rate_at(l->cfg, l->step, (uint64_t)l->cfg->schedule_steps));
 	if (l->changes_failed)
 		return log_no_memory();
 	return finish_users(l);

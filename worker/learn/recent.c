@@ -39,10 +39,12 @@ void recent_free(struct recent *r)
 	free(r);
 }
 
-static int grow(struct recent *r, uint32_t item)
+static int grow(struct recent *r, size_t rows)
 {
 	size_t cap = r->cap ? r->cap : 1024;
-	while (cap <= item)
+	if (rows <= r->cap)
+		return 0;
+	while (cap < rows)
 		cap *= 2;
 	uint32_t *count = realloc(r->count, cap * sizeof *count);
 	if (!count)
@@ -57,7 +59,7 @@ static int grow(struct recent *r, uint32_t item)
 int recent_add(struct recent *r, uint32_t item)
 {
 	assert(item < r->items_max);
-	if (item >= r->cap && grow(r, item) < 0)
+	if (grow(r, (size_t)item + 1) < 0)
 		return -ENOMEM;
 
 	if (r->n == r->max)
@@ -76,9 +78,9 @@ const uint32_t *recent_items(const struct recent *r, size_t *ret_n)
 	return r->item;
 }
 
-const uint32_t *recent_counts(const struct recent *r)
+const uint32_t *recent_counts(struct recent *r, size_t items)
 {
-	return r->count;
+	return grow(r, items) < 0 ? NULL : r->count;
 }
 
 uint32_t *recent_ring(struct recent *r, size_t *ret_n, size_t *ret_next)
@@ -95,7 +97,7 @@ int recent_restore(struct recent *r, size_t n, size_t next)
 	for (size_t i = 0; i < n; i++) {
 		if (r->item[i] >= r->items_max)
 			return -EINVAL;
-		if (r->item[i] >= r->cap && grow(r, r->item[i]) < 0)
+		if (grow(r, (size_t)r->item[i] + 1) < 0)
 			return -ENOMEM;
 		r->count[r->item[i]]++;
 	}

@@ -13,8 +13,9 @@ void recent_free(struct recent *r);
 int recent_add(struct recent *r, uint32_t item);
 /* The item rows in the window (*ret_n), in no order that matters; borrowed until the next call of recent_add. */
 const uint32_t *recent_items(const struct recent *r, size_t *ret_n);
-/* How often each row stands in the window, for all rows up to the highest that was ever added. */
-const uint32_t *recent_counts(const struct recent *r);
+/* How often each of rows 0 .. items - 1 stands in the window, also of those that it never saw (a model from a file has such, and one whose items
+ * left the window before a restart); items: at most items_max. NULL: out of memory. */
+const uint32_t *recent_counts(struct recent *r, size_t items);
 
 /* Recovery: the ring as it lies in memory (room for all events of the window), what fills it and where it goes on. */
 uint32_t *recent_ring(struct recent *r, size_t *ret_n, size_t *ret_next);
