@@ -188,6 +188,10 @@ eval-loo: ## leave-one-out on Beauty and ML-1M, no broker; DATA=folder that hold
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@BUILD=$(BUILD) tests/eval/loo.sh "$(DATA)"
 
+eval-paper: ## the paper's tables (ablations, K, lambda, time to quality) on Beauty and ML-1M; hours, goes on where it stopped; DATA=folder as for eval-loo
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@BUILD=$(BUILD) tests/eval/paper.sh "$(DATA)" $(ARGS)
+
 SANITIZE = $(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)/$(1) CFLAGS="-O1 -g -fno-omit-frame-pointer -DS4_NO_CLONES $(2)"
 ASAN    := -fsanitize=address,undefined -fno-sanitize-recover=all
 asan: ## unit tests with address and undefined-behaviour sanitizers (build/asan)
@@ -216,7 +220,7 @@ format: ## lay out the sources by .clang-format
 clean: ## remove what was built (keeps the downloaded broker)
 	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} +
 
-.PHONY: all bench-torch eval-beauty eval-loo help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
+.PHONY: all bench-torch eval-beauty eval-loo eval-paper help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -path $(BUILD)/kafka -prune -o -name '*.d' -print 2>/dev/null)
