@@ -168,6 +168,18 @@ bench-%:
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(call program,$(wildcard tests/bench/$*.c tests/bench/bench_$*.c))
 	@$(if $(wildcard tests/bench/$*.sh),BUILD=$(BUILD) tests/broker/broker.sh run $(BUILD)/bench -- tests/bench/$*.sh,$(call program,$(wildcard tests/bench/$*.c tests/bench/bench_$*.c)))
 
+# DATA=folder with beauty_sequences.txt (not part of this repository), else a synthetic file of that size; ARGS="--threads 1 --loss bce" and others.
+# The environment is pip's own business: PIP_INDEX_URL, PIP_FIND_LINKS and the like reach it.
+bench-torch: ## seconds an epoch beside PyTorch doing the same; fetches PyTorch into build/torch (gigabytes); DATA=folder, ARGS=options of tests/bench/torch/bench.py
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(BUILD)/torch/.installed
+	@PYTHONDONTWRITEBYTECODE=1 $(BUILD)/torch/venv/bin/python -W ignore tests/bench/torch/check.py tests/model/golden/*.txt
+	@PYTHONDONTWRITEBYTECODE=1 $(BUILD)/torch/venv/bin/python -W ignore tests/bench/torch/bench.py $(BUILD)/s4rec $(BUILD)/torch $(DATA) $(ARGS)
+$(BUILD)/torch/.installed: tests/bench/torch/requirements.txt
+	@mkdir -p $(@D)
+	@python3 -m venv $(@D)/venv || { echo "make: python3 cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(call show,pip install -r $<)$(@D)/venv/bin/pip install -q -r $<
+	@touch $@
+
 eval-beauty: ## Amazon Beauty through Kafka; DATA=folder that holds beauty_events.tsv.zst (not part of this repository)
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(BUILD)/tests/neighbours
 	@BUILD=$(BUILD) tests/broker/broker.sh run $(BUILD)/eval -- tests/eval/beauty.sh "$(DATA)"
@@ -175,6 +187,10 @@ eval-beauty: ## Amazon Beauty through Kafka; DATA=folder that holds beauty_event
 eval-loo: ## leave-one-out on Beauty and ML-1M, no broker; DATA=folder that holds beauty_sequences.txt, ml-1m_sequences.txt (not part of this repository)
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@BUILD=$(BUILD) tests/eval/loo.sh "$(DATA)"
+
+eval-paper: ## the paper's tables (ablations, K, lambda, time to quality) on Beauty and ML-1M; hours, goes on where it stopped; DATA=folder as for eval-loo
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@BUILD=$(BUILD) tests/eval/paper.sh "$(DATA)" $(ARGS)
 
 SANITIZE = $(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)/$(1) CFLAGS="-O1 -g -fno-omit-frame-pointer -DS4_NO_CLONES $(2)"
 ASAN    := -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -204,7 +220,7 @@ format: ## lay out the sources by .clang-format
 clean: ## remove what was built (keeps the downloaded broker)
 	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} +
 
-.PHONY: all eval-beauty eval-loo help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
+.PHONY: all bench-torch eval-beauty eval-loo eval-paper help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -path $(BUILD)/kafka -prune -o -name '*.d' -print 2>/dev/null)

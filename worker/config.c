@@ -649,13 +649,16 @@ static int is_secret(const char *key)
 	       strcasestr(key, "ssl.key.pem") || strncasecmp(key, "sasl.oauthbearer.", 17) == 0;
 }
 
-void config_print(const struct config *c, FILE *f)
+void config_print(const struct config *c, FILE *f) { config_print_of(c, C_CONFIG, f); }
+
+void config_print_of(const struct config *c, unsigned command, FILE *f)
 {
 	char value[64];
 
 	for (size_t i = 0; i < ROW_COUNT; i++)
-		fprintf(f, "%s=%s\n", rows[i].name, value_text(value, sizeof(value), c, &rows[i]));
-	for (size_t i = 0; i < c->kafka_count; i++)
+		if (row_allowed(&rows[i], command))
+			fprintf(f, "%s=%s\n", rows[i].name, value_text(value, sizeof(value), c, &rows[i]));
+	for (size_t i = 0; (command & (C_KAFKA | C_CONFIG)) && i < c->kafka_count; i++)
 		fprintf(f, "kafka.%s=%s\n", c->kafka[2 * i], is_secret(c->kafka[2 * i]) ? "********" : c->kafka[2 * i + 1]);
 }
 

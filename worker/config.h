@@ -41,6 +41,8 @@ void config_release(struct config *c);
 
 /* The effective configuration as a .properties file; values of kafka.* keys that hold secrets are masked. */
 void config_print(const struct config *c, FILE *f);
+/* Only what one command takes. */
+void config_print_of(const struct config *c, unsigned command, FILE *f);
 
 /* FNV-1a hash over name=value of all options marked fold: two runs with equal hashes fold a log alike. */
 uint64_t config_fold_hash(const struct config *c);

@@ -271,7 +271,7 @@ static void test_a_run_learns_and_repeats(void **state)
 
 	ring(&s);
 	assert_int_equal(parse(&c, small), 0);
-	assert_int_equal(loo_run(&a, &c, &s, 7, NULL, keep_epoch, first), 0);
+	assert_int_equal(loo_run(&a, &c, &s, 7, NULL, NULL, keep_epoch, first), 0);
 	assert_true(a.best.test[ALL_USERS].ndcg[2] > .7);
 	assert_true(a.reached.epoch >= 3 && a.reached.epoch <= a.best.epoch && a.reached.epoch % 3 == 0);
 	assert_true(a.reached.valid[ALL_USERS].ndcg[2] >= .5);
@@ -283,7 +283,7 @@ static void test_a_run_learns_and_repeats(void **state)
 	}
 
 	c.threads = 1;
-	assert_int_equal(loo_run(&b, &c, &s, 7, NULL, keep_epoch, second), 0);
+	assert_int_equal(loo_run(&b, &c, &s, 7, NULL, NULL, keep_epoch, second), 0);
 	assert_memory_equal(a.best.test, b.best.test, sizeof a.best.test);
 	for (int e = 1; e <= 12; e++)
 		assert_memory_equal(&first[e].mean, &second[e].mean, sizeof first[e].mean);
@@ -328,12 +328,12 @@ static void best_epoch(int loss)
 	c.epochs = 60;
 	c.patience = 2;
 	c.learning_rate = .03; /* so large that it passes a best epoch */
-	assert_int_equal(loo_run(&a, &c, &s, 3, first, keep_epoch, epochs), 0);
+	assert_int_equal(loo_run(&a, &c, &s, 3, first, NULL, keep_epoch, epochs), 0);
 	assert_true(a.best.epoch < 58);
 	assert_int_equal(epochs[a.best.epoch + 2].epoch, a.best.epoch + 2); /* patience: two more, then the end */
 	assert_int_equal(epochs[a.best.epoch + 3].epoch, 0);
 	c.epochs = a.best.epoch;
-	assert_int_equal(loo_run(&b, &c, &s, 3, second, keep_epoch, epochs), 0);
+	assert_int_equal(loo_run(&b, &c, &s, 3, second, NULL, keep_epoch, epochs), 0);
 	assert_int_equal(b.best.epoch, a.best.epoch);
 	assert_memory_equal(a.best.test, b.best.test, sizeof a.best.test);
 	assert_true(same_files(first, second));
@@ -362,7 +362,7 @@ static void test_the_model_file_knows_the_items(void **state)
 
 	ring(&s);
 	assert_int_equal(parse(&c, small), 0);
-	assert_int_equal(loo_run(&r, &c, &s, 1, file_name, keep_epoch, epochs), 0);
+	assert_int_equal(loo_run(&r, &c, &s, 1, file_name, NULL, keep_epoch, epochs), 0);
 	mc = model_config_from(&c, 10);
 	assert_int_equal(model_file_load(&m, &ids, &mc, file_name), 0);
 	assert_int_equal(model_items(m), 40);
@@ -403,7 +403,7 @@ static void test_every_loss_form_runs(void **state)
 		assert_int_equal(parse(&c, small), 0);
 		c.loss = loss;
 		c.negatives = 16;
-		assert_int_equal(loo_run(&r, &c, &s, 1, NULL, keep_epoch, epochs), 0);
+		assert_int_equal(loo_run(&r, &c, &s, 1, NULL, NULL, keep_epoch, epochs), 0);
 		if (r.best.test[ALL_USERS].ndcg[2] < .5)
 			fail_msg("loss form %d: NDCG@20 %.4f", loss, r.best.test[ALL_USERS].ndcg[2]);
 		config_release(&c);
@@ -411,7 +411,7 @@ static void test_every_loss_form_runs(void **state)
 	/* for comparison: prototypes by k-means */
 	assert_int_equal(parse(&c, small), 0);
 	c.cluster = CLUSTER_KMEANS;
-	assert_int_equal(loo_run(&r, &c, &s, 1, NULL, keep_epoch, epochs), 0);
+	assert_int_equal(loo_run(&r, &c, &s, 1, NULL, NULL, keep_epoch, epochs), 0);
 	assert_true(epochs[12].mean.loss_clust > 0 && epochs[12].mean.loss_clust < epochs[1].mean.loss_clust);
 	if (r.best.test[ALL_USERS].ndcg[2] < .5)
 		fail_msg("kmeans: NDCG@20 %.4f", r.best.test[ALL_USERS].ndcg[2]);

@@ -4,6 +4,7 @@
  */
 #include "worker/command.h"
 #include "worker/eval/loo.h"
+#include "worker/eval/report.h"
 #include "worker/log.h"
 #include "worker/model_file.h"
 
@@ -24,9 +25,19 @@ static void print_scores(const char *what, const struct loo_scores *s)
 		printf(" NDCG@%zu=%.4f", loo_cut[c], s->ndcg[c]);
 }
 
+/* ctx: where epochs are kept for the report, NULL = nowhere. */
+struct kept {
+	struct loo_epoch *epoch; /* (c->epochs) */
+	size_t count;
+};
+
 static void report_epoch(void *ctx, const struct loo_epoch *e)
 {
+	struct kept *kept = ctx;
 	char valid[96] = "";
+
+	if (kept)
+		kept->epoch[kept->count++] = *e;
 
 	if (e->validated)
 		snprintf(valid, sizeof valid, " valid NDCG@20=%.4f HR@20=%.4f%s eval_s=%.2f", e->valid.ndcg[CUTS - 1], e->valid.hr[CUTS - 1],
@@ -112,6 +123,32 @@ static void print_spread(const struct loo_result *r, size_t n)
 	printf(" MRR@20=%.4f\n", s.mrr20);
 }
 
+/* The run of one seed, then its report. */
+static int run_reported(struct loo_result *ret, const struct config *c, const struct sequences *s, uint64_t seed, const char *file)
+{
+	struct kept kept = { .epoch = calloc((size_t)c->epochs, sizeof *kept.epoch) };
+	struct loo_detail detail = { 0 };
+	char *options = NULL;
+	size_t size;
+	FILE *f = open_memstream(&options, &size);
+	int code = kept.epoch && f ? 0 : log_no_memory();
+
+	if (f) {
+		config_print_of(c, C_EVAL, f);
+		if (fclose(f) != 0)
+			code = log_no_memory();
+	}
+	if (code == 0)
+		code = loo_run(ret, c, s, seed, file, &detail, report_epoch, &kept);
+	if (code == 0)
+		code = report_save(c->report, &(struct report){ .title = c->args[1], .options = options, .seed = seed, .epoch = kept.epoch,
+			.epochs = kept.count, .result = ret, .detail = &detail });
+	loo_detail_release(&detail);
+	free(options);
+	free(kept.epoch);
+	return code;
+}
+
 static int run_seeds(const struct config *c, const struct sequences *s)
 {
 	struct loo_result *r = calloc((size_t)c->seeds, sizeof *r);
@@ -120,7 +157,12 @@ static int run_seeds(const struct config *c, const struct sequences *s)
 	for (int64_t i = 0; code == EX_OK && i < c->seeds; i++) {
 		uint64_t seed = (uint64_t)c->seed + (uint64_t)i;
 
-		code = loo_run(&r[i], c, s, seed, i == 0 && c->model_out[0] ? c->model_out : NULL, report_epoch, NULL);
+		const char *file = i == 0 && c->model_out[0] ? c->model_out : NULL;
+
+		if (i == 0 && c->report[0])
+			code = run_reported(&r[i], c, s, seed, file);
+		else
+			code = loo_run(&r[i], c, s, seed, file, NULL, report_epoch, NULL);
 		if (code == EX_OK)
 			print_result(c, seed, &r[i]);
 	}
@@ -141,6 +183,8 @@ static int eval_loo(const struct config *c)
 		return EX_USAGE;
 	}
 	r = c->model_out[0] ? model_file_check(c->model_out) : 0;
+	if (r == 0 && c->report[0])
+		r = model_file_check(c->report);
 	if (r)
 		return r;
 	r = sequences_read(&s, c->args[1], (size_t)c->max_users, (size_t)c->max_items, why, sizeof why);

@@ -15,7 +15,7 @@
 #include "worker/model_config.h"
 #include "worker/model_file.h"
 
-#define TOP 20 /* the largest cut */
+#define TOP LOO_TOP
 #define KMEANS_ROUNDS 20
 
 const size_t loo_cut[CUTS] = { 5, 10, TOP };
@@ -450,7 +450,7 @@ static void validate(struct run *r, struct loo_epoch *e, struct loo_result *ret)
 }
 
 int loo_run(struct loo_result *ret, const struct config *c, const struct sequences *s, uint64_t seed, const char *file,
-            void (*report)(void *ctx, const struct loo_epoch *e), void *ctx)
+            struct loo_detail *detail, void (*report)(void *ctx, const struct loo_epoch *e), void *ctx)
 {
 	struct run r = { .c = c, .s = s, .seed = seed, .total = (uint64_t)c->schedule_steps };
 	int code = run_init(&r);
@@ -472,7 +472,10 @@ int loo_run(struct loo_result *ret, const struct config *c, const struct sequenc
 	if (code == 0) {
 		model_copy(r.m, r.best);
 		ask(&r, ret->best.test, &r.test);
-		code = file ? model_file_save(file, r.best, s->ids) : 0;
+		if (detail && loo_detail_new(detail, r.m, &r.test, r.rows) < 0)
+			code = no_memory();
+		if (code == 0 && file)
+			code = model_file_save(file, r.best, s->ids);
 	}
 	run_release(&r);
 	return code;

@@ -15,6 +15,7 @@
 #define S4REC_LOO_H
 #include "model/model.h"
 #include "worker/config.h"
+#include "worker/eval/detail.h"
 #include "worker/eval/sequences.h"
 
 /* ---- what is asked ---- */
@@ -54,6 +55,7 @@ void samples_release(struct samples *s);
 /* ---- how good ---- */
 
 enum { CUTS = 3 }; /* of HR and NDCG: 5, 10, 20 */
+enum { LOO_TOP = 20 }; /* the largest of them: answers that are asked for */
 extern const size_t loo_cut[CUTS];
 enum group { ALL_USERS, HEAD_USERS, TAIL_USERS, GROUPS };
 struct loo_scores { /* means over n users; mrr20: 1 / rank, 0 beyond 20 */
@@ -88,7 +90,7 @@ struct loo_result {
 };
 
 /* Trains and tests once, from nothing. report is told of every epoch. file: where the chosen epoch's model goes, with the items' ids; NULL =
- * nowhere. 0 or an exit code; errors are logged. */
+ * nowhere. detail: made of the chosen epoch, the caller releases it; NULL = not asked for. 0 or an exit code; errors are logged. */
 int loo_run(struct loo_result *ret, const struct config *c, const struct sequences *s, uint64_t seed, const char *file,
-            void (*report)(void *ctx, const struct loo_epoch *e), void *ctx);
+            struct loo_detail *detail, void (*report)(void *ctx, const struct loo_epoch *e), void *ctx);
 #endif
