@@ -13,7 +13,7 @@
 /* A figure is W x H units, about a phone's pixels: letters keep their size there, and grow with the figure on a wider screen. */
 #define W 360.0
 #define H 200.0
-#define LEFT 46.0
+#define LEFT 50.0
 #define RIGHT 10.0
 #define TOP 10.0
 #define BOTTOM 26.0
@@ -43,7 +43,7 @@ static const char style[] =
 	".figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,21rem),1fr));gap:1rem 1.5rem}\n"
 	"figure{margin:0}figcaption{font-size:.9rem}figcaption b{font-weight:600}svg{display:block;width:100%;height:auto}\n"
 	"svg text{font-size:11px;fill:var(--soft)}.grid{stroke:var(--grid)}.curve{fill:none;stroke:var(--one);stroke-width:1.8;stroke-linejoin:round}\n"
-	".dot,.bar{fill:var(--one)}.mark{stroke:var(--two);stroke-width:1.5;stroke-dasharray:5 3}svg text.marked{fill:var(--two)}\n"
+	".dot,.bar{fill:var(--one)}.mark{stroke:var(--two);stroke-width:1.5;stroke-dasharray:5 3}svg text.marked{fill:var(--two);stroke:var(--back);stroke-width:4px;paint-order:stroke}\n"
 	".scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{padding:.3rem .7rem;text-align:right;border-bottom:1px solid var(--grid)}\n"
 	"th:first-child{text-align:left}th{font-weight:600;white-space:nowrap}pre{overflow-x:auto;font-size:.8rem;line-height:1.4;columns:20rem;margin:0}\n";
 
@@ -346,19 +346,21 @@ static void bin_label(char *ret, size_t size, size_t bin)
 
 static void lengths(FILE *f, const struct loo_detail *d, double overall)
 {
-	char names[LENGTH_BINS][48], labels[LENGTH_BINS][24], label[32];
+	char names[LENGTH_BINS][48], labels[LENGTH_BINS][24], range[24], label[32];
 	double y[LENGTH_BINS];
 	struct frame a;
 	size_t n = 0;
 
 	for (size_t b = 0; b < LENGTH_BINS; b++)
 		if (d->bin_users[b]) {
-			bin_label(labels[n], sizeof labels[n], b);
-			snprintf(names[n], sizeof names[n], "%s items: %.4f, %zu users", labels[n], d->bin_ndcg20[b], d->bin_users[b]);
+			bin_label(range, sizeof range, b);
+			snprintf(names[n], sizeof names[n], "%s items: %.4f, %zu users", range, d->bin_ndcg20[b], d->bin_users[b]);
+			/* whole ranges would run into each other at a phone's width */
+			snprintf(labels[n], sizeof labels[n], "%zu+", length_bin_from[b]);
 			y[n++] = d->bin_ndcg20[b];
 		}
 	fputs("<h2>Length of the history</h2>\n<div class=\"figures\">\n", f);
-	caption(f, "Test NDCG@20 by length", "items of a user before the one asked for");
+	caption(f, "Test NDCG@20 by length", "items of a user before the one asked for; a bar reaches to where the next begins");
 	if (!frame_of(&a, y, n, (double)n, 1)) {
 		no_data(f);
 	} else {

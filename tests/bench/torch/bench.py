@@ -140,7 +140,7 @@ def main():
           f"batches of {BATCH}, {-(-len(samples) // BATCH)} an epoch; {a.threads} threads; PyTorch {torch.__version__}; "
           f"best of {a.rounds} rounds, PyTorch's epochs scaled from some batches", flush=True)
     if os.getloadavg()[0] > .5:
-        print(f"note: other processes keep this machine busy (load {os.getloadavg()[0]:.1f}): look at processor time, and at --threads 1")
+        print(f"note: other processes keep this machine busy (load {os.getloadavg()[0]:.1f}): with several threads PyTorch suffers most and the ratios flatter s4rec; trust processor time with --threads 1")
     for loss in a.loss:
         compare(loss, a, samples, items)
 
