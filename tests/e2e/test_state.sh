@@ -18,8 +18,9 @@ killed() {
 	: >"$TMP/b.log"
 	while :; do
 		"$S4REC" train -t "$b" --until end $(small --state.flush.ms 50) --eval.out "$TMP/b.ranks" "$@" >"$TMP/b1.log" 2>&1 & pid=$!; PIDS="$PIDS $pid"
-		i=0; until grep -qs 'replay done\|new model' "$TMP/b1.log" || [ $i -gt 200 ] || [ "$kills" -ge 4 ]; do i=$((i + 1)); sleep 0.02; done
-		[ "$kills" -ge 4 ] || sleep "0.$((15 + kills * 7 % 19))"
+		want='replay done\|new model'; [ $((kills % 2)) = 1 ] || want='state flushed' # killed soon after a start, or with state behind it
+		[ "$kills" -ge 4 ] || eventually 60 logged "$want" "$TMP/b1.log"
+		[ "$kills" -ge 4 ] || sleep "0.0$((1 + kills * 7 % 9))"
 		[ "$kills" -lt 4 ] && kill -9 "$pid" 2>/dev/null && { kills=$((kills + 1)); wait "$pid" 2>/dev/null || :; restored=$((restored + $(grep -c ' restored ' "$TMP/b1.log" || :))); continue; }
 		wait "$pid" || fail "train after $kills kills exits $?"
 		restored=$((restored + $(grep -c ' restored ' "$TMP/b1.log" || :)))

@@ -128,6 +128,7 @@ static int put(struct state *s, const char *key, size_t key_len, const void *val
 {
 	int r = staged_record(s->slice, TOPIC_STATE, 0, key, key_len, value, len);
 	s->stats.rows++;
+	s->rows++;
 	return r == 0 && staged_bytes(s->slice) >= SLICE_BYTES ? hand_over(s) : r;
 }
 
@@ -202,6 +203,7 @@ int state_begin(struct state *s, uint64_t version, const int64_t *offsets, int e
 	snprintf(m->numeric_id, sizeof m->numeric_id, "%s", model_numeric_id(s->l->model));
 	state_numbers_save(s->l, m);
 	s->begun_ms = now_ms();
+	s->rows = 0;
 	s->phase = FLUSH_SAVING;
 	s->opened = 0;
 	changes_begin(s->l->changes, save_row, s);
@@ -250,6 +252,7 @@ static int settle(struct state *s, int wait)
 		s->stats.last_ms = now_ms() - s->begun_ms;
 		s->stats.step = s->m.step;
 		s->last_cut_offset = s->cut_offset;
+		log_info("state flushed: step=%llu rows=%llu ms=%.0f", (unsigned long long)s->m.step, (unsigned long long)s->rows, s->stats.last_ms);
 		return 0;
 	}
 	log_warn("state flush of step %llu was aborted: the next one writes all rows again", (unsigned long long)s->m.step);

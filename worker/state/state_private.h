@@ -33,6 +33,7 @@ struct state {
 	int64_t cut_offset;        /* in the batches topic, of the flush under way ... */
 	int64_t last_cut_offset;   /* ... and of the one before; 0 = not known */
 	double begun_ms;
+	uint64_t rows;             /* of the flush under way */
 	struct state_stats stats;
 };
 
