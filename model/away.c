@@ -168,6 +168,7 @@ static void move_terms(const struct model *x, float *w, const float *m, const fl
 
 		f1 *= x->cfg.beta_1;
 		r2 *= sqrt((double)x->cfg.beta_2);
+		/* cppcheck-suppress uninitvar */
 		move_term(w, m, s, (float)(p->move * f1 * x->away->behind[k - j].keep), (float)(p->root * r2), x->cfg.adam_eps, D);
 	}
 }

@@ -265,10 +265,11 @@ static int sizes_of(struct sizes *ret, const struct model *m, const struct idmap
 static int write_file(int fd, const struct model *m, const struct idmap *ids, const struct sizes *s)
 {
 	struct writer w = { .fd = fd, .z = ZSTD_createCCtx(), .room = ZSTD_CStreamOutSize() };
-	char head[PREFIX + TEXT_MAX + 8];
+	char head[PREFIX + TEXT_MAX + 8] = { 0 };
+	size_t head_len = make_head(head, m, s);
 
 	w.out = malloc(w.room);
-	w.code = !w.z || !w.out ? -ENOMEM : write_all(fd, head, make_head(head, m, s));
+	w.code = !w.z || !w.out ? -ENOMEM : write_all(fd, head, head_len);
 	if (!w.code) {
 		ZSTD_CCtx_setParameter(w.z, ZSTD_c_compressionLevel, LEVEL);
 		ZSTD_CCtx_setParameter(w.z, ZSTD_c_checksumFlag, 1);

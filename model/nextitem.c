@@ -292,6 +292,7 @@ static void rows_unit(void *ctx, size_t unit, int thread)
 		logits_and_max(j, tiles, ref, from, rows);
 	}
 	for (size_t b = 0; b < Cn; b++) {
+		/* cppcheck-suppress uninitvar */
 		tile_exp(j, tiles + b * TILE, sum, ref, exact, from, rows, b);
 		/* (rows,D) += (rows,m) (m,D) */
 		kernel_mul(dx, D, tiles + b * TILE, TILE_LD, x->ep + b * kernel_packed(CB, D), NULL, b > 0, rows, D, width_of(j, b));
@@ -322,6 +323,7 @@ static void rows_unit(void *ctx, size_t unit, int thread)
 		}
 		query_backward(j, i);
 	}
+	/* cppcheck-suppress uninitvar */
 	kernel_pack(x->xs + unit * kernel_packed(RB, D), xs, D, rows, D);
 }
 

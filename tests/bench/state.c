@@ -83,7 +83,7 @@ static double plain_read(const struct config *c, double *ret_mb)
 	struct reader in;
 	rd_kafka_message_t *m = NULL;
 	double start, bytes = 0;
-	int r = reader_open(&in, c, TOPIC_STATE);
+	int r = reader_open(&in, c, TOPIC_STATE, END_ALL);
 	start = now();
 	while (r == 0 && (r = reader_next(&in, &m)) == 0 && m) {
 		bytes += (double)(m->len + m->key_len);

@@ -39,7 +39,7 @@ static int refuse_records(const struct config *c, enum topic_id topic)
 	void *value = NULL;
 	size_t len;
 	int64_t offset;
-	int r = reader_open(&in, c, topic);
+	int r = reader_open(&in, c, topic, END_COMMITTED);
 	if (r == 0)
 		r = reader_last(&in, any, &value, &len, &offset);
 	if (value) {

@@ -150,7 +150,7 @@ static int check_model(const struct config *c, const int *partitions)
 {
 	struct cutlog *log = NULL;
 	struct cut last;
-	int none = 1, r = cutlog_new(&log, c);
+	int none = 1, r = cutlog_new(&log, c, END_COMMITTED);
 
 	if (r == 0)
 		r = cutlog_last(log, &last, &none);

@@ -215,10 +215,11 @@ static void curve(FILE *f, const struct report *r, const char *name, double (*of
 
 static int curves(FILE *f, const struct report *r)
 {
-	double *x = calloc(2 * r->epochs + 1, sizeof *x), *y = x + r->epochs;
+	double *x = calloc(2 * r->epochs + 1, sizeof *x), *y;
 
 	if (!x)
 		return -ENOMEM;
+	y = x + r->epochs;
 	fputs("<h2>Epochs</h2>\n<div class=\"figures\">\n", f);
 	curve(f, r, "Validation NDCG@20", at_ndcg, 1, x, y);
 	curve(f, r, "Loss: next item (sr)", at_sr, 0, x, y);
@@ -347,7 +348,7 @@ static void bin_label(char *ret, size_t size, size_t bin)
 static void lengths(FILE *f, const struct loo_detail *d, double overall)
 {
 	char names[LENGTH_BINS][48], labels[LENGTH_BINS][24], range[24], label[32];
-	double y[LENGTH_BINS];
+	double y[LENGTH_BINS] = { 0 };
 	struct frame a;
 	size_t n = 0;
 

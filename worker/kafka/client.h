@@ -23,7 +23,7 @@ int client_read_error(rd_kafka_resp_err_t err, const char *topic, int partition,
 
 /* The name of the input topic (input.topic or <prefix>.interactions). */
 void client_input_topic(char *ret, size_t size, const struct config *c);
-/* Low and high watermark by a READ_UNCOMMITTED view. 0 or -EIO. */
+/* Low and high watermark, as the handle sees them: with CLIENT_CONSUMER the high one stands before the first open transaction. 0 or -EIO. */
 int client_watermarks(rd_kafka_t *rk, const char *topic, int partition, int64_t *ret_low, int64_t *ret_high);
 /* The same of all partitions of the input: low, high (partitions), NULL = not asked for. Exit code. */
 int client_input_watermarks(const struct config *c, int partitions, int64_t *ret_low, int64_t *ret_high);

@@ -34,16 +34,20 @@ int reader_seek(struct reader *r, int64_t offset)
 	return client_new(&r->rk, r->cfg, CLIENT_CONSUMER);
 }
 
-int reader_open(struct reader *r, const struct config *c, enum topic_id topic)
+int reader_open(struct reader *r, const struct config *c, enum topic_id topic, enum reader_end end)
 {
 	memset(r, 0, sizeof *r);
 	r->cfg = c;
 	topic_name(r->topic, sizeof r->topic, c->topic_prefix, topic);
-	int code = client_new(&r->rk, c, CLIENT_CONSUMER);
+	rd_kafka_t *eye = NULL;
+	int code = client_new(&eye, c, end == END_ALL ? CLIENT_CONSUMER_UNCOMMITTED : CLIENT_CONSUMER);
+	if (code == 0 && client_watermarks(eye, r->topic, 0, &r->low, &r->end) < 0)
+		code = EX_UNAVAILABLE; /* said by it */
+	client_free(eye);
+	if (code == 0)
+		code = client_new(&r->rk, c, CLIENT_CONSUMER);
 	if (code)
 		return code;
-	if (client_watermarks(r->rk, r->topic, 0, &r->low, &r->end) < 0)
-		return EX_UNAVAILABLE; /* said by it */
 	r->next = r->low;
 	return 0;
 }

@@ -1,11 +1,16 @@
-/* reader.h - a topic of one partition, read from its beginning to its end as of now. The end is the last stable offset: what stands behind the
- * first record of an open transaction is not seen. So a worker opens it after init_transactions, which ends what an earlier run left open; who
- * only looks on sees whole transactions. What is handed out is committed. Prints its errors; functions return exit codes. Not thread-safe.
+/* reader.h - a topic of one partition, read from its beginning to its end as of now. What is handed out is committed. Prints its errors;
+ * functions return exit codes. Not thread-safe.
+ *
+ * Where is the end? END_ALL: behind the last record of all, so that nobody's open transaction can hide what was committed behind it; for a
+ * worker, after init_transactions has ended what earlier runs left open. END_COMMITTED: before the first open transaction; for those who only
+ * look on while a worker writes.
  */
 #ifndef S4REC_KAFKA_READER_H
 #define S4REC_KAFKA_READER_H
 #include "topics/topics.h"
 #include "worker/kafka/client.h"
+
+enum reader_end { END_ALL, END_COMMITTED };
 
 struct reader {
 	const struct config *cfg;
@@ -15,7 +20,7 @@ struct reader {
 	int64_t low, end, next; /* offsets; next: of the record to come */
 };
 
-int reader_open(struct reader *r, const struct config *c, enum topic_id topic);
+int reader_open(struct reader *r, const struct config *c, enum topic_id topic, enum reader_end end);
 void reader_close(struct reader *r); /* a zero struct is fine */
 /* The next record, to be destroyed by the caller; *ret NULL at the end. */
 int reader_next(struct reader *r, rd_kafka_message_t **ret);

@@ -49,7 +49,7 @@ struct cutlog {
 	int64_t offsets[CUT_PARTITIONS_MAX];
 };
 
-int cutlog_new(struct cutlog **ret, const struct config *c)
+int cutlog_new(struct cutlog **ret, const struct config *c, enum reader_end end)
 {
 	struct cutlog *l = calloc(1, sizeof *l);
 	if (!l)
@@ -57,7 +57,7 @@ int cutlog_new(struct cutlog **ret, const struct config *c)
 
 	l->cfg = c;
 	l->expect = UINT64_MAX;
-	int r = reader_open(&l->in, c, TOPIC_BATCHES);
+	int r = reader_open(&l->in, c, TOPIC_BATCHES, end);
 	if (r) {
 		cutlog_free(l);
 		return r;

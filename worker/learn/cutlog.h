@@ -4,7 +4,7 @@
 #ifndef S4REC_CUTLOG_H
 #define S4REC_CUTLOG_H
 #include "codec/cut.h"
-#include "worker/kafka/client.h"
+#include "worker/kafka/reader.h"
 #include "worker/kafka/staged.h"
 #include "worker/learn/learner.h"
 
@@ -17,7 +17,7 @@ int cutlog_stage(struct staged *s, const struct cut *c);
 
 struct cutlog;
 /* Prints its errors; exit code. */
-int cutlog_new(struct cutlog **ret, const struct config *c);
+int cutlog_new(struct cutlog **ret, const struct config *c, enum reader_end end);
 /* The last cut of the log; *ret_none 1 = it is empty. Reads only the tail, and goes back to the beginning. Offsets as in cutlog_next. */
 int cutlog_last(struct cutlog *l, struct cut *ret, int *ret_none);
 /* The next cut, and where it stands in the topic; its offsets point into the log until the next call. *ret_end 1 = there are no more. Exit

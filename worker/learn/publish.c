@@ -579,8 +579,9 @@ int published_recount(struct learner *l)
 	}
 	for (size_t k = 0; r == 0 && k < p->prototypes.cap && k < model_config(l->model)->K; k++) {
 		char id[24];
+		int len_k = snprintf(id, sizeof id, "%zu", k);
 		if (p->prototypes.at_step[k])
-			r = count_row(p, ROW_PROTOTYPE, id, (size_t)snprintf(id, sizeof id, "%zu", k));
+			r = count_row(p, ROW_PROTOTYPE, id, (size_t)len_k);
 	}
 	return r;
 }

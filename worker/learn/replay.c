@@ -283,7 +283,7 @@ int loop_replay(struct loop *w, const volatile sig_atomic_t *stop)
 	uint64_t from = 0;
 	int r = set_until(w);
 	if (r == 0)
-		r = cutlog_new(&log, w->cfg);
+		r = cutlog_new(&log, w->cfg, END_ALL);
 	if (r == 0)
 		r = restore(w, log, &from);
 	if (r == 0 && w->learner->ranks)

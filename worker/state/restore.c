@@ -213,7 +213,7 @@ static int check_sums(struct restore *x)
 
 static int restore(struct restore *x, int *ret_none)
 {
-	int r = reader_open(&x->in, x->s->cfg, TOPIC_STATE);
+	int r = reader_open(&x->in, x->s->cfg, TOPIC_STATE, x->s->writer ? END_ALL : END_COMMITTED);
 	if (r == 0)
 		r = read_manifest(x, ret_none);
 	if (r == 0)
