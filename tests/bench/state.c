@@ -49,7 +49,9 @@ static void flush(const struct config *c, uint32_t rows)
 	int64_t offsets[PARTITIONS] = { 0 };
 	int r = learner_new(&l, c, "input", 1);
 	if (r == 0)
-		r = state_new(&s, c, l, "bench", PARTITIONS);
+		r = state_new(&s, c, l, PARTITIONS);
+	if (r == 0)
+		r = state_write(s, "bench");
 	if (r)
 		die("state_new", r);
 	make_items(l, rows);
@@ -104,7 +106,7 @@ static double restore(const struct config *c, uint32_t rows)
 	const struct manifest *m;
 	int r = learner_new(&l, c, "input", 1);
 	if (r == 0)
-		r = state_new(&s, c, l, "bench", PARTITIONS);
+		r = state_new(&s, c, l, PARTITIONS);
 	double start = now();
 	if (r == 0)
 		r = state_restore(s, &m);
