@@ -21,11 +21,13 @@ show() {
 			v["events"], v["rate"], v["lag"], v["ndcg20"], v["popularity_ndcg20"], v["items_published"], v["users_published"] }'
 }
 alive() { kill -0 "$TRAIN" 2>/dev/null || fail "the worker is gone: $(tail -n 5 "$TMP/train.log")"; }
-# caught_up SECONDS: until the worker has read all there is
+# caught_up SECONDS: until the worker has read all there is; so long without getting further is a failure
 caught_up() {
-	i=0
+	i=0 stalled=0 was=
 	until [ "$(field lag)" = 0 ] && [ "$(field events)" -gt 0 ]; do
-		[ $i -lt "$1" ] || fail "not caught up after $1 s: $(progress)"
+		now="$(field events) $(field lag)"; [ "$now" = "$was" ] || { was=$now; stalled=0; }
+		stalled=$((stalled + 1))
+		[ $stalled -lt "$1" ] || fail "no progress for $1 s: $(progress)"
 		alive; sleep 1; i=$((i + 1))
 		[ $((i % 5)) != 0 ] || show
 	done
@@ -42,7 +44,7 @@ sed 's/^/        /' "$TMP/load.log"
 say "the worker learns the history (every event is ranked before it is learned)"
 "$S4REC" train --eval.out "$TMP/eval.tsv" >"$TMP/train.log" 2>&1 & TRAIN=$!
 PIDS="$PIDS $TRAIN"
-caught_up 200
+caught_up 60
 
 say "live: $RATE events a second for $LIVE_S s, event time = now; a reader follows"
 LIVE_MS=$(date +%s)000
@@ -118,9 +120,9 @@ sed -n 's/.* stopped .*commit_p50_ms=\([^ ]*\) commit_p99_ms=\([^ ]*\).*/\1 \2/p
 say "how good: each live event ranked among all items before it was learned"
 awk 'BEGIN { FS = "\t"; split("best popularity covisit model", name, " ") }
 	function score(m, rank) { if (rank == "NA") return; rank += 0; mrr[m] += 1 / (rank + 1); if (rank < 20) { hr[m]++; ndcg[m] += log(2) / log(rank + 2) } }
-	/^#/ || $1 == "event_id" { next }
+	/^#/ || $1 == "event_id" || $1 == "step" { next }
 	NR == FNR { best[$1] = $3; next }
-	$1 in best { n++; score("model", $3); score("popularity", $4); score("covisit", $5); score("best", best[$1]); delete best[$1] }
+	$2 in best { n++; score("model", $4); score("popularity", $5); score("covisit", $6); score("best", best[$2]); delete best[$2] }
 	END { if (n == 0) { print "no live event was scored"; exit 1 }
 		text["popularity"] = "popularity"; text["covisit"] = "co-visitation, first order"; text["model"] = "s4rec"; text["best"] = "best possible (Bayes)"
 		printf "        %-28s %8s %8s %8s   over %d events\n", "", "HR@20", "NDCG@20", "MRR", n
