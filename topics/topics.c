@@ -29,7 +29,7 @@ static const struct topic topics[TOPIC_COUNT] = {
 	},
 	[TOPIC_STATE] = {
 		.suffix = "state",
-		.key = "item/<id>, user/<id>, dense/<tensor>/<i>, manifest",
+		.key = "item/<id>, user/<id>, dense/<name>/<i>, manifest",
 		.value = "ItemState, UserState, DenseState, Manifest (topics/state.proto); internal",
 		.partitions = 1, /* its order is the order of the flushes */
 		.settings = {

@@ -128,8 +128,9 @@ static int open_topic(struct load *l)
 		there |= strcmp(md->topics[i].topic, name) == 0;
 	rd_kafka_metadata_destroy(md);
 	if (!there) {
-		fprintf(stderr, "error: topic %s is missing at %s; `s4rec topics create` makes it (--topic.prefix, --input.topic)\n", name,
-		        l->cfg->bootstrap_servers);
+		fprintf(stderr, *l->cfg->input_topic ? "error: topic %s is missing at %s; it is input.topic, so its owner makes it\n"
+		                                : "error: topic %s is missing at %s; `s4rec topics create` makes it (--topic.prefix, --input.topic)\n",
+		        name, l->cfg->bootstrap_servers);
 		return EX_CONFIG;
 	}
 	l->topic = rd_kafka_topic_new(l->rk, name, NULL);

@@ -77,7 +77,7 @@ static int create_all(rd_kafka_t *rk, const struct config *c, const struct rd_ka
 		rd_kafka_NewTopic_t *n;
 
 		if (id == TOPIC_INTERACTIONS && *c->input_topic) {
-			printf("kept     %s (input.topic belongs to its owner)\n", c->input_topic);
+			printf("not ours %s (input.topic: its owner makes it)\n", c->input_topic);
 			continue;
 		}
 		if (topic_name(name, sizeof name, c->topic_prefix, id) < 0) {

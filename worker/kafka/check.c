@@ -120,7 +120,7 @@ int check_topics(rd_kafka_t *rk, const struct config *c, int strict, int *ret_pa
 	for (id = 0; id < TOPIC_COUNT; id++) {
 		k = topic_get(id)->partitions;
 		if (ret_partitions[id] == 0) {
-			fprintf(stderr, "error: topic %s is missing\n", names[id]);
+			fprintf(stderr, "error: topic %s is missing%s\n", names[id], id == TOPIC_INTERACTIONS && !own_input(c) ? ": it is input.topic, so its owner makes it" : "");
 			missing += id != TOPIC_INTERACTIONS || own_input(c);
 			r = EX_CONFIG;
 		} else if (k && ret_partitions[id] != k && (id != TOPIC_INTERACTIONS || own_input(c))) {
