@@ -115,11 +115,6 @@ void input_free(struct input *in)
 	free(in);
 }
 
-int input_partitions(const struct input *in)
-{
-	return in->partitions;
-}
-
 int input_check(struct input *in, const int64_t *offsets)
 {
 	for (int p = 0; p < in->partitions; p++) {

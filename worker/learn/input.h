@@ -17,7 +17,6 @@ struct input;
 /* Prints its own errors and returns an exit code, as all functions of this file that return int. */
 int input_new(struct input **ret, const struct config *c, int partitions);
 void input_free(struct input *in); /* after all records that it handed out */
-int input_partitions(const struct input *in);
 
 /* Do these offsets (partitions of them) lie in the topic? EX_DATAERR and why, when one of them is not there any more, or not yet. */
 int input_check(struct input *in, const int64_t *offsets);

@@ -208,6 +208,11 @@ int state_dense(struct learner *l, size_t i, struct dense *ret)
 
 /* ---- numbers ---- */
 
+/* Those that the learner and the manifest call by one name. */
+#define LEARNER_NUMBERS(X) \
+	X(uint64_t, step) X(uint64_t, events) X(uint64_t, dead_letters) X(uint64_t, limited) X(uint64_t, recent_records) \
+	X(uint64_t, recent_refused) X(uint64_t, items_published) X(uint64_t, users_published) X(int64_t, watermark_ms) X(uint64_t, published_step)
+
 /* Steps and rates of the last applications, oldest first; unused ones are zeros. */
 static void save_history(struct learner *l, struct manifest *m)
 {
@@ -256,20 +261,13 @@ void state_numbers_save(struct learner *l, struct manifest *m)
 	if (l->recent)
 		recent_ring(l->recent, &recent_n, &recent_next);
 	save_history(l, m);
-	m->step = l->step;
 	m->items = idmap_count(l->item_ids);
 	m->users = idmap_count(l->user_ids);
 	m->item_rows = idmap_rows(l->item_ids);
 	m->user_rows = idmap_rows(l->user_ids);
-	m->events = l->events;
-	m->dead_letters = l->dead_letters;
-	m->limited = l->limited;
-	m->recent_records = l->recent_records;
-	m->recent_refused = l->recent_refused;
-	m->items_published = l->items_published;
-	m->users_published = l->users_published;
-	m->watermark_ms = (uint64_t)l->watermark_ms;
-	m->published_step = l->published_step;
+#define SAVE(type, name) m->name = (uint64_t)l->name;
+	LEARNER_NUMBERS(SAVE)
+#undef SAVE
 	m->sweep = *sweep;
 	m->item_slice = *slice;
 	m->queue_count = *queue_count;
@@ -327,16 +325,9 @@ int state_numbers_load(struct learner *l, const struct manifest *m)
 	model_queue_state(l->model, &queue_count, &queue_next);
 	prequential_ring(l->prequential, &bytes, &prequential_count);
 	popularity_origin(l->popularity, &started, &origin_ms);
-	l->step = m->step;
-	l->events = m->events;
-	l->dead_letters = m->dead_letters;
-	l->limited = m->limited;
-	l->recent_records = m->recent_records;
-	l->recent_refused = m->recent_refused;
-	l->items_published = m->items_published;
-	l->users_published = m->users_published;
-	l->watermark_ms = (int64_t)m->watermark_ms;
-	l->published_step = m->published_step;
+#define LOAD(type, name) l->name = (type)m->name;
+	LEARNER_NUMBERS(LOAD)
+#undef LOAD
 	*sweep = (uint32_t)m->sweep;
 	*slice = (uint32_t)m->item_slice;
 	*queue_count = (size_t)m->queue_count;
