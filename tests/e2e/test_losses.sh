@@ -1,5 +1,6 @@
 #!/bin/sh
 # The other losses survive kills as the full one does (test_restart.sh): their negatives are drawn by what the log says, too.
+# not with sanitizers: test_restart.sh kills the same code
 . "$(dirname "$0")/lib.sh"
 
 stream "$TMP/events.jsonl" 2000
