@@ -357,7 +357,7 @@ static void lengths(FILE *f, const struct loo_detail *d, double overall)
 			bin_label(range, sizeof range, b);
 			snprintf(names[n], sizeof names[n], "%s items: %.4f, %zu users", range, d->bin_ndcg20[b], d->bin_users[b]);
 			/* whole ranges would run into each other at a phone's width */
-			snprintf(labels[n], sizeof labels[n], "%zu+", length_bin_from[b]);
+			snprintf(labels[n], sizeof labels[n], "%zu", length_bin_from[b]);
 			y[n++] = d->bin_ndcg20[b];
 		}
 	fputs("<h2>Length of the history</h2>\n<div class=\"figures\">\n", f);
