@@ -183,10 +183,10 @@ S4_CLONES void dropout_add(float *y, const float *base, const float *x, uint64_t
 
 /* s_ij = q_i.k_j / sqrt(dh), j <= i;  p_i = softmax(s_i) less its own maximum;  ctx_i = sum_j mask_ij p_ij v_j.
  * Plain loops: at a mean length of 6 a BLAS call would cost more than its product. */
-S4_CLONES void attention_forward(float *restrict ctx, float *restrict p, float *restrict mask, const float *restrict qkv,
-                                 const uint64_t *restrict key, struct dropout drop, size_t n, size_t D, size_t heads)
+INLINE void forward_heads(float *restrict ctx, float *restrict p, float *restrict mask, const float *restrict qkv,
+                          const uint64_t *restrict key, struct dropout drop, size_t n, size_t D, size_t heads, size_t dh)
 {
-	size_t dh = D / heads, ld = 3 * D;
+	size_t ld = 3 * D;
 	float scale = 1.0f / sqrtf((float)dh);
 
 	for (size_t h = 0; h < heads; h++) {
@@ -219,13 +219,22 @@ S4_CLONES void attention_forward(float *restrict ctx, float *restrict p, float *
 	}
 }
 
+S4_CLONES void attention_forward(float *restrict ctx, float *restrict p, float *restrict mask, const float *restrict qkv,
+                                 const uint64_t *restrict key, struct dropout drop, size_t n, size_t D, size_t heads)
+{
+	switch (D / heads) {
+	case 32: forward_heads(ctx, p, mask, qkv, key, drop, n, D, heads, 32); break;
+	default: forward_heads(ctx, p, mask, qkv, key, drop, n, D, heads, D / heads);
+	}
+}
+
 /* forward: ctx_i = sum_j a_ij v_j, a = mask p, so dv_j += a_ij dctx_i, dp_ij = mask_ij dctx_i.v_j;
  * p = softmax(s), so ds_ij = p_ij (dp_ij - sum_j p_ij dp_ij);  s = q.k scale, so dq_i += scale ds_ij k_j, dk_j += scale ds_ij q_i. */
-S4_CLONES void attention_backward(float *restrict dqkv, float *restrict dp, float *restrict mask, const float *restrict dctx,
-                                  const float *restrict p, const float *restrict qkv, const uint64_t *restrict key,
-                                  struct dropout drop, size_t n, size_t D, size_t heads)
+INLINE void backward_heads(float *restrict dqkv, float *restrict dp, float *restrict mask, const float *restrict dctx,
+                           const float *restrict p, const float *restrict qkv, const uint64_t *restrict key,
+                           struct dropout drop, size_t n, size_t D, size_t heads, size_t dh)
 {
-	size_t dh = D / heads, ld = 3 * D;
+	size_t ld = 3 * D;
 	float scale = 1.0f / sqrtf((float)dh);
 
 	memset(dqkv, 0, n * ld * sizeof(*dqkv));
@@ -251,15 +260,26 @@ S4_CLONES void attention_backward(float *restrict dqkv, float *restrict dp, floa
 				for (size_t d = 0; d < dh; d++)
 					dv[j * ld + d] += a * dc_i[d];
 			}
+			/* two loops: in each, what stays at i stays in registers */
 			for (size_t j = 0; j <= i; j++) {
-				float s = scale * p_i[j] * (dp[j] - along);
-
-				for (size_t d = 0; d < dh; d++) {
-					dq[i * ld + d] += s * k[j * ld + d];
-					dk[j * ld + d] += s * q[i * ld + d];
-				}
+				dp[j] = scale * p_i[j] * (dp[j] - along);
+				for (size_t d = 0; d < dh; d++)
+					dk[j * ld + d] += dp[j] * q[i * ld + d];
 			}
+			for (size_t j = 0; j <= i; j++)
+				for (size_t d = 0; d < dh; d++)
+					dq[i * ld + d] += dp[j] * k[j * ld + d];
 		}
+	}
+}
+
+S4_CLONES void attention_backward(float *restrict dqkv, float *restrict dp, float *restrict mask, const float *restrict dctx,
+                                  const float *restrict p, const float *restrict qkv, const uint64_t *restrict key,
+                                  struct dropout drop, size_t n, size_t D, size_t heads)
+{
+	switch (D / heads) {
+	case 32: backward_heads(dqkv, dp, mask, dctx, p, qkv, key, drop, n, D, heads, 32); break;
+	default: backward_heads(dqkv, dp, mask, dctx, p, qkv, key, drop, n, D, heads, D / heads);
 	}
 }
 
