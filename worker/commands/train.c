@@ -38,6 +38,8 @@ static int run(const struct config *c)
 	int r = loop_new(&w, c);
 	running = 1;
 	if (r == 0)
+		r = loop_stand_by(w, &stop);
+	if (r == 0)
 		r = loop_replay(w, &stop);
 	if (r == 0)
 		r = loop_run(w, &stop);

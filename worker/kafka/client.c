@@ -15,6 +15,7 @@
 /* --- librdkafka's own log ------------------------------------------------------------------------------------------- */
 
 #define QUEUE_KBYTES_MAX 2097151 /* what librdkafka allows */
+#define MEMBER_POLL_MS 60000 /* a member that does not call for so long is put out of its group */
 #define LOG_KINDS 16
 #define LOG_EVERY_MS 10000
 
@@ -99,6 +100,8 @@ static const char *const owned_keys[][2] = {
 	{ "transactional.id", "--topic.prefix" }, { "group.id", "--group.id" }, { "transaction.timeout.ms", "--transaction.timeout.ms" },
 	{ "isolation.level", NULL }, { "enable.auto.commit", NULL }, { "enable.auto.offset.store", NULL }, { "enable.idempotence", NULL },
 	{ "enable.partition.eof", NULL }, { "auto.offset.reset", NULL }, { "delivery.report.only.error", NULL },
+	{ "session.timeout.ms", "--election.timeout.ms" }, { "group.instance.id", NULL }, { "group.protocol", NULL },
+	{ "partition.assignment.strategy", NULL },
 };
 
 struct pair { const char *key, *value; };
@@ -145,7 +148,30 @@ static int set_user(rd_kafka_conf_t *conf, const struct config *c)
 	return 0;
 }
 
-static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_kind kind, size_t queue_kbytes)
+static int is_consumer(enum client_kind kind)
+{
+	return kind == CLIENT_CONSUMER || kind == CLIENT_CONSUMER_UNCOMMITTED || kind == CLIENT_MEMBER;
+}
+
+/* After the user's settings: the order of the members hangs on them. */
+static int set_member(rd_kafka_conf_t *conf, const struct config *c, const struct client_member *m)
+{
+	char group[512], session[32], heartbeat[32], poll[32];
+	const struct pair own[] = {
+		{ "group.id", group }, { "client.id", m->client_id }, { "session.timeout.ms", session }, { "heartbeat.interval.ms", heartbeat },
+		{ "max.poll.interval.ms", poll }, { "partition.assignment.strategy", "range" },
+	};
+	snprintf(group, sizeof group, "%s-trainer", c->group_id);
+	snprintf(session, sizeof session, "%lld", (long long)c->election_timeout_ms);
+	snprintf(heartbeat, sizeof heartbeat, "%lld", (long long)c->election_timeout_ms / 5);
+	snprintf(poll, sizeof poll, "%lld", (long long)(c->election_timeout_ms > MEMBER_POLL_MS ? c->election_timeout_ms : MEMBER_POLL_MS));
+	rd_kafka_conf_set_opaque(conf, m->opaque);
+	rd_kafka_conf_set_rebalance_cb(conf, m->on_rebalance);
+	return set_all(conf, own, sizeof own / sizeof *own);
+}
+
+/* queue_kbytes: what waits per partition; 0 = librdkafka's own limit. m: of a CLIENT_MEMBER, else NULL. */
+static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_kind kind, size_t queue_kbytes, const struct client_member *m)
 {
 	const struct pair common[] = {
 		{ "bootstrap.servers", c->bootstrap_servers }, { "client.id", "s4rec" },
@@ -181,7 +207,7 @@ static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_
 	snprintf(kbytes, sizeof kbytes, "%zu", queue_kbytes);
 	rd_kafka_conf_set_log_cb(conf, on_log);
 	r = set_all(conf, common, sizeof common / sizeof *common);
-	if (r == 0 && (kind == CLIENT_CONSUMER || kind == CLIENT_CONSUMER_UNCOMMITTED))
+	if (r == 0 && is_consumer(kind))
 		r = set_all(conf, consumer, sizeof consumer / sizeof *consumer);
 	else if (r == 0) {
 		rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
@@ -193,6 +219,8 @@ static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_
 		r = set_all(conf, txn, sizeof txn / sizeof *txn);
 	if (r == 0)
 		r = set_user(conf, c);
+	if (r == 0 && m)
+		r = set_member(conf, c, m);
 	if (r) {
 		rd_kafka_conf_destroy(conf);
 		return r;
@@ -241,28 +269,26 @@ static void connecting(int by)
 	pthread_mutex_unlock(&klog.lock);
 }
 
-/* queue_kbytes: what waits per partition; 0 = librdkafka's own limit. */
-static int new_client(rd_kafka_t **ret, const struct config *c, enum client_kind kind, size_t queue_kbytes)
+static int new_client(rd_kafka_t **ret, const struct config *c, enum client_kind kind, size_t queue_kbytes, const struct client_member *m)
 {
-	int consumer = kind == CLIENT_CONSUMER || kind == CLIENT_CONSUMER_UNCOMMITTED;
 	rd_kafka_conf_t *conf = NULL;
 	rd_kafka_t *rk;
 	char err[512];
 	int r;
 
-	r = make_conf(&conf, c, kind, queue_kbytes);
+	r = make_conf(&conf, c, kind, queue_kbytes, m);
 	if (r)
 		return r;
 
 	connecting(1);
-	rk = rd_kafka_new(consumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, err, sizeof err);
+	rk = rd_kafka_new(is_consumer(kind) ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, err, sizeof err);
 	if (rk == NULL) {
 		connecting(-1);
 		rd_kafka_conf_destroy(conf);
 		fprintf(stderr, "error: librdkafka refuses the settings: %s (see the kafka.* keys)\n", err);
 		return EX_CONFIG;
 	}
-	if (consumer)
+	if (is_consumer(kind))
 		rd_kafka_poll_set_consumer(rk);
 
 	r = connect_broker(rk, c);
@@ -277,7 +303,12 @@ static int new_client(rd_kafka_t **ret, const struct config *c, enum client_kind
 
 int client_new(rd_kafka_t **ret, const struct config *c, enum client_kind kind)
 {
-	return new_client(ret, c, kind, 0);
+	return new_client(ret, c, kind, 0, NULL);
+}
+
+int client_new_member(rd_kafka_t **ret, const struct config *c, const struct client_member *m)
+{
+	return new_client(ret, c, CLIENT_MEMBER, 0, m);
 }
 
 static size_t queue_kbytes(const struct config *c, int partitions)
@@ -289,12 +320,12 @@ static size_t queue_kbytes(const struct config *c, int partitions)
 
 int client_new_input(rd_kafka_t **ret, const struct config *c, int partitions)
 {
-	return new_client(ret, c, CLIENT_CONSUMER, queue_kbytes(c, partitions));
+	return new_client(ret, c, CLIENT_CONSUMER, queue_kbytes(c, partitions), NULL);
 }
 
 void client_free(rd_kafka_t *rk)
 {
-	/* Without the consumer's close: nobody is in a group, and it may wait for a coordinator that is away. */
+	/* Without the consumer's close: nobody is in a group (a member has left it before, see election.c), and it may wait for a coordinator that is away. */
 	if (rk)
 		rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }

@@ -7,13 +7,20 @@
 #include <librdkafka/rdkafka.h>
 #include "worker/config.h"
 
-enum client_kind { CLIENT_PLAIN_PRODUCER, CLIENT_TXN_PRODUCER, CLIENT_STATE_PRODUCER, CLIENT_CONSUMER, CLIENT_CONSUMER_UNCOMMITTED };
+enum client_kind { CLIENT_PLAIN_PRODUCER, CLIENT_TXN_PRODUCER, CLIENT_STATE_PRODUCER, CLIENT_CONSUMER, CLIENT_CONSUMER_UNCOMMITTED, CLIENT_MEMBER };
 
 /* A connected handle: the first metadata request has been answered. On failure prints one clear line (broker, reason, hint)
  * and returns the exit code: EX_UNAVAILABLE (69) no broker answers, EX_CONFIG (78) a kafka.* key is refused. */
 int client_new(rd_kafka_t **ret, const struct config *c, enum client_kind kind);
 /* A CLIENT_CONSUMER whose own queues, over all partitions, hold input.buffer.bytes at most (not less than a record each). */
 int client_new_input(rd_kafka_t **ret, const struct config *c, int partitions);
+/* A consumer that may join the group <group.id>-trainer; it must be polled at least once a minute (see election.h, its only user). */
+struct client_member {
+	const char *client_id; /* borrowed during the call */
+	void (*on_rebalance)(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list, void *opaque);
+	void *opaque;
+};
+int client_new_member(rd_kafka_t **ret, const struct config *c, const struct client_member *m);
 /* Closes and destroys, at most some seconds. NULL is fine. */
 void client_free(rd_kafka_t *rk);
 

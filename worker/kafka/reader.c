@@ -28,10 +28,21 @@ static int assign(struct reader *r)
 int reader_seek(struct reader *r, int64_t offset)
 {
 	r->next = offset;
+	r->at_end = 0;
 	if (!r->assigned)
 		return 0;
 	reader_close(r);
 	return client_new(&r->rk, r->cfg, CLIENT_CONSUMER);
+}
+
+int reader_extend(struct reader *r, enum reader_end end)
+{
+	rd_kafka_t *eye = NULL;
+	int code = client_new(&eye, r->cfg, end == END_ALL ? CLIENT_CONSUMER_UNCOMMITTED : CLIENT_CONSUMER);
+	if (code == 0 && client_watermarks(eye, r->topic, 0, &r->low, &r->end) < 0)
+		code = EX_UNAVAILABLE; /* said by it */
+	client_free(eye);
+	return code;
 }
 
 int reader_open(struct reader *r, const struct config *c, enum topic_id topic, enum reader_end end)
@@ -39,11 +50,7 @@ int reader_open(struct reader *r, const struct config *c, enum topic_id topic, e
 	memset(r, 0, sizeof *r);
 	r->cfg = c;
 	topic_name(r->topic, sizeof r->topic, c->topic_prefix, topic);
-	rd_kafka_t *eye = NULL;
-	int code = client_new(&eye, c, end == END_ALL ? CLIENT_CONSUMER_UNCOMMITTED : CLIENT_CONSUMER);
-	if (code == 0 && client_watermarks(eye, r->topic, 0, &r->low, &r->end) < 0)
-		code = EX_UNAVAILABLE; /* said by it */
-	client_free(eye);
+	int code = reader_extend(r, end);
 	if (code == 0)
 		code = client_new(&r->rk, c, CLIENT_CONSUMER);
 	if (code)
@@ -59,32 +66,62 @@ void reader_close(struct reader *r)
 	r->assigned = 0;
 }
 
+/* One thing that the client has, within timeout_ms: a record (*ret), an end or an error (*ret NULL). *ret_any 0: nothing. */
+static int poll_one(struct reader *r, int timeout_ms, rd_kafka_message_t **ret, int *ret_any)
+{
+	int code = 0;
+	rd_kafka_message_t *m = rd_kafka_consumer_poll(r->rk, timeout_ms);
+	*ret = NULL;
+	*ret_any = m != NULL;
+	if (!m)
+		return 0;
+	if (!m->err) {
+		r->at_end = 0;
+		*ret = m;
+		return 0;
+	}
+	if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+		r->next = m->offset > r->next ? m->offset : r->next;
+		r->at_end = 1;
+	} else {
+		code = client_read_error(m->err, r->topic, 0, r->next, rd_kafka_message_errstr(m));
+	}
+	rd_kafka_message_destroy(m);
+	return code;
+}
+
 int reader_next(struct reader *r, rd_kafka_message_t **ret)
 {
-	int silence = 0, code = r->assigned || r->next >= r->end ? 0 : assign(r);
+	int any, silence = 0, code = r->assigned || r->next >= r->end ? 0 : assign(r);
 	*ret = NULL;
 	while (code == 0 && r->next < r->end) {
-		rd_kafka_message_t *m = rd_kafka_consumer_poll(r->rk, POLL_MS);
-		if (!m) {
-			if (++silence < SILENCE_MAX)
-				continue;
+		code = poll_one(r, POLL_MS, ret, &any);
+		silence = any ? 0 : silence + 1;
+		if (silence == SILENCE_MAX) {
 			log_error("%s: no answer for %d s at offset %lld of %lld", r->topic, SILENCE_MAX * POLL_MS / 1000, (long long)r->next, (long long)r->end);
 			return EX_UNAVAILABLE;
 		}
-		silence = 0;
-		if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-			r->next = m->offset > r->next ? m->offset : r->next;
-		} else if (m->err) {
-			code = client_read_error(m->err, r->topic, 0, r->next, rd_kafka_message_errstr(m));
-		} else if (m->offset >= r->end) {
-			r->next = r->end; /* written since; the last offsets before the end are a transaction's marker, which is not handed out */
-		} else {
-			r->next = m->offset + 1;
-			*ret = m;
+		if (*ret && (*ret)->offset < r->end) {
+			r->next = (*ret)->offset + 1;
 			return 0;
 		}
-		rd_kafka_message_destroy(m);
+		if (*ret) {
+			r->next = r->end; /* written since; the last offsets before the end are a transaction's marker, which is not handed out */
+			rd_kafka_message_destroy(*ret);
+			*ret = NULL;
+		}
 	}
+	return code;
+}
+
+int reader_follow(struct reader *r, int timeout_ms, rd_kafka_message_t **ret)
+{
+	int any, code = r->assigned ? 0 : assign(r);
+	*ret = NULL;
+	if (code == 0)
+		code = poll_one(r, timeout_ms, ret, &any);
+	if (*ret)
+		r->next = (*ret)->offset + 1;
 	return code;
 }
 

@@ -1,4 +1,4 @@
-/* reader.h - a topic of one partition, read from its beginning to its end as of now. What is handed out is committed. Prints its errors;
+/* reader.h - a topic of one partition, read from its beginning to its end as of now, or followed. What is handed out is committed. Prints its errors;
  * functions return exit codes. Not thread-safe.
  *
  * Where is the end? END_ALL: behind the last record of all, so that nobody's open transaction can hide what was committed behind it; for a
@@ -17,6 +17,7 @@ struct reader {
 	char topic[TOPIC_NAME_MAX];
 	rd_kafka_t *rk;
 	int assigned;
+	int at_end;             /* the broker has no committed record behind `next`, as far as it told */
 	int64_t low, end, next; /* offsets; next: of the record to come */
 };
 
@@ -25,6 +26,10 @@ void reader_close(struct reader *r); /* a zero struct is fine */
 /* The next record, to be destroyed by the caller; *ret NULL at the end. */
 int reader_next(struct reader *r, rd_kafka_message_t **ret);
 int reader_seek(struct reader *r, int64_t offset);
+/* The end as of now, where it was that of an earlier call. */
+int reader_extend(struct reader *r, enum reader_end end);
+/* The next record, wherever the end was, to be destroyed by the caller; *ret NULL when none came within timeout_ms, or the end did (at_end). */
+int reader_follow(struct reader *r, int timeout_ms, rd_kafka_message_t **ret);
 /* The value of the last record that `want` accepts, a copy to be freed by the caller; *ret NULL when there is none. Reads from the tail
  * backwards, in growing pieces; goes back to the beginning. */
 int reader_last(struct reader *r, int (*want)(const rd_kafka_message_t *m), void **ret, size_t *ret_len, int64_t *ret_offset);

@@ -45,13 +45,7 @@ static int connect_all(struct loop *w, const struct config *c)
 	r = learner_new(&w->learner, c, w->input_topic, counts[TOPIC_EMBEDDINGS]);
 	if (r == 0)
 		r = input_new(&w->input, c, w->partitions);
-	if (r == 0)
-		r = committer_new(&w->committer, c); /* from here on no other worker of this model can commit ... */
-	if (r == 0)
-		r = state_new(&w->state, c, w->learner, w->partitions);
-	if (r == 0)
-		r = state_write(w->state, w->run_id); /* ... nor flush */
-	return r;
+	return r ? r : state_new(&w->state, c, w->learner, w->partitions);
 }
 
 int loop_new(struct loop **ret, const struct config *c)
@@ -72,8 +66,7 @@ int loop_new(struct loop **ret, const struct config *c)
 	w->batch = calloc((size_t)w->partitions, sizeof *w->batch);
 	w->cut_offsets = calloc(CUTS_MAX * (size_t)w->partitions, sizeof *w->cut_offsets);
 	w->position = calloc((size_t)w->partitions, sizeof *w->position);
-	if (!w->batch || !w->cut_offsets || !w->position || staged_new(&w->staged) < 0 || userset_new(&w->batch_users, (size_t)c->batch_users) < 0 ||
-	    progress_new(&w->progress, c, w->learner, w->input, w->committer) < 0) {
+	if (!w->batch || !w->cut_offsets || !w->position || staged_new(&w->staged) < 0 || userset_new(&w->batch_users, (size_t)c->batch_users) < 0) {
 		log_no_memory();
 		goto fail;
 	}
@@ -97,6 +90,7 @@ void loop_free(struct loop *w)
 	learner_free(w->learner);
 	staged_free(w->staged);
 	userset_free(w->batch_users);
+	election_free(w->election); /* after all that was sent: who leads next fences us */
 	free(w->batch);
 	free(w->cut_offsets);
 	free(w->position);
@@ -297,6 +291,8 @@ int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 		if (refused)
 			break;
 		r = committer_check(w->committer); /* fenced, or outcome unknown, as the last commit found */
+		if (r == 0)
+			r = loop_check_lead(w);
 		if (r == 0)
 			r = batch_fill(w, now_ms, w->whole_log, state_busy(w->state) ? 0 : POLL_MS); /* a flush uses what is idle */
 		if (r == 0 && batch_due(w, now_ms, 0))

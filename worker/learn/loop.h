@@ -1,16 +1,20 @@
-/* loop.h - the worker: input, learner and committer joined. Reading order: loop_run (loop.c), loop_replay (replay.c), then train.c which calls them. */
+/* loop.h - the worker: input, learner and committer joined. Reading order: train.c, which calls these in turn; then
+ * loop_run (loop.c), loop_stand_by (standby.c), loop_replay (replay.c). */
 #ifndef S4REC_LOOP_H
 #define S4REC_LOOP_H
 #include <signal.h>
 #include "worker/config.h"
 
 struct loop;
-/* Connects, checks the topics, fences any other worker of this model. Prints its errors; exit code. */
+/* Connects, checks the topics. Prints its errors; exit code. */
 int loop_new(struct loop **ret, const struct config *c);
-void loop_free(struct loop *w);
-/* Folds again, silently, what earlier runs have committed, along the cuts that they recorded. Exit code, or LOOP_STOPPED when *stop
- * was set meanwhile: nothing is half done, the next start replays anew. */
+void loop_free(struct loop *w); /* gives up the lead last */
+/* Reads the state and follows it until this worker leads (kafka/election.h), then fences any other worker of this model. Exit code, or
+ * LOOP_STOPPED when *stop was set meanwhile: nothing was written. */
 #define LOOP_STOPPED (-1)
+int loop_stand_by(struct loop *w, const volatile sig_atomic_t *stop);
+/* Folds again, silently, what earlier runs have committed, along the cuts that they recorded. Exit code, or LOOP_STOPPED: nothing is half
+ * done, the next start replays anew. */
 int loop_replay(struct loop *w, const volatile sig_atomic_t *stop);
 /* Learns and publishes until *stop, or until the end with --until end. Exit code. */
 int loop_run(struct loop *w, const volatile sig_atomic_t *stop);

@@ -1,7 +1,8 @@
-/* loop_private.h - the inside of struct loop, for loop.c and replay.c. */
+/* loop_private.h - the inside of struct loop, for loop.c, standby.c and replay.c. */
 #ifndef S4REC_LOOP_PRIVATE_H
 #define S4REC_LOOP_PRIVATE_H
 #include "worker/kafka/committer.h"
+#include "worker/kafka/election.h"
 #include "worker/learn/cutlog.h"
 #include "worker/learn/input.h"
 #include "worker/learn/learner.h"
@@ -22,7 +23,8 @@ struct loop {
 	char run_id[64];
 	struct input *input;
 	struct learner *learner;
-	struct committer *committer;
+	struct election *election;  /* NULL until the state was read */
+	struct committer *committer; /* NULL until this worker leads */
 	struct state *state;
 	struct staged *staged;      /* what the next commit sends, as far as it is known */
 	int64_t *until;             /* (partitions) or NULL */
@@ -50,4 +52,9 @@ int batch_full(const struct loop *w);
 void batch_clear(struct loop *w); /* after its records were taken */
 int fold(struct loop *w, uint64_t step, struct staged *out, struct train_result *ret);
 void note_cut(struct loop *w, uint64_t step, const struct train_result *t);
+/* replay.c */
+int loop_set_until(struct loop *w);
+/* standby.c: a new learner in place of one whose state does not add up; 75 when this worker does not lead any more. Exit codes. */
+int loop_read_anew(struct loop *w);
+int loop_check_lead(struct loop *w);
 #endif

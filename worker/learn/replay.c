@@ -173,7 +173,9 @@ static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const 
 	for (;;) {
 		if (*stop)
 			return LOOP_STOPPED;
-		r = cutlog_next(log, &c, &offset, &end);
+		r = loop_check_lead(w);
+		if (r == 0)
+			r = cutlog_next(log, &c, &offset, &end);
 		if (r || end)
 			break;
 		r = check_cut(w, &c);
@@ -205,7 +207,7 @@ static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const 
 	return compare_with_group(w);
 }
 
-static int set_until(struct loop *w)
+int loop_set_until(struct loop *w)
 {
 	if (!w->cfg->until[0])
 		return 0;
@@ -263,6 +265,11 @@ static int restore(struct loop *w, struct cutlog *log, uint64_t *ret_step)
 		r = check_last_cut(w, &last);
 	if (r == 0)
 		r = state_restore(w->state, &m);
+	if (r == EX_DATAERR) { /* compaction may have overtaken what was followed; from here on nothing is written but by us */
+		r = loop_read_anew(w);
+		if (r == 0)
+			r = state_restore(w->state, &m);
+	}
 	if (r || !m)
 		return r;
 	r = check_state(w, m, none ? NULL : &last);
@@ -281,11 +288,11 @@ int loop_replay(struct loop *w, const volatile sig_atomic_t *stop)
 {
 	struct cutlog *log = NULL;
 	uint64_t from = 0;
-	int r = set_until(w);
-	if (r == 0)
-		r = cutlog_new(&log, w->cfg, END_ALL);
+	int r = cutlog_new(&log, w->cfg, END_ALL);
 	if (r == 0)
 		r = restore(w, log, &from);
+	if (r == 0 && progress_new(&w->progress, w->cfg, w->learner, w->input, w->committer) < 0)
+		r = log_no_memory();
 	if (r == 0 && w->learner->ranks)
 		r = ranks_resume(w->learner->ranks, from);
 	if (r == 0)

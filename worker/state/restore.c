@@ -1,24 +1,30 @@
-/* restore.c - the state topic back into a learner; see state.h.
+/* restore.c - the state topic back into a learner, at once or as it grows; see state.h.
  *
- * The topic has one partition, so records come in the order of the flushes, and the last record of a key is the one that counts.
- * A trainer has fenced the producers before (state_write), so nothing can be added; who only reads ends at the last stable offset, which is
- * never inside a flush.
+ * The topic has one partition, so records come in the order of the flushes, and the last record of a key is the one that counts. Between two
+ * manifests what was read adds up to nothing in particular; at the end of a flush it must add up to its manifest.
+ * A trainer has fenced the producers before the last piece (state_write), so nothing can be added; who only reads ends at the last stable
+ * offset, which is never inside a flush.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 
 #include "codec/cut.h"
 #include "worker/kafka/reader.h"
 #include "worker/log.h"
 #include "worker/state/state_private.h"
 
+#define TURN_MS 50 /* of following, at most */
+
 struct restore {
 	struct state *s;
 	struct reader in;
 	uint64_t records;
 	uint64_t dense_seen;
+	int64_t manifest_offset; /* of the newest manifest, s->m; -1 none */
+	int unchecked;           /* the record read last is a manifest, and nobody has looked whether it adds up */
 };
 
 static int no_manifest(const struct restore *x, int64_t offset)
@@ -117,54 +123,13 @@ static int is_manifest(const rd_kafka_message_t *m)
 	return m->key && starts(m, "manifest", &rest, &len) && len == 0;
 }
 
-static int load(struct restore *x, const rd_kafka_message_t *m)
-{
-	const char *rest;
-	size_t len;
-	x->records++;
-	if (!m->key)
-		return bad_record(x, m, "no key");
-	if (starts(m, "item/", &rest, &len))
-		return m->payload ? load_row(x, STATE_ITEM, rest, len, m) : bad_record(x, m, "deleted");
-	if (starts(m, "user/", &rest, &len))
-		return m->payload ? load_row(x, STATE_USER, rest, len, m) : remove_user(x, rest, len);
-	if (starts(m, "dense/", &rest, &len))
-		return load_dense(x, rest, len, m);
-	if (is_manifest(m))
-		return 0; /* the newest was read first */
-	return bad_record(x, m, "unknown");
-}
-
-static int read_rows(struct restore *x)
-{
-	rd_kafka_message_t *m;
-	for (;;) {
-		int r = reader_next(&x->in, &m);
-		if (r || !m)
-			return r;
-		r = load(x, m);
-		rd_kafka_message_destroy(m);
-		if (r)
-			return r;
-	}
-}
-
-/* First, because it explains better than the rows would why they do not fit. */
-static int read_manifest(struct restore *x, int *ret_none)
+static int load_manifest(struct restore *x, const void *value, size_t len, int64_t offset)
 {
 	struct state *s = x->s;
 	struct manifest got;
 	int64_t offsets[CUT_PARTITIONS_MAX];
-	void *value;
-	size_t len;
-	int64_t offset;
-	int r = reader_last(&x->in, is_manifest, &value, &len, &offset);
-	*ret_none = !value;
-	if (value && (manifest_decode(&got, offsets, CUT_PARTITIONS_MAX, value, len) < 0 || got.self_hash != state_manifest_hash(&got, s->value, s->value_max)))
-		r = no_manifest(x, offset);
-	free(value);
-	if (r || *ret_none)
-		return r;
+	if (!value || manifest_decode(&got, offsets, CUT_PARTITIONS_MAX, value, len) < 0 || got.self_hash != state_manifest_hash(&got, s->value, s->value_max))
+		return no_manifest(x, offset);
 	if (got.config_hash != config_fold_hash(s->cfg)) {
 		log_error("%s: this model (%s) was folded with other options (hash %016llx, now %016llx): set the fold options back, or begin a new model "
 		          "with a new topic.prefix",
@@ -179,7 +144,45 @@ static int read_manifest(struct restore *x, int *ret_none)
 	memcpy(s->offsets, offsets, got.partitions * sizeof *offsets);
 	got.offsets = s->offsets;
 	s->m = got;
+	x->manifest_offset = offset;
 	return 0;
+}
+
+static int load(struct restore *x, const rd_kafka_message_t *m)
+{
+	const char *rest;
+	size_t len;
+	x->records++;
+	if (!m->key)
+		return bad_record(x, m, "no key");
+	if (starts(m, "item/", &rest, &len))
+		return m->payload ? load_row(x, STATE_ITEM, rest, len, m) : bad_record(x, m, "deleted");
+	if (starts(m, "user/", &rest, &len))
+		return m->payload ? load_row(x, STATE_USER, rest, len, m) : remove_user(x, rest, len);
+	if (starts(m, "dense/", &rest, &len))
+		return load_dense(x, rest, len, m);
+	if (is_manifest(m)) {
+		x->unchecked = 1;
+		return m->offset <= x->manifest_offset ? 0 : load_manifest(x, m->payload, m->len, m->offset); /* the newest was read first */
+	}
+	return bad_record(x, m, "unknown");
+}
+
+static int load_and_free(struct restore *x, rd_kafka_message_t *m)
+{
+	int r = load(x, m);
+	rd_kafka_message_destroy(m);
+	return r;
+}
+
+static int read_rows(struct restore *x)
+{
+	rd_kafka_message_t *m;
+	int r;
+	while ((r = reader_next(&x->in, &m)) == 0 && m)
+		if ((r = load_and_free(x, m)))
+			return r;
+	return r;
 }
 
 static int differs(const struct restore *x, const char *what, uint64_t found, uint64_t manifest)
@@ -211,20 +214,101 @@ static int check_sums(struct restore *x)
 	return 0;
 }
 
-static int restore(struct restore *x, int *ret_none)
+/* ---- reading ---- */
+
+/* The newest manifest first, because it explains better than the rows would why they do not fit. */
+static int open_topic(struct state *s)
 {
-	int r = reader_open(&x->in, x->s->cfg, TOPIC_STATE, x->s->writer ? END_ALL : END_COMMITTED);
+	struct restore *x = s->reading = calloc(1, sizeof *x);
+	void *value = NULL;
+	size_t len;
+	int64_t offset;
+	if (!x)
+		return log_no_memory();
+	x->s = s;
+	x->manifest_offset = -1;
+	int r = reader_open(&x->in, s->cfg, TOPIC_STATE, s->writer ? END_ALL : END_COMMITTED);
 	if (r == 0)
-		r = read_manifest(x, ret_none);
-	if (r == 0)
-		r = read_rows(x);
-	if (r || (*ret_none && x->records == 0))
-		return r;
-	if (*ret_none) {
-		log_error("%s: %llu records but no manifest: it is not whole; begin a new model with a new topic.prefix", x->in.topic, (unsigned long long)x->records);
-		return EX_DATAERR;
+		r = reader_last(&x->in, is_manifest, &value, &len, &offset);
+	if (r == 0 && value)
+		r = load_manifest(x, value, len, offset);
+	free(value);
+	return r;
+}
+
+void state_close_topic(struct state *s)
+{
+	if (s->reading)
+		reader_close(&s->reading->in);
+	free(s->reading);
+	s->reading = NULL;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* What has come, for a turn at most; waits only when nothing has. */
+static int follow(struct restore *x, int timeout_ms)
+{
+	rd_kafka_message_t *m;
+	int64_t end_ms = now_ms() + TURN_MS;
+	int r = reader_follow(&x->in, timeout_ms, &m);
+	while (r == 0 && m) {
+		x->unchecked = 0;
+		r = load_and_free(x, m);
+		if (r == 0 && now_ms() < end_ms)
+			r = reader_follow(&x->in, 0, &m);
+		else
+			m = NULL;
 	}
-	r = check_sums(x);
+	return r;
+}
+
+int state_follow(struct state *s, int timeout_ms, struct state_followed *ret)
+{
+	int r = s->reading ? 0 : open_topic(s);
+	struct restore *x = s->reading;
+	if (r == 0)
+		r = follow(x, timeout_ms);
+	if (r)
+		return r;
+	if (x->in.at_end && x->unchecked) {
+		r = check_sums(x);
+		x->unchecked = 0;
+	}
+	*ret = (struct state_followed){ .caught_up = x->in.at_end, .records = x->records, .offset = x->in.next };
+	if (x->manifest_offset >= 0)
+		ret->step = s->m.step;
+	return r;
+}
+
+void state_restart(struct state *s, struct learner *l)
+{
+	size_t partitions = s->m.partitions;
+	state_close_topic(s);
+	s->l = l;
+	memset(s->sum, 0, sizeof s->sum);
+	memset(s->dense_hash, 0, s->dense_n * sizeof *s->dense_hash);
+	s->m = (struct manifest){ .partitions = partitions };
+}
+
+static int refuse_headless(const struct restore *x)
+{
+	log_error("%s: %llu records but no manifest: it is not whole; begin a new model with a new topic.prefix", x->in.topic, (unsigned long long)x->records);
+	return EX_DATAERR;
+}
+
+/* All of it, or what following has left, as the state of now. */
+static int restore(struct restore *x)
+{
+	int r = read_rows(x);
+	if (r || (x->manifest_offset < 0 && x->records == 0))
+		return r;
+	r = x->manifest_offset < 0 ? refuse_headless(x) : check_sums(x);
 	if (r)
 		return r;
 	int e = state_numbers_load(x->s->l, &x->s->m);
@@ -238,14 +322,18 @@ static int restore(struct restore *x, int *ret_none)
 
 int state_restore(struct state *s, const struct manifest **ret)
 {
-	struct restore x = { .s = s };
-	int none = 1, r = restore(&x, &none);
-	*ret = r || none ? NULL : &s->m;
+	int followed = s->reading != NULL;
+	int r = followed ? reader_extend(&s->reading->in, s->writer ? END_ALL : END_COMMITTED) : open_topic(s);
+	struct restore *x = s->reading;
+	uint64_t before = x ? x->records : 0;
+	if (r == 0)
+		r = restore(x);
+	*ret = r || x->manifest_offset < 0 ? NULL : &s->m;
 	if (*ret) {
 		s->stats.step = s->m.step;
-		log_info("restored %s: step=%llu items=%llu users=%llu records=%llu", x.in.topic, (unsigned long long)s->m.step, (unsigned long long)s->m.items,
-		         (unsigned long long)s->m.users, (unsigned long long)x.records);
+		log_info("restored %s: step=%llu items=%llu users=%llu records=%llu new_records=%llu", x->in.topic, (unsigned long long)s->m.step,
+		         (unsigned long long)s->m.items, (unsigned long long)s->m.users, (unsigned long long)x->records, (unsigned long long)(x->records - before));
 	}
-	reader_close(&x.in);
+	state_close_topic(s);
 	return r;
 }

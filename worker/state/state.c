@@ -90,6 +90,7 @@ void state_free(struct state *s)
 {
 	if (!s)
 		return;
+	state_close_topic(s);
 	state_writer_free(s->writer);
 	staged_free(s->slice);
 	free(s->value);

@@ -28,6 +28,19 @@ int state_write(struct state *s, const char *run_id);
  * compaction overtake the reading, it does not add up. */
 int state_restore(struct state *s, const struct manifest **ret);
 
+/* The same in pieces, for a standby: applies what has been committed since the last call, for some 50 ms at most, and waits up to timeout_ms when
+ * there is nothing. A later state_restore reads only what is left. Each flush that was read to its end is held against its manifest. EX_DATAERR:
+ * it does not add up (compaction was quicker, or the reasons that state_restore has), and state_restart is the way on. */
+struct state_followed {
+	int caught_up;    /* everything that is committed was read */
+	uint64_t step;    /* of the newest manifest; 0 = none yet */
+	uint64_t records; /* read so far */
+	int64_t offset;   /* of the record to come */
+};
+int state_follow(struct state *s, int timeout_ms, struct state_followed *ret);
+/* Forgets what was read, to begin again with a learner that is new. The old one is not touched any more. */
+void state_restart(struct state *s, struct learner *l);
+
 /* A flush of the fold as it is now, just after the commit `version` was staged. offsets (partitions of the input). */
 int state_begin(struct state *s, uint64_t version, const int64_t *offsets, int embedding_partitions);
 int state_busy(const struct state *s);

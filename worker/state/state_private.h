@@ -17,6 +17,7 @@ struct state {
 	struct learner *l;
 	const char *run_id;
 	struct state_writer *writer; /* NULL: only restores */
+	struct restore *reading;   /* NULL: the topic is not being read (restore.c) */
 	enum flush_phase phase;
 	int opened;                /* the writer may send */
 	int resend;                /* the flush before was aborted: dense chunks that did not change are sent all the same */
@@ -37,6 +38,7 @@ struct state {
 	struct state_stats stats;
 };
 
+void state_close_topic(struct state *s); /* restore.c: what was read stays */
 /* Of a manifest's bytes without the hash itself; room (size): scratch. */
 uint64_t state_manifest_hash(const struct manifest *m, void *room, size_t size);
 /* XXH3 over key and value: what the sums add. */

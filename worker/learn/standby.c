@@ -1,0 +1,104 @@
+/* standby.c - a start up to the moment when this worker leads: read the state, join the election, follow the state until it is our turn, and only
+ * then fence whoever trained before. Nothing is written, and no event is read. Reading order: loop_stand_by, lead.
+ *
+ * The state is read before the group is joined, so that the one who is given the lead is warm, and one who takes it over stops the other only then.
+ */
+#include <sysexits.h>
+#include <time.h>
+
+#include "worker/learn/loop_private.h"
+#include "worker/log.h"
+
+#define ANEW_MAX 2 /* readings from the beginning without ever getting to the end */
+
+struct standby {
+	struct loop *w;
+	struct state_followed state;
+	int anew;
+	int64_t told_ms;
+};
+
+static int64_t monotonic_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int loop_read_anew(struct loop *w)
+{
+	log_warn("what was followed of %s.state does not add up: reading all of it anew", w->cfg->topic_prefix);
+	learner_free(w->learner);
+	w->learner = NULL;
+	int r = learner_new(&w->learner, w->cfg, w->input_topic, w->embedding_partitions);
+	if (r == 0)
+		state_restart(w->state, w->learner);
+	return r;
+}
+
+/* Compaction may be quicker than a reader, so what does not add up is read again; what never does is an error. */
+static int follow(struct standby *b)
+{
+	int r = state_follow(b->w->state, POLL_MS, &b->state);
+	if (r == EX_DATAERR && b->anew++ < ANEW_MAX)
+		return loop_read_anew(b->w);
+	if (r == 0 && b->state.caught_up)
+		b->anew = 0;
+	return r;
+}
+
+static void tell(struct standby *b, int waiting)
+{
+	int64_t now_ms = monotonic_ms();
+	if (now_ms - b->told_ms < b->w->cfg->progress_ms)
+		return;
+	b->told_ms = now_ms;
+	log_info("%s step=%llu records=%llu caught_up=%s", waiting ? "standing by: another worker leads; state" : "reading state",
+	         (unsigned long long)b->state.step, (unsigned long long)b->state.records, b->state.caught_up ? "yes" : "no");
+}
+
+static int wait_for_lead(struct standby *b, const volatile sig_atomic_t *stop)
+{
+	enum election_role role = ELECTION_WAITING;
+	for (;;) {
+		if (*stop)
+			return LOOP_STOPPED;
+		int r = election_poll(b->w->election, 0, &role);
+		if (r || role != ELECTION_WAITING)
+			return r;
+		r = follow(b);
+		if (r)
+			return r;
+		tell(b, 1);
+	}
+}
+
+/* From here on no other worker of this model can commit, nor flush. */
+static int lead(struct loop *w)
+{
+	log_info("leading %s", w->cfg->topic_prefix);
+	int r = committer_new(&w->committer, w->cfg);
+	return r ? r : state_write(w->state, w->run_id);
+}
+
+int loop_stand_by(struct loop *w, const volatile sig_atomic_t *stop)
+{
+	struct standby b = { .w = w, .told_ms = monotonic_ms() };
+	int r = loop_set_until(w); /* the end is that of our start, however long we wait */
+	while (r == 0 && !b.state.caught_up) {
+		r = *stop ? LOOP_STOPPED : follow(&b);
+		tell(&b, 0);
+	}
+	if (r == 0)
+		r = election_new(&w->election, w->cfg);
+	if (r == 0)
+		r = wait_for_lead(&b, stop);
+	return r ? r : lead(w);
+}
+
+int loop_check_lead(struct loop *w)
+{
+	enum election_role role;
+	int r = election_poll(w->election, 0, &role);
+	return r ? r : role == ELECTION_LEADING ? 0 : EX_TEMPFAIL;
+}
