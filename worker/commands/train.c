@@ -6,6 +6,7 @@
 
 #include "model/kernel.h"
 #include "worker/command.h"
+#include "worker/commands/restart.h"
 #include "worker/config.h"
 #include "worker/learn/loop.h"
 #include "worker/log.h"
@@ -47,6 +48,16 @@ static int run(const struct config *c)
 	return r == LOOP_STOPPED ? 0 : r;
 }
 
+/* A worker that comes again does not take over: it might take the lead back from one that took over meanwhile. */
+static int run_child(void *ctx, int first)
+{
+	struct config *c = ctx;
+	c->take_over = c->take_over && first;
+	handle_signals();
+	restart_unblock();
+	return run(c);
+}
+
 /* The id stands in every cut and version record, and a space id is made from it. */
 static int usable_id(const char *id)
 {
@@ -73,6 +84,8 @@ int command_train(int argc, char **argv)
 	} else if (!usable_id(c.model_id)) {
 		log_error("model.id=%s: 1 to 48 characters of A-Z a-z 0-9 . _ - are usable", c.model_id);
 		r = EX_CONFIG;
+	} else if (c.restart) {
+		r = restart_run(run_child, &c);
 	} else {
 		handle_signals();
 		r = run(&c);
