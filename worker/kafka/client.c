@@ -161,7 +161,7 @@ static int set_member(rd_kafka_conf_t *conf, const struct config *c, const struc
 		{ "group.id", group }, { "client.id", m->client_id }, { "session.timeout.ms", session }, { "heartbeat.interval.ms", heartbeat },
 		{ "max.poll.interval.ms", poll }, { "partition.assignment.strategy", "range" },
 	};
-	snprintf(group, sizeof group, "%s-trainer", c->group_id);
+	snprintf(group, sizeof group, "%s-trainer", c->topic_prefix); /* not of group.id, which models may share */
 	snprintf(session, sizeof session, "%lld", (long long)c->election_timeout_ms);
 	snprintf(heartbeat, sizeof heartbeat, "%lld", (long long)c->election_timeout_ms / 5);
 	snprintf(poll, sizeof poll, "%lld", (long long)(c->election_timeout_ms > MEMBER_POLL_MS ? c->election_timeout_ms : MEMBER_POLL_MS));
