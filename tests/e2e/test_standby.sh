@@ -33,7 +33,7 @@ read -r all new <"$TMP/restored"
 C=${PREFIX}_c
 "$S4REC" topics create -t "$C" >"$TMP/create.log" 2>&1
 "$S4REC" read -t "$C" --vectors 0 >"$TMP/follow.jsonl" 2>"$TMP/follow.log" & follow=$!; PIDS="$PIDS $follow"
-live() { log=$1; shift; start "$log" train -t "$C" --linger.ms 50 --commit.ms 100 --state.flush.ms 300 $elect $(small) "$@"; }
+live() { log=$1; shift; start "$log" train -t "$C" --linger.ms 50 --commit.ms 100 --state.flush.ms 100 $elect $(small) "$@"; }
 newest() { sed -n 's/^{"key":"model",.*"version":\([0-9]*\),.*/\1/p' "$TMP/follow.jsonl" | sort -n | tail -n 1; }
 beyond() { [ "$(newest)" -gt "$1" ] 2>/dev/null; }
 events_left() { sed -n "$1,$2p" "$TMP/events.jsonl" >"$TMP/part.jsonl"; "$S4REC" load -t "$C" "$TMP/part.jsonl" >"$TMP/load.log" 2>&1; }
@@ -42,7 +42,8 @@ publishes() { before=$(newest); events_left "$1" "$2"; eventually 20 beyond "${b
 live "$TMP/c1.log"; first=$pid
 eventually 20 logged ' info leading ' "$TMP/c1.log"
 live "$TMP/c2.log"; second=$pid
-publishes 1 1000
+publishes 1 500
+publishes 501 1000 # a flush begins with a commit
 eventually 20 logged 'standing by: .* step=[1-9]' "$TMP/c2.log"
 kill -STOP "$first"
 eventually 20 logged 'replay done' "$TMP/c2.log"
