@@ -161,9 +161,9 @@ e2e-%:
 	@$(MAKE) --no-print-directory -j$(JOBS) tests
 	@BUILD=$(BUILD) tests/run.sh e2e-$*
 
-# tests/bench/x.c (or bench_x.c) is `make bench-x`; with an x.sh beside it that is run, under a broker
+# tests/bench/x.c (or bench_x.c) is `make bench-x`; with an x.sh beside it, or alone, that is run, under a broker
 bench: ## all benchmarks, one after another; bench-x for one
-	@for b in $(sort $(patsubst bench_%,%,$(basename $(notdir $(BENCHES))))); do echo "== $$b"; $(MAKE) --no-print-directory bench-$$b || exit; done
+	@for b in $(sort $(patsubst bench_%,%,$(basename $(notdir $(BENCHES) $(wildcard tests/bench/*.sh))))); do echo "== $$b"; $(MAKE) --no-print-directory bench-$$b || exit; done
 bench-%:
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(call program,$(wildcard tests/bench/$*.c tests/bench/bench_$*.c))
 	@$(if $(wildcard tests/bench/$*.sh),BUILD=$(BUILD) tests/broker/broker.sh run $(BUILD)/bench -- tests/bench/$*.sh,$(call program,$(wildcard tests/bench/$*.c tests/bench/bench_$*.c)))

@@ -1,0 +1,70 @@
+#!/bin/sh
+# From kill -9 of the trainer to the next version that a reader sees, events coming in all the time: with a standby that takes over, and alone,
+# started again at once. Goal: under 3 s beyond the detection (election.timeout.ms) and the restore. KILLS of each kind (50: as goals are told),
+# TIMEOUT_MS of the election, RATE of events.
+set -eu
+export S4REC_BOOTSTRAP_SERVERS="$BROKER" S4REC_TOPIC_PREFIX="bench_failover_$$"
+S4REC=$BUILD/s4rec KILLS=${KILLS:-10} TIMEOUT_MS=${TIMEOUT_MS:-6000} RATE=${RATE:-500}
+TMP=$(mktemp -d)
+PIDS=
+trap 'for p in $PIDS; do kill -9 "$p" 2>/dev/null || :; done; rm -rf "$TMP"' EXIT
+trap 'exit 130' INT TERM HUP
+"$S4REC" topics create >/dev/null 2>&1
+"$S4REC" generate --events 20000 2>/dev/null | "$S4REC" load - 2>/dev/null
+"$S4REC" generate --skip 20000 --events 100000000 --rate "$RATE" 2>/dev/null | "$S4REC" load - >/dev/null 2>&1 & PIDS="$PIDS $!"
+"$S4REC" read --vectors 0 >"$TMP/follow" 2>/dev/null & PIDS="$PIDS $!"
+
+now() { date +%s%3N; }
+newest() { tail -c 20000 "$TMP/follow" | sed -n 's/^{"key":"model",.*"version":\([0-9]*\),.*/\1/p' | sort -n | tail -n 1; }
+until_log() { # PATTERN LOG
+	left=6000
+	until grep -q "$1" "$2"; do left=$((left - 1)); [ "$left" -gt 0 ] || { echo "in vain: $1" >&2; tail -n 5 "$2" >&2; exit 1; }; sleep 0.02; done
+}
+worker() { # LOG
+	: >"$1"
+	"$S4REC" train --election.timeout.ms "$TIMEOUT_MS" --state.flush.ms 2000 --progress.ms 200 >"$1" 2>&1 & pid=$!
+	PIDS="$PIDS $pid"
+}
+led_ms() { date -d "$(sed -n 's/ info leading .*//p' "$1" | tail -n 1)" +%s%3N; }
+# fell LOG: since the kill at $killed_ms, until a new version is seen; LOG is of the worker that goes on
+fell() {
+	before=$1
+	until [ "$(newest)" -gt "$before" ]; do sleep 0.01; done
+	seen_ms=$(now)
+	echo "$((seen_ms - killed_ms)) $(($(led_ms "$2") - killed_ms))" >>"$TMP/$3"
+}
+percentiles() {
+	sort -n "$TMP/$1" | awk -v what="$2" '{ all[NR] = $1; wait[NR] = $2; rest[NR] = $1 - $2 }
+		function at(a, q, i, j, t, n) { n = NR; for (i = 1; i <= n; i++) b[i] = a[i]; for (i = 2; i <= n; i++) for (j = i; j > 1 && b[j] < b[j-1]; j--) { t = b[j]; b[j] = b[j-1]; b[j-1] = t }
+			i = int(n * q) + 1; return b[i > n ? n : i] }
+		END { printf "failover %s kills=%d kill_to_version_ms p50=%d p99=%d; until it leads p50=%d p99=%d; from there p50=%d p99=%d\n", what, NR, at(all, .5), at(all, .99),
+			at(wait, .5), at(wait, .99), at(rest, .5), at(rest, .99) }'
+}
+
+worker "$TMP/log.0"; until_log ' train events=' "$TMP/log.0"; leader=$pid
+i=0
+while [ "$i" -lt "$KILLS" ]; do
+	i=$((i + 1))
+	sleep "0.$((i * 37 % 100))"
+	before=$(newest)
+	kill -9 "$leader"; wait "$leader" 2>/dev/null || :
+	killed_ms=$(now)
+	worker "$TMP/log.$i"; leader=$pid
+	until_log ' info leading ' "$TMP/log.$i"
+	fell "$before" "$TMP/log.$i" alone
+done
+percentiles alone "alone, started again at once"
+
+last=$i
+while [ "$i" -lt "$((last + KILLS))" ]; do
+	i=$((i + 1))
+	worker "$TMP/log.$i"; standby=$pid
+	until_log 'standing by' "$TMP/log.$i"
+	sleep "0.$((i * 37 % 100))"
+	before=$(newest)
+	kill -9 "$leader"; killed_ms=$(now); wait "$leader" 2>/dev/null || :
+	until_log ' info leading ' "$TMP/log.$i"
+	fell "$before" "$TMP/log.$i" standby
+	leader=$standby
+done
+percentiles standby "standby, election.timeout.ms=$TIMEOUT_MS"
