@@ -30,6 +30,7 @@ struct election {
 	char *member_id;     /* under which the partition was given to us; NULL = never yet */
 	enum election_role role;
 	int expired;         /* the group has forgotten us */
+	int closing;
 	int64_t patience_ms; /* with take.over: when it ends (monotonic) */
 };
 
@@ -133,7 +134,7 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic
 		assigned(e, list->cnt > 0);
 		rd_kafka_assign(rk, none); /* accepted, though nothing shall be read */
 		rd_kafka_topic_partition_list_destroy(none);
-	} else if (e->role == ELECTION_LEADING && rd_kafka_assignment_lost(rk)) {
+	} else if (!e->closing && e->role == ELECTION_LEADING && rd_kafka_assignment_lost(rk)) {
 		lose(e, "the group has not heard of this worker within election.timeout.ms");
 		e->expired = 1; /* without unassign the client does not join again, under a number that is before the new leader's */
 	} else {
@@ -221,6 +222,7 @@ void election_free(struct election *e)
 {
 	if (!e)
 		return;
+	e->closing = 1;
 	if (e->rk && !e->expired)
 		rd_kafka_consumer_close(e->rk); /* (its sister with a queue of one's own makes 2.0.2 hang in destroy) */
 	client_free(e->rk);

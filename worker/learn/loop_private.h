@@ -52,8 +52,9 @@ int batch_full(const struct loop *w);
 void batch_clear(struct loop *w); /* after its records were taken */
 int fold(struct loop *w, uint64_t step, struct staged *out, struct train_result *ret);
 void note_cut(struct loop *w, uint64_t step, const struct train_result *t);
-/* replay.c */
+/* replay.c: where --until ends; whether the newest committed cut, if there is one, is of a model that this worker can go on with. Exit codes. */
 int loop_set_until(struct loop *w);
+int loop_check_model(struct loop *w);
 /* standby.c: a new learner in place of one whose state does not add up; 75 when this worker does not lead any more. Exit codes. */
 int loop_read_anew(struct loop *w);
 int loop_check_lead(struct loop *w);

@@ -254,6 +254,19 @@ static int check_last_cut(struct loop *w, const struct cut *last)
 	return r ? r : check_numerics(w, last);
 }
 
+int loop_check_model(struct loop *w)
+{
+	struct cutlog *log = NULL;
+	struct cut last;
+	int none = 1, r = cutlog_new(&log, w->cfg, END_COMMITTED);
+	if (r == 0)
+		r = cutlog_last(log, &last, &none);
+	if (r == 0 && !none)
+		r = check_last_cut(w, &last);
+	cutlog_free(log);
+	return r;
+}
+
 /* The state, if there is any, and the input from where it stands. */
 static int restore(struct loop *w, struct cutlog *log, uint64_t *ret_step)
 {

@@ -85,6 +85,8 @@ int loop_stand_by(struct loop *w, const volatile sig_atomic_t *stop)
 {
 	struct standby b = { .w = w, .told_ms = monotonic_ms() };
 	int r = loop_set_until(w); /* the end is that of our start, however long we wait */
+	if (r == 0)
+		r = loop_check_model(w); /* now, not only when it would have to take over */
 	while (r == 0 && !b.state.caught_up) {
 		r = *stop ? LOOP_STOPPED : follow(&b);
 		tell(&b, 0);
