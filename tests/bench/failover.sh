@@ -12,10 +12,10 @@ trap 'exit 130' INT TERM HUP
 "$S4REC" topics create >/dev/null 2>&1
 "$S4REC" generate --events 20000 2>/dev/null | "$S4REC" load - 2>/dev/null
 "$S4REC" generate --skip 20000 --events 100000000 --rate "$RATE" 2>/dev/null | "$S4REC" load - >/dev/null 2>&1 & PIDS="$PIDS $!"
-"$S4REC" read --vectors 0 >"$TMP/follow" 2>/dev/null & PIDS="$PIDS $!"
+"$S4REC" read --vectors 0 2>/dev/null | grep --line-buffered '^{"key":"model",' >"$TMP/follow" & PIDS="$PIDS $!"
 
 now() { date +%s%3N; }
-newest() { tail -c 20000 "$TMP/follow" | sed -n 's/^{"key":"model",.*"version":\([0-9]*\),.*/\1/p' | sort -n | tail -n 1; }
+newest() { tail -n 4 "$TMP/follow" | sed -n 's/.*"version":\([0-9]*\),.*/\1/p' | sort -n | tail -n 1; } # of four partitions
 until_log() { # PATTERN LOG
 	left=6000
 	until grep -q "$1" "$2"; do left=$((left - 1)); [ "$left" -gt 0 ] || { echo "in vain: $1" >&2; tail -n 5 "$2" >&2; exit 1; }; sleep 0.02; done
@@ -42,6 +42,7 @@ percentiles() {
 }
 
 worker "$TMP/log.0"; until_log ' train events=' "$TMP/log.0"; leader=$pid
+until_log version "$TMP/follow"
 i=0
 while [ "$i" -lt "$KILLS" ]; do
 	i=$((i + 1))

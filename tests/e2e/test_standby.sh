@@ -1,6 +1,7 @@
 #!/bin/sh
 # One trainer, others stand by: killed, stopped or told to give way, the leader is followed by one that goes on with its model; a leader that comes
 # back publishes nothing; between two workers that are killed and stopped in turn the lead goes to and fro only as often as that.
+# not with sanitizers: its waits are of real time, and the code is that of other tests
 . "$(dirname "$0")/lib.sh"
 
 stream "$TMP/events.jsonl" 9000
