@@ -4,14 +4,14 @@
 # TIMEOUT_MS of the election, RATE of events.
 set -eu
 export S4REC_BOOTSTRAP_SERVERS="$BROKER" S4REC_TOPIC_PREFIX="bench_failover_$$"
-S4REC=$BUILD/s4rec KILLS=${KILLS:-10} TIMEOUT_MS=${TIMEOUT_MS:-6000} RATE=${RATE:-500}
+S4REC=$BUILD/s4rec KILLS=${KILLS:-10} TIMEOUT_MS=${TIMEOUT_MS:-6000} RATE=${RATE:-200}
 TMP=$(mktemp -d)
 PIDS=
 trap 'for p in $PIDS; do kill -9 "$p" 2>/dev/null || :; done; rm -rf "$TMP"' EXIT
 trap 'exit 130' INT TERM HUP
 "$S4REC" topics create >/dev/null 2>&1
-"$S4REC" generate --events 20000 2>/dev/null | "$S4REC" load - 2>/dev/null
-"$S4REC" generate --skip 20000 --events 100000000 --rate "$RATE" 2>/dev/null | "$S4REC" load - >/dev/null 2>&1 & PIDS="$PIDS $!"
+"$S4REC" generate --events 5000 2>/dev/null | "$S4REC" load - 2>/dev/null
+"$S4REC" generate --skip 5000 --events 100000000 --rate "$RATE" 2>/dev/null | "$S4REC" load - >/dev/null 2>&1 & PIDS="$PIDS $!"
 "$S4REC" read --vectors 0 2>/dev/null | grep --line-buffered '^{"key":"model",' >"$TMP/follow" & PIDS="$PIDS $!"
 
 now() { date +%s%3N; }
@@ -29,7 +29,8 @@ led_ms() { date -d "$(sed -n 's/ info leading .*//p' "$1" | tail -n 1)" +%s%3N; 
 # fell LOG: since the kill at $killed_ms, until a new version is seen; LOG is of the worker that goes on
 fell() {
 	before=$1
-	until [ "$(newest)" -gt "$before" ]; do sleep 0.01; done
+	left=6000
+	until [ "$(newest)" -gt "$before" ]; do left=$((left - 1)); [ "$left" -gt 0 ] || { echo "no new version" >&2; tail -n 5 "$2" >&2; exit 1; }; sleep 0.01; done
 	seen_ms=$(now)
 	echo "$((seen_ms - killed_ms)) $(($(led_ms "$2") - killed_ms))" >>"$TMP/$3"
 }
@@ -41,11 +42,12 @@ percentiles() {
 			at(wait, .5), at(wait, .99), at(rest, .5), at(rest, .99) }'
 }
 
-worker "$TMP/log.0"; until_log ' train events=' "$TMP/log.0"; leader=$pid
+worker "$TMP/log.0"; until_log ' lag=[0-9][0-9]\{0,2\} ' "$TMP/log.0"; leader=$pid
 until_log version "$TMP/follow"
 i=0
 while [ "$i" -lt "$KILLS" ]; do
 	i=$((i + 1))
+	until_log 'state flushed' "$TMP/log.$((i - 1))" # else the replay grows with each kill
 	sleep "0.$((i * 37 % 100))"
 	before=$(newest)
 	kill -9 "$leader"; wait "$leader" 2>/dev/null || :
@@ -61,6 +63,7 @@ while [ "$i" -lt "$((last + KILLS))" ]; do
 	i=$((i + 1))
 	worker "$TMP/log.$i"; standby=$pid
 	until_log 'standing by' "$TMP/log.$i"
+	until_log 'state flushed' "$TMP/log.$((i - 1))" # else the replay grows with each kill
 	sleep "0.$((i * 37 % 100))"
 	before=$(newest)
 	kill -9 "$leader"; killed_ms=$(now); wait "$leader" 2>/dev/null || :

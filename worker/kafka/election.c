@@ -31,6 +31,7 @@ struct election {
 	enum election_role role;
 	int expired;         /* the group has forgotten us */
 	int closing;
+	int doubt;           /* the partition went to another one, who may be dead */
 	int64_t patience_ms; /* with take.over: when it ends (monotonic) */
 };
 
@@ -76,29 +77,49 @@ static int is_dead(const struct member *m, const struct member *self)
 	return m->pid == self->pid || (kill((pid_t)m->pid, 0) < 0 && errno == ESRCH);
 }
 
-/* Takes a number; leads already when there are members and none of them lives. A group that does not answer is no reason not to join it. */
-static void take_number(struct election *e, const char *group)
+/* What the members other than ourselves are. low, high: their numbers, of which there need not be any. */
+struct census { int members, alive, alive_before; uint64_t low, high; };
+
+/* A group that does not answer is said, and looks empty. */
+static struct census count_members(struct election *e)
 {
 	const struct rd_kafka_group_list *list = NULL;
-	uint64_t now_ms = (uint64_t)clock_ms(CLOCK_REALTIME), low = now_ms, high = 0;
-	int members = 0, dead = 0;
+	struct census n = { .low = UINT64_MAX };
+	char group[512];
+	snprintf(group, sizeof group, "%s-trainer", e->cfg->topic_prefix);
 	rd_kafka_resp_err_t err = rd_kafka_list_groups(e->rk, group, &list, DESCRIBE_MS);
 	if (err)
 		log_warn("group %s is not described: %s", group, rd_kafka_err2str(err));
 	for (int g = 0; list && g < list->group_cnt; g++)
 		for (int i = 0; i < list->groups[g].member_cnt; i++) {
 			struct member m = { 0 };
-			members++;
-			if (!parse_member(list->groups[g].members[i].client_id, &m))
+			int known = parse_member(list->groups[g].members[i].client_id, &m);
+			if (known && m.order == e->self.order && m.pid == e->self.pid && !strcmp(m.machine, e->self.machine))
 				continue;
-			dead += is_dead(&m, &e->self);
-			low = m.order < low ? m.order : low;
-			high = m.order > high ? m.order : high;
+			int alive = !known || !is_dead(&m, &e->self);
+			n.members++;
+			n.alive += alive;
+			n.alive_before += alive && m.order < e->self.order;
+			if (!known)
+				continue;
+			n.low = m.order < n.low ? m.order : n.low;
+			n.high = m.order > n.high ? m.order : n.high;
 		}
 	if (list)
 		rd_kafka_group_list_destroy(list);
-	e->self.order = e->cfg->take_over ? low - 1 : high >= now_ms ? high + 1 : now_ms;
-	e->role = members && dead == members ? ELECTION_LEADING : ELECTION_WAITING;
+	return n;
+}
+
+/* Takes a number; leads already when there are members and none of them lives. */
+static void take_number(struct election *e)
+{
+	uint64_t now_ms = (uint64_t)clock_ms(CLOCK_REALTIME);
+	struct census n = count_members(e);
+	if (e->cfg->take_over)
+		e->self.order = (n.low < now_ms ? n.low : now_ms) - 1;
+	else
+		e->self.order = n.high >= now_ms ? n.high + 1 : now_ms;
+	e->role = n.members && !n.alive ? ELECTION_LEADING : ELECTION_WAITING;
 }
 
 /* ---- the group's decisions, on our thread, inside election_poll and election_free ---- */
@@ -115,7 +136,9 @@ static void assigned(struct election *e, int ours)
 {
 	char *id = rd_kafka_memberid(e->rk);
 	int same = !e->member_id || (id && !strcmp(id, e->member_id));
-	if (e->role == ELECTION_LEADING && (!ours || !same))
+	if (e->role == ELECTION_LEADING && !ours && !e->member_id)
+		e->doubt = 1; /* it led already when it joined: perhaps the other one is dead as well */
+	else if (e->role == ELECTION_LEADING && (!ours || !same))
 		lose(e, ours ? "this worker was out of the group" : "it was given to another worker");
 	else if (ours && e->role == ELECTION_WAITING)
 		e->role = ELECTION_LEADING;
@@ -180,12 +203,10 @@ static int join(struct election *e)
 /* The number must be known before the handle is made, so another handle asks for it. */
 static int draw_number(struct election *e)
 {
-	char group[512];
 	int r = client_new(&e->rk, e->cfg, CLIENT_CONSUMER);
 	if (r)
 		return r;
-	snprintf(group, sizeof group, "%s-trainer", e->cfg->topic_prefix);
-	take_number(e, group);
+	take_number(e);
 	client_free(e->rk);
 	e->rk = NULL;
 	return 0;
@@ -239,6 +260,9 @@ int election_poll(struct election *e, int timeout_ms, enum election_role *ret)
 			r = judge(e, m);
 		rd_kafka_message_destroy(m);
 	}
+	if (e->doubt && count_members(e).alive_before)
+		lose(e, "it was given to another worker");
+	e->doubt = 0;
 	if (e->role == ELECTION_WAITING && e->cfg->take_over && clock_ms(CLOCK_MONOTONIC) > e->patience_ms) {
 		log_warn("the leader does not let go: taking over");
 		e->role = ELECTION_LEADING;

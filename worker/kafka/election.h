@@ -9,7 +9,8 @@
  * could take over: the partition that the old leader gives up might go to any standby.)
  *
  * A member that was killed stays in the group until election.timeout.ms have passed. Who can see that all members before it are dead (their
- * processes were on this machine, and are gone) leads at once: a worker without a standby is back without that wait. With take.over a leader that
+ * processes were on this machine, and are gone) leads at once, and goes on leading should the group give the partition to one
+ * of the dead first: a worker without a standby is back without that wait. With take.over a leader that
  * does not let go is waited for as long, then no longer.
  *
  * This is about who tries; what makes two trainers harmless is the transactional id, by which the one that starts later fences the other (txn.h).
