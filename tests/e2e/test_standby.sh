@@ -38,6 +38,7 @@ live() { log=$1; shift; start "$log" train -t "$C" --linger.ms 50 --commit.ms 10
 newest() { sed -n 's/^{"key":"model",.*"version":\([0-9]*\),.*/\1/p' "$TMP/follow.jsonl" | sort -n | tail -n 1; }
 beyond() { [ "$(newest)" -gt "$1" ] 2>/dev/null; }
 events_left() { sed -n "$1,$2p" "$TMP/events.jsonl" >"$TMP/part.jsonl"; "$S4REC" load -t "$C" "$TMP/part.jsonl" >"$TMP/load.log" 2>&1; }
+caught_up() { tail -n 1 "$1" | grep -q ' lag=0 '; }
 # publishes FROM TO: these lines of the stream lead to a new version
 publishes() { before=$(newest); events_left "$1" "$2"; eventually 20 beyond "${before:-0}"; }
 live "$TMP/c1.log"; first=$pid
@@ -46,9 +47,10 @@ live "$TMP/c2.log"; second=$pid
 publishes 1 500
 publishes 501 1000 # a flush begins with a commit
 eventually 20 logged 'standing by: .* step=[1-9]' "$TMP/c2.log"
+eventually 20 caught_up "$TMP/c1.log"; sleep 0.5 # nothing is under way at which it could be fenced
 kill -STOP "$first"
 eventually 20 logged 'replay done' "$TMP/c2.log"
-kill -CONT "$first"; ends "$first" 75 # though there is nothing that it could be fenced at
+kill -CONT "$first"; ends "$first" 75
 publishes 1001 2000
 publishes 2001 3000
 
@@ -86,7 +88,6 @@ events_left "$from" 9999999
 [ "$(leads "$TMP/r1.log") $(leads "$TMP/r2.log")" = "$n1 $n2" ] || fail "led $(leads "$TMP/r1.log") and $(leads "$TMP/r2.log") times, $n1 and $n2 were asked for"
 case $other in *r1.log) standby=$one trainer=$two ;; *) standby=$two trainer=$one ;; esac
 kill -TERM "$standby"; ends "$standby" 0
-caught_up() { tail -n 1 "$1" | grep -q ' lag=0 '; }
 eventually 30 caught_up "$leader"
 kill -TERM "$trainer"; ends "$trainer" 0
 
