@@ -20,7 +20,7 @@ int cut_encode(void *ret, size_t size, size_t *ret_len, const struct cut *c)
 	m.version = c->version;
 	m.events = c->events;
 	m.dead_letters = c->dead_letters;
-	m.discarded = c->discarded != 0;
+	m.discarded = (S4rec__Discard)c->discarded;
 	m.model_id = (char *)c->model_id;
 	m.run_id = (char *)c->run_id;
 	m.config_hash = c->config_hash;
@@ -45,6 +45,8 @@ static int cut_field(void *message, struct wire *w, uint64_t tag)
 {
 	struct cut_in *in = message;
 	struct cut *c = &in->cut;
+	uint32_t discarded = 0;
+	int r;
 
 	switch (tag >> 3) {
 	case 1:
@@ -62,7 +64,9 @@ static int cut_field(void *message, struct wire *w, uint64_t tag)
 	case 7:
 		return read_u32(w, tag, &c->dead_letters);
 	case 8:
-		return read_bool(w, tag, &c->discarded);
+		r = read_u32(w, tag, &discarded);
+		c->discarded = (enum discard)discarded;
+		return discarded > DISCARD_EXPLODING ? -EBADMSG : r;
 	case 9:
 		return read_text(w, tag, c->model_id, sizeof(c->model_id));
 	case 10:

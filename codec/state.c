@@ -80,6 +80,7 @@ int user_state_encode(void *ret, size_t size, size_t *ret_len, const struct user
 	put_number(&o, 5, (uint64_t)s->newest_ms);
 	put_number(&o, 6, s->published != 0);
 	put_number(&o, 7, s->encoded_step);
+	put_number(&o, 8, s->waiting != 0);
 	return finish(&o, ret_len);
 }
 
@@ -205,6 +206,7 @@ static int user_field(void *message, struct wire *w, uint64_t tag)
 	case 5: return read_i64(w, tag, &s->newest_ms);
 	case 6: return read_bool(w, tag, &s->published);
 	case 7: return read_u64(w, tag, &s->encoded_step);
+	case 8: return read_bool(w, tag, &s->waiting);
 	default: return wire_skip(w, tag);
 	}
 }

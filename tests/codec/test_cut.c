@@ -12,7 +12,7 @@ static void random_cut(struct cut *c, int64_t *offsets, size_t partitions)
 		.step = check_bits() >> check_below(64), .offsets = offsets, .partitions = partitions, .now_ms = (int64_t)check_bits(),
 		.commit = (int)check_below(2), .version = check_bits(), .events = (uint32_t)check_bits(), .dead_letters = (uint32_t)check_below(9), .embedding_partitions = (uint32_t)check_bits(),
 		.records_hash = check_bits(), .max_users = check_bits(), .max_items = check_bits(),
-		.discarded = (int)check_below(2), .config_hash = check_bits(),
+		.discarded = (enum discard)check_below(3), .config_hash = check_bits(),
 	};
 	c->model_id[check_text(c->model_id, 63)] = 0;
 	c->run_id[check_text(c->run_id, 63)] = 0;

@@ -60,6 +60,7 @@ struct view {
 	struct kind kinds[KINDS];
 	float *vec;             /* (D_MAX) */
 	int64_t *offsets;       /* (offsets_max) of a version record */
+	struct version newest;
 	size_t offsets_max;
 };
 
@@ -339,6 +340,11 @@ static void on_version(struct view *v, const rd_kafka_message_t *m)
 	p->counted[ROW_USER] = ver.users;
 	p->counted[ROW_PROTOTYPE] = ver.prototypes;
 	memcpy(p->found, p->live, sizeof p->found);
+	if (ver.version >= v->newest.version) {
+		v->newest = ver;
+		v->newest.offsets = NULL;
+		v->newest.offset_count = 0;
+	}
 	if (v->cb)
 		v->cb(v->ctx, ROW_MODEL, "", 0, NULL, &ver, m->partition);
 }
@@ -468,6 +474,11 @@ const float *view_vector(const struct view *v, enum row_kind kind, size_t i, int
 	if (ret_prototype)
 		*ret_prototype = v->kinds[kind].rows[i].prototype;
 	return v->kinds[kind].vectors + i * v->D;
+}
+
+const struct version *view_newest(const struct view *v)
+{
+	return &v->newest;
 }
 
 size_t view_dimension(const struct view *v)

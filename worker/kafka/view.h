@@ -16,6 +16,8 @@ int view_new(struct view **ret, const struct config *c, int keep, view_cb *cb, v
 int view_poll(struct view *v, int timeout_ms, int *ret_end);
 /* Complete? Fills why (what is missing) when not; *ret_version the smallest version over the partitions. */
 int view_complete(const struct view *v, uint64_t *ret_version, char *why, size_t why_size);
+/* The newest version record that was read, without its offsets; version 0: none. */
+const struct version *view_newest(const struct view *v);
 /* Rows of a kind as one matrix: ids by index. */
 size_t view_rows(const struct view *v, enum row_kind kind);
 const char *view_id(const struct view *v, enum row_kind kind, size_t i, size_t *ret_len);

@@ -42,6 +42,7 @@ int learner_new(struct learner **ret, const struct config *c, const char *input_
 
 	l->cfg = c;
 	l->input_topic = input_topic;
+	l->space = 1;
 	l->max_users = (size_t)c->max_users;
 	l->max_items = (size_t)c->max_items;
 	int r = scratch_new(&l->scratch, c);
@@ -151,6 +152,12 @@ void learner_free(struct learner *l)
 double learner_refused_share(const struct learner *l)
 {
 	return l->recent_records < REFUSED_WINDOW ? 0 : (double)l->recent_refused / (double)l->recent_records;
+}
+
+void learner_held_why(const struct learner *l, char *ret, size_t size)
+{
+	snprintf(ret, size, "ndcg20=%.4f popularity_ndcg20=%.4f", prequential_scores(l->prequential, BY_MODEL).ndcg20,
+	         prequential_scores(l->prequential, BY_POPULARITY).ndcg20);
 }
 
 static void count_record(struct learner *l, int refused)
@@ -381,6 +388,7 @@ static void record_scores(struct learner *l, const struct pending *pending, size
 		if (p->at == UINT32_MAX)
 			continue;
 		prequential_add(l->prequential, p->rank);
+		guard_ranked(&l->guard, (uint64_t)l->cfg->guard_hold, prequential_ndcg(l->prequential, BY_MODEL), prequential_ndcg(l->prequential, BY_POPULARITY));
 		if (l->ranks)
 			ranks_add(l->ranks, l->step, p->r->ev.event_id, p->r->ev.event_id_len, p->r->ev.ts_ms, p->rank);
 	}
@@ -426,7 +434,11 @@ static int train(struct learner *l, struct train_result *ret)
 			return log_no_memory();
 	}
 	model_grad(l->model, l->grad, &b, l->step, &ret->stats);
-	if (!ret->stats.discarded)
+	if (ret->stats.discarded)
+		ret->discarded = DISCARD_NOT_FINITE;
+	else if (guard_step(&l->guard, l->cfg->guard_factor, &ret->stats))
+		ret->discarded = DISCARD_EXPLODING;
+	else
 		model_apply(l->model, l->grad, l->step, learning_rate_at(l->cfg, l->step, (uint64_t)l->cfg->schedule_steps));
 	if (l->changes_failed)
 		return log_no_memory();

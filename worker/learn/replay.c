@@ -123,7 +123,7 @@ static int refold(struct loop *w, const struct cut *c, const volatile sig_atomic
 	w->learner->max_items = (size_t)w->cfg->max_items;
 	if (r)
 		return r;
-	if (t.records_hash != c->records_hash || t.events != c->events || t.dead_letters != c->dead_letters || t.stats.discarded != c->discarded)
+	if (t.records_hash != c->records_hash || t.events != c->events || t.dead_letters != c->dead_letters || t.discarded != c->discarded)
 		return differs(w, c);
 	return 0;
 }
