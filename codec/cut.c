@@ -28,6 +28,8 @@ int cut_encode(void *ret, size_t size, size_t *ret_len, const struct cut *c)
 	m.records_hash = c->records_hash;
 	m.max_users = c->max_users;
 	m.max_items = c->max_items;
+	m.republish = c->republish != 0;
+	m.rollback = c->rollback != 0;
 	m.numeric_id = (char *)c->numeric_id;
 
 	*ret_len = s4rec__cut__get_packed_size(&m);
@@ -83,6 +85,10 @@ static int cut_field(void *message, struct wire *w, uint64_t tag)
 		return read_u64(w, tag, &c->max_users);
 	case 16:
 		return read_u64(w, tag, &c->max_items);
+	case 20:
+		return read_bool(w, tag, &c->republish);
+	case 21:
+		return read_bool(w, tag, &c->rollback);
 	default:
 		return wire_skip(w, tag);
 	}

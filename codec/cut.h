@@ -24,6 +24,7 @@ struct cut {
 	uint32_t embedding_partitions; /* of the embeddings topic */
 	uint64_t records_hash; /* over the batch's records in the order of the fold */
 	uint64_t max_users, max_items; /* the limits that held */
+	int republish, rollback;
 };
 
 int cut_encode(void *ret, size_t size, size_t *ret_len, const struct cut *c);

@@ -24,6 +24,7 @@ static const struct {
 	{ "eval", command_eval, "measure the model offline, by a protocol that others use too" },
 	{ "export", command_export, "the model of a prefix as a file" },
 	{ "import", command_import, "a new model from a file" },
+	{ "rollback", command_rollback, "an exported model again, in place of the one that a prefix has" },
 	{ "config", command_config, "print the effective configuration, secrets masked" },
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

@@ -370,14 +370,12 @@ int client_watermarks(rd_kafka_t *rk, const char *topic, int partition, int64_t 
 	return -EIO;
 }
 
-int client_input_watermarks(const struct config *c, int partitions, int64_t *ret_low, int64_t *ret_high)
+int client_topic_watermarks(const struct config *c, const char *topic, int partitions, int64_t *ret_low, int64_t *ret_high)
 {
-	char topic[TOPIC_NAME_MAX];
 	int64_t low, high;
 	rd_kafka_t *rk = NULL;
 	int p, r = client_new(&rk, c, CLIENT_CONSUMER_UNCOMMITTED);
 
-	client_input_topic(topic, sizeof topic, c);
 	for (p = 0; r == 0 && p < partitions; p++) {
 		if (client_watermarks(rk, topic, p, &low, &high) < 0)
 			r = EX_UNAVAILABLE;
@@ -388,4 +386,12 @@ int client_input_watermarks(const struct config *c, int partitions, int64_t *ret
 	}
 	client_free(rk);
 	return r;
+}
+
+int client_input_watermarks(const struct config *c, int partitions, int64_t *ret_low, int64_t *ret_high)
+{
+	char topic[TOPIC_NAME_MAX];
+
+	client_input_topic(topic, sizeof topic, c);
+	return client_topic_watermarks(c, topic, partitions, ret_low, ret_high);
 }

@@ -80,6 +80,11 @@ void learner_free(struct learner *l);
 /* The learner, which must be new, takes over the model in a file: weights, moments, items and their ids, and the step that it has reached.
  * Users and what was published are not part of a file. Exit code. */
 int learner_load(struct learner *l, const char *path);
+/* The weights of a model that was loaded from a file in place of the learner's, with their moments, as a new space: items that the file knows get
+ * its rows; others begin anew, since a vector of another space means nothing in this one; items that only the file knows are added. Users, counts,
+ * positions and what readers have stay, and all rows are due. The step stays, too: schedule and draws go by the log, so a file of a later step
+ * is refused. Exit code; after an error the learner is of no use. */
+int learner_adopt(struct learner *l, const struct model *m, const struct idmap *ids);
 
 /* Folds one batch: lists by partition of the input (emptied and freed). out = NULL: silent. */
 int learner_train(struct learner *l, struct record_list *batch, int partitions, uint64_t step, struct staged *out, struct train_result *ret);

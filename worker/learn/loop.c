@@ -280,6 +280,8 @@ static int commit(struct loop *w)
 	struct cut *last = &w->cuts[w->cut_n - 1];
 	last->commit = 1;
 	last->version = ++w->version;
+	last->republish = w->republish;
+	w->republish = 0;
 	last->now_ms = wall_ms(); /* the one clock of this commit: freshness is told by it, and a replay tells the same */
 	int r = learner_publish(w->learner, w->staged, w->version, last->now_ms, last->offsets, w->partitions);
 	if (r)

@@ -2,6 +2,8 @@
 #ifndef S4REC_LOOP_H
 #define S4REC_LOOP_H
 #include <signal.h>
+#include "model/idmap.h"
+#include "model/model.h"
 #include "worker/config.h"
 
 struct loop;
@@ -12,6 +14,9 @@ void loop_free(struct loop *w);
  * was set meanwhile: nothing is half done, the next start replays anew. */
 #define LOOP_STOPPED (-1)
 int loop_replay(struct loop *w, const volatile sig_atomic_t *stop);
+/* After the replay: the weights of a model from a file in place of those of this one, as a new space (learner_adopt). One transaction, so that a
+ * crash leaves the old model or the new one. Exit code. */
+int loop_rollback(struct loop *w, const struct model *m, const struct idmap *ids);
 /* Learns and publishes until *stop, or until the end with --until end. Exit code. */
 int loop_run(struct loop *w, const volatile sig_atomic_t *stop);
 #endif

@@ -308,7 +308,7 @@ int state_finish(struct state *s, int64_t cut_offset)
 
 int state_found(struct state *s, const struct cut *first)
 {
-	int r = state_begin(s, 0, first->offsets, (int)first->embedding_partitions);
+	int r = state_begin(s, first->version, first->offsets, (int)first->embedding_partitions);
 	if (r == 0 && cutlog_stage(s->slice, first) < 0)
 		r = failed(-ENOMEM);
 	if (r == 0)
