@@ -111,6 +111,7 @@ int manifest_encode(void *ret, size_t size, size_t *ret_len, const struct manife
 #define PUT(field, name) put_number(&o, field, m->name);
 	MANIFEST_NUMBERS(PUT)
 #undef PUT
+	wire_put_string(&o, 40, m->config, m->config_len);
 	return finish(&o, ret_len);
 }
 
@@ -266,6 +267,7 @@ static int manifest_field(void *message, struct wire *w, uint64_t tag)
 	case field: return read_u64(w, tag, &m->name);
 	MANIFEST_NUMBERS(READ)
 #undef READ
+	case 40: return (tag & 7) == WIRE_BYTES ? wire_bytes(w, &m->config, &m->config_len) : -EBADMSG;
 	default: return wire_skip(w, tag);
 	}
 }

@@ -43,6 +43,8 @@ struct manifest {
 	char model_id[64], run_id[64], numeric_id[64];
 	int64_t *offsets; /* (partitions) */
 	size_t partitions;
+	const char *config; /* (config_len) borrowed; decoded: points into the bytes */
+	size_t config_len;
 #define MANIFEST_MEMBER(field, name) uint64_t name;
 	MANIFEST_NUMBERS(MANIFEST_MEMBER)
 #undef MANIFEST_MEMBER
@@ -51,7 +53,7 @@ struct manifest {
 /* Bytes that an encoding takes at most. */
 #define ITEM_STATE_BYTES(values_n, published_n) (96 + 4 * ((values_n) + (published_n)))
 #define USER_STATE_BYTES(n) (64 + 9 * (n))
-#define MANIFEST_BYTES(partitions) (1024 + 10 * (partitions))
+#define MANIFEST_BYTES(partitions, config_len) (1024 + 10 * (partitions) + (config_len))
 
 /* 0, or -ENOSPC. */
 int item_state_encode(void *ret, size_t size, size_t *ret_len, const struct item_state *s);

@@ -46,5 +46,9 @@ void config_print_of(const struct config *c, unsigned command, FILE *f);
 
 /* FNV-1a hash over name=value of all options marked fold: two runs with equal hashes fold a log alike. */
 uint64_t config_fold_hash(const struct config *c);
+/* What is hashed: a line name=value for each of them. Returned owned; NULL: out of memory. */
+char *config_fold_text(const struct config *c);
+/* What is another value in c than in such a text, as "tau1=0.1 (now 0.2), ..."; cut short where it does not fit. */
+void config_fold_changes(const struct config *c, const char *text, size_t text_len, char *ret, size_t size);
 
 #endif

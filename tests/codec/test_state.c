@@ -91,7 +91,7 @@ static void test_manifest(void **state)
 	uint8_t buf[4096];
 
 	for (int i = 0; i < 2000; i++) {
-		struct manifest s = { .offsets = offsets, .partitions = check_below(N_MAX) }, got;
+		struct manifest s = { .offsets = offsets, .partitions = check_below(N_MAX), .config = "width=8\ntau1=0.5\n", .config_len = check_below(18) }, got;
 		size_t len;
 		S4rec__Manifest *m;
 
@@ -103,12 +103,13 @@ static void test_manifest(void **state)
 		s.run_id[check_text(s.run_id, 63)] = 0;
 		s.numeric_id[check_text(s.numeric_id, 63)] = 0;
 		assert_int_equal(manifest_encode(buf, sizeof buf, &len, &s), 0);
-		assert_true(len <= MANIFEST_BYTES(s.partitions));
+		assert_true(len <= MANIFEST_BYTES(s.partitions, s.config_len));
 		assert_int_equal(manifest_decode(&got, got_offsets, N_MAX, buf, len), 0);
 		assert_true(got.partitions == s.partitions && memcmp(got_offsets, offsets, s.partitions * sizeof *offsets) == 0);
 		assert_string_equal(got.model_id, s.model_id);
 		assert_string_equal(got.run_id, s.run_id);
 		assert_string_equal(got.numeric_id, s.numeric_id);
+		assert_true(got.config_len == s.config_len && memcmp(got.config ? got.config : "", s.config, s.config_len) == 0);
 #define SAME(field, name) assert_int_equal(got.name, s.name);
 		MANIFEST_NUMBERS(SAME)
 

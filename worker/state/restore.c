@@ -149,6 +149,17 @@ static int read_rows(struct restore *x)
 	}
 }
 
+static int check_options(const struct restore *x, const struct manifest *m)
+{
+	char changes[1024];
+	if (m->config_hash == config_fold_hash(x->s->cfg))
+		return 0;
+	config_fold_changes(x->s->cfg, m->config, m->config_len, changes, sizeof changes);
+	log_error("%s: this model (%s) was folded with other options: %s; set them back, or begin a new model with a new topic.prefix", x->in.topic, m->model_id,
+	          changes);
+	return EX_CONFIG;
+}
+
 /* First, because it explains better than the rows would why they do not fit. */
 static int read_manifest(struct restore *x, int *ret_none)
 {
@@ -162,15 +173,12 @@ static int read_manifest(struct restore *x, int *ret_none)
 	*ret_none = !value;
 	if (value && (manifest_decode(&got, offsets, CUT_PARTITIONS_MAX, value, len) < 0 || got.self_hash != state_manifest_hash(&got, s->value, s->value_max)))
 		r = no_manifest(x, offset);
+	if (r == 0 && value)
+		r = check_options(x, &got);
 	free(value);
 	if (r || *ret_none)
 		return r;
-	if (got.config_hash != config_fold_hash(s->cfg)) {
-		log_error("%s: this model (%s) was folded with other options (hash %016llx, now %016llx): set the fold options back, or begin a new model "
-		          "with a new topic.prefix",
-		          x->in.topic, got.model_id, (unsigned long long)got.config_hash, (unsigned long long)config_fold_hash(s->cfg));
-		return EX_CONFIG;
-	}
+	got.config = s->config; /* the same text */
 	if (got.partitions != s->m.partitions) {
 		log_error("%s: this model was folded from %zu input partitions, now there are %zu: begin a new model with a new topic.prefix", x->in.topic,
 		          got.partitions, s->m.partitions);
