@@ -1,5 +1,6 @@
 /* main.c - s4rec: one binary, one subcommand per thing it does. */
 #include "worker/command.h"
+#include "worker/log.h"
 #include "worker/nearest.h"
 
 #include <stdio.h>
@@ -40,12 +41,17 @@ static void usage(FILE *f)
 
 int main(int argc, char **argv)
 {
+	static char help[] = "--help";
 	const char *nearest = NULL;
 	size_t nearest_distance = 0;
 
 	if (argc < 2) {
 		usage(stderr);
 		return EX_USAGE;
+	}
+	if (strcmp(argv[1], "help") == 0 && argc == 3) { /* `s4rec help train` is `s4rec train --help` */
+		argv[1] = argv[2];
+		argv[2] = help;
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
 		usage(stdout);
@@ -66,6 +72,6 @@ int main(int argc, char **argv)
 			nearest_distance = distance;
 		}
 	}
-	fprintf(stderr, "s4rec: no command '%s'; the nearest is '%s' (s4rec --help lists all)\n", argv[1], nearest);
+	log_error("no command '%s'; the nearest is '%s' (s4rec --help lists all)", argv[1], nearest);
 	return EX_USAGE;
 }

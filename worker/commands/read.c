@@ -2,6 +2,7 @@
 #include "worker/command.h"
 #include "worker/commands/interrupt.h"
 #include "worker/kafka/view.h"
+#include "worker/log.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -92,7 +93,8 @@ static void on_row(void *ctx, enum row_kind kind, const char *id, size_t id_len,
 	printf("}\n");
 }
 
-static void summary(const struct reader *rd, const struct view *v)
+/* 1: the view is complete. */
+static int summary(const struct reader *rd, const struct view *v)
 {
 	const struct version *newest = view_newest(v);
 	struct timespec ts;
@@ -111,6 +113,7 @@ static void summary(const struct reader *rd, const struct view *v)
 	if (newest->held)
 		fprintf(stderr, "held: the model is worse than popularity (%s); newer rows are kept back\n", newest->held_why);
 	fprintf(stderr, complete ? "complete: every partition has the rows that its version record counts\n" : "incomplete: %s\n", why);
+	return complete;
 }
 
 int command_read(int argc, char **argv)
@@ -131,7 +134,7 @@ int command_read(int argc, char **argv)
 	rd->cfg = &c;
 	r = EX_USAGE;
 	if (c.arg_count) {
-		fprintf(stderr, "s4rec read: unexpected argument '%s'\n", c.args[0]);
+		log_error("s4rec read: unexpected argument '%s'", c.args[0]);
 		goto out;
 	}
 
@@ -141,12 +144,14 @@ int command_read(int argc, char **argv)
 	while (r == 0 && !interrupt_seen() && !(end && c.exit_at_end)) {
 		r = view_poll(v, 100, &end);
 		if (fflush(stdout) != 0) { /* a follower's reader wants it now */
-			fprintf(stderr, "error: cannot write to stdout\n");
+			log_error("cannot write to stdout");
 			r = EX_IOERR;
 		}
 	}
-	if (v)
-		summary(rd, v);
+	if (r == 0 && c.exit_at_end)
+		r = view_settle(v, interrupt_seen);
+	if (v && !summary(rd, v) && r == 0 && c.exit_at_end && !interrupt_seen())
+		r = EX_UNAVAILABLE;
 out:
 	view_free(v);
 	fflush(stdout);
