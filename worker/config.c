@@ -571,6 +571,10 @@ static int check_stream(const struct config *c)
 		log_error("cluster=kmeans is for `s4rec eval` only: it needs all users between epochs, and a stream has none; use cluster=sinkhorn");
 		return EX_USAGE;
 	}
+	if (c->guard_factor > 0 && c->guard_factor < 2) {
+		log_error("guard.factor=%g would discard steps that are as usual: 0 for none, else 2 or more", c->guard_factor);
+		return EX_CONFIG;
+	}
 	if (c->schedule && c->schedule_steps == 0) {
 		log_error("schedule=cosine needs schedule.steps: a stream has no end by which to fall");
 		return EX_CONFIG;

@@ -176,6 +176,9 @@ static void test_file_and_environment_errors(void **state)
 	assert_said("4..512");
 	write_file("width\n");
 	assert_int_equal(parse(&c, "--config", file_name), EX_CONFIG);
+	write_file("guard.factor=1.5\n");
+	assert_int_equal(parse(&c, "--config", file_name), EX_CONFIG);
+	assert_said("0 for none, else 2 or more");
 	write_file("width=10\nheads=4\n");
 	assert_int_equal(parse(&c, "--config", file_name), EX_CONFIG);
 	assert_said("does not divide");
