@@ -20,7 +20,7 @@ int cut_encode(void *ret, size_t size, size_t *ret_len, const struct cut *c)
 	m.version = c->version;
 	m.events = c->events;
 	m.dead_letters = c->dead_letters;
-	m.discarded = c->discarded != 0;
+	m.discarded = (S4rec__Discard)c->discarded;
 	m.model_id = (char *)c->model_id;
 	m.run_id = (char *)c->run_id;
 	m.config_hash = c->config_hash;
@@ -28,6 +28,8 @@ int cut_encode(void *ret, size_t size, size_t *ret_len, const struct cut *c)
 	m.records_hash = c->records_hash;
 	m.max_users = c->max_users;
 	m.max_items = c->max_items;
+	m.republish = c->republish != 0;
+	m.rollback = c->rollback != 0;
 	m.numeric_id = (char *)c->numeric_id;
 
 	*ret_len = s4rec__cut__get_packed_size(&m);
@@ -45,6 +47,8 @@ static int cut_field(void *message, struct wire *w, uint64_t tag)
 {
 	struct cut_in *in = message;
 	struct cut *c = &in->cut;
+	uint32_t discarded = 0;
+	int r;
 
 	switch (tag >> 3) {
 	case 1:
@@ -62,7 +66,9 @@ static int cut_field(void *message, struct wire *w, uint64_t tag)
 	case 7:
 		return read_u32(w, tag, &c->dead_letters);
 	case 8:
-		return read_bool(w, tag, &c->discarded);
+		r = read_u32(w, tag, &discarded);
+		c->discarded = (enum discard)discarded;
+		return discarded > DISCARD_EXPLODING ? -EBADMSG : r;
 	case 9:
 		return read_text(w, tag, c->model_id, sizeof(c->model_id));
 	case 10:
@@ -79,6 +85,10 @@ static int cut_field(void *message, struct wire *w, uint64_t tag)
 		return read_u64(w, tag, &c->max_users);
 	case 16:
 		return read_u64(w, tag, &c->max_items);
+	case 20:
+		return read_bool(w, tag, &c->republish);
+	case 21:
+		return read_bool(w, tag, &c->rollback);
 	default:
 		return wire_skip(w, tag);
 	}

@@ -7,6 +7,9 @@
 
 #define CUT_PARTITIONS_MAX 1024
 
+/* Nothing of a step was applied, because its loss or gradient ... */
+enum discard { DISCARD_NONE, DISCARD_NOT_FINITE, DISCARD_EXPLODING };
+
 struct cut {
 	uint64_t step;
 	int64_t *offsets; /* (partitions) next offset to consume, after this batch */
@@ -15,12 +18,13 @@ struct cut {
 	int commit;
 	uint64_t version;
 	uint32_t events, dead_letters;
-	int discarded;
+	enum discard discarded;
 	char model_id[64], run_id[64], numeric_id[64];
 	uint64_t config_hash;
 	uint32_t embedding_partitions; /* of the embeddings topic */
 	uint64_t records_hash; /* over the batch's records in the order of the fold */
 	uint64_t max_users, max_items; /* the limits that held */
+	int republish, rollback;
 };
 
 int cut_encode(void *ret, size_t size, size_t *ret_len, const struct cut *c);

@@ -31,7 +31,8 @@ struct version {
 	uint64_t oldest_user_steps;
 	uint32_t dimension;
 	int64_t freshness_p50_ms, freshness_p99_ms;
-	int accepted_gap;
+	int accepted_gap, held;
+	char held_why[64];
 };
 
 /* Encodes; *ret_len = bytes needed, also with -ENOSPC. int8: scale = max|x| / 127, so the largest error is scale / 2.

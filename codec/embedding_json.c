@@ -49,6 +49,8 @@ static const struct field version_fields[] = {
 	FIELD(version, I64, freshness_p99_ms),
 	FIELD(version, TEXT64, numeric_id),
 	FIELD(version, BOOL, accepted_gap),
+	FIELD(version, BOOL, held),
+	FIELD(version, TEXT64, held_why),
 	{ 0 },
 };
 

@@ -10,7 +10,7 @@
 #include "codec/wire.h"
 
 const char why_undecodable[] = "undecodable", why_oversized[] = "oversized", why_no_user[] = "no user",
-           why_no_item[] = "no item", why_absurd_time[] = "absurd time", why_bad_weight[] = "bad weight";
+           why_no_item[] = "no item", why_no_time[] = "no time", why_absurd_time[] = "absurd time", why_bad_weight[] = "bad weight";
 
 /* Field numbers of topics/interaction.proto; a test compares them with the generated code. */
 enum { F_ITEM_ID = 1, F_EVENT_TIME_MS = 2, F_TYPE = 3, F_WEIGHT = 4, F_EVENT_ID = 5, F_USER_ID = 6 };
@@ -136,6 +136,8 @@ int event_finish(struct event *ret, const struct raw_event *raw, const struct ev
 	if (r < 0)
 		return r;
 
+	if (!raw->has_time && record_ts_ms < 0)
+		return fail(reterr_why, why_no_time, -ERANGE);
 	if (time_is_absurd(ts_ms, l, record_ts_ms))
 		return fail(reterr_why, why_absurd_time, -ERANGE);
 

@@ -68,7 +68,7 @@ void decoder_free(struct decoder *d);
  *   -EBADMSG  undecodable (not protobuf / JSON, wrong type of a field, invalid UTF-8)
  *   -E2BIG    "oversized": the value or an id is too long
  *   -ENODATA  "no user" / "no item"
- *   -ERANGE   "absurd time" / "bad weight" (NaN, infinite, negative, above weight_max) */
+ *   -ERANGE   "no time" (nor has the record one) / "absurd time" / "bad weight" (NaN, infinite, negative, above weight_max) */
 int decoder_decode(struct decoder *d, struct event *ret, const void *key, size_t key_len,
                    const void *value, size_t value_len, int64_t record_ts_ms, const char **reterr_why);
 

@@ -11,7 +11,7 @@
 #define TIME_MAX_MS 253402300799999 /* 9999-12-31T23:59:59.999Z */
 
 /* Reasons: dead letters carry them, so they are part of the contract. */
-extern const char why_undecodable[], why_oversized[], why_no_user[], why_no_item[], why_absurd_time[], why_bad_weight[];
+extern const char why_undecodable[], why_oversized[], why_no_user[], why_no_item[], why_no_time[], why_absurd_time[], why_bad_weight[];
 
 struct text {
 	const char *s;

@@ -80,6 +80,7 @@ int user_state_encode(void *ret, size_t size, size_t *ret_len, const struct user
 	put_number(&o, 5, (uint64_t)s->newest_ms);
 	put_number(&o, 6, s->published != 0);
 	put_number(&o, 7, s->encoded_step);
+	put_number(&o, 8, s->waiting != 0);
 	return finish(&o, ret_len);
 }
 
@@ -110,6 +111,7 @@ int manifest_encode(void *ret, size_t size, size_t *ret_len, const struct manife
 #define PUT(field, name) put_number(&o, field, m->name);
 	MANIFEST_NUMBERS(PUT)
 #undef PUT
+	wire_put_string(&o, 40, m->config, m->config_len);
 	return finish(&o, ret_len);
 }
 
@@ -205,6 +207,7 @@ static int user_field(void *message, struct wire *w, uint64_t tag)
 	case 5: return read_i64(w, tag, &s->newest_ms);
 	case 6: return read_bool(w, tag, &s->published);
 	case 7: return read_u64(w, tag, &s->encoded_step);
+	case 8: return read_bool(w, tag, &s->waiting);
 	default: return wire_skip(w, tag);
 	}
 }
@@ -264,6 +267,7 @@ static int manifest_field(void *message, struct wire *w, uint64_t tag)
 	case field: return read_u64(w, tag, &m->name);
 	MANIFEST_NUMBERS(READ)
 #undef READ
+	case 40: return (tag & 7) == WIRE_BYTES ? wire_bytes(w, &m->config, &m->config_len) : -EBADMSG;
 	default: return wire_skip(w, tag);
 	}
 }

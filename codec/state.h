@@ -28,6 +28,7 @@ struct user_state {
 	int64_t newest_ms;
 	int published;
 	uint64_t encoded_step;
+	int waiting;
 };
 
 /* The numbers of a manifest: field number, name. All are varints; times are signed. */
@@ -36,12 +37,14 @@ struct user_state {
 	X(14, dense_hash) X(15, item_rows) X(16, user_rows) X(17, events) X(18, dead_letters) X(19, recent_records) X(20, recent_refused) \
 	X(21, items_published) X(22, users_published) X(23, watermark_ms) X(24, published_step) X(25, sweep) X(26, queue_count) \
 	X(27, queue_next) X(28, recent_n) X(29, recent_next) X(30, prequential_count) X(31, popularity_started) X(32, popularity_origin_ms) \
-	X(33, embedding_partitions) X(34, applied) X(35, limited) X(36, item_slice) X(37, self_hash)
+	X(33, embedding_partitions) X(34, applied) X(35, limited) X(36, item_slice) X(37, self_hash) X(38, space) X(39, republish)
 
 struct manifest {
 	char model_id[64], run_id[64], numeric_id[64];
 	int64_t *offsets; /* (partitions) */
 	size_t partitions;
+	const char *config; /* (config_len) borrowed; decoded: points into the bytes */
+	size_t config_len;
 #define MANIFEST_MEMBER(field, name) uint64_t name;
 	MANIFEST_NUMBERS(MANIFEST_MEMBER)
 #undef MANIFEST_MEMBER
@@ -50,7 +53,7 @@ struct manifest {
 /* Bytes that an encoding takes at most. */
 #define ITEM_STATE_BYTES(values_n, published_n) (96 + 4 * ((values_n) + (published_n)))
 #define USER_STATE_BYTES(n) (64 + 9 * (n))
-#define MANIFEST_BYTES(partitions) (1024 + 10 * (partitions))
+#define MANIFEST_BYTES(partitions, config_len) (1024 + 10 * (partitions) + (config_len))
 
 /* 0, or -ENOSPC. */
 int item_state_encode(void *ret, size_t size, size_t *ret_len, const struct item_state *s);

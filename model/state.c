@@ -78,17 +78,40 @@ const float *grad_tensor(struct model *m, struct grad *g, const char *name, size
 
 static void copy_floats(float *to, const float *from, size_t n) { memcpy(to, from, n * sizeof(float)); }
 
-void model_copy(struct model *to, const struct model *from)
+/* All but the rows. */
+static void copy_tensors(struct model *to, const struct model *from)
 {
-	assert(to->dense == from->dense && to->item_stride == from->item_stride && to->cfg.queue == from->cfg.queue && from->N <= to->cfg.items_max);
+	assert(to->dense == from->dense && to->item_stride == from->item_stride && to->cfg.queue == from->cfg.queue);
 	copy_floats(to->block_w, from->block_w, from->dense);
 	copy_floats(to->block_m, from->block_m, from->dense);
 	copy_floats(to->block_v, from->block_v, from->dense);
 	copy_floats(to->queue, from->queue, from->cfg.queue * from->cfg.D);
 	to->queue_count = from->queue_count;
 	to->queue_next = from->queue_next;
+	away_copy(to, from);
+}
+
+void model_copy(struct model *to, const struct model *from)
+{
+	assert(from->N <= to->cfg.items_max);
+	copy_tensors(to, from);
 	copy_floats(to->item, from->item, from->N * from->item_stride);
 	memcpy(to->item_step, from->item_step, from->N * sizeof *from->item_step);
 	to->N = from->N;
-	away_copy(to, from);
+}
+
+void model_arrange(struct model *to, const struct model *from, const uint32_t *from_row, size_t n)
+{
+	uint32_t row;
+
+	assert(to->N == 0 && n <= to->cfg.items_max);
+	copy_tensors(to, from);
+	for (size_t i = 0; i < n; i++) {
+		model_add_item(to, &row);
+		if (from_row[i] == NO_ROW)
+			continue;
+		assert(from_row[i] < from->N);
+		copy_floats(model_item_row(to, row), model_item_row(from, from_row[i]), from->item_stride);
+		to->item_step[row] = from->item_step[from_row[i]];
+	}
 }

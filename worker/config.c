@@ -1,5 +1,6 @@
 /* config.c - reads options.def into a table and everything else (parsing, help, dump, hash) walks that table. */
 #include "worker/config.h"
+#include "worker/log.h"
 #include "worker/nearest.h"
 
 #include <ctype.h>
@@ -44,7 +45,7 @@ static const struct row rows[] = {
 static const struct { unsigned bit; const char *name; } command_names[] = {
 	{ C_TOPICS, "topics" }, { C_LOAD, "load" }, { C_TRAIN, "train" }, { C_READ, "read" }, { C_QUERY, "query" },
 	{ C_GENERATE, "generate" }, { C_CONFIG, "config" }, { C_EVAL, "eval" },
-	{ C_EXPORT, "export" }, { C_IMPORT, "import" },
+	{ C_EXPORT, "export" }, { C_IMPORT, "import" }, { C_ROLLBACK, "rollback" },
 };
 
 /* `s4rec config` speaks for all commands; whoever reads or makes a model's state must know all that it depends on. */
@@ -234,11 +235,11 @@ static int set_option(struct config *c, const struct row *o, const char *value, 
 	if (r == 0)
 		return 0;
 	if (r == -ENOMEM) {
-		fprintf(stderr, "s4rec: out of memory\n");
+		log_error("out of memory");
 		return EX_OSERR;
 	}
 	range_text(range, sizeof(range), o);
-	fprintf(stderr, "s4rec: %s: %s=%s is %s; allowed: %s%s%s\n", where, o->name, value,
+	log_error("%s: %s=%s is %s; allowed: %s%s%s", where, o->name, value,
 	        r == -ERANGE ? "out of range" : o->type == OPT_INT ? "not a whole number" : o->type == OPT_FLOAT ? "not a number" :
 	        "not a known word", range, *o->unit ? " " : "", o->unit);
 	return code;
@@ -246,7 +247,7 @@ static int set_option(struct config *c, const struct row *o, const char *value, 
 
 static int unknown_option(const char *name, const char *where, int code)
 {
-	fprintf(stderr, "s4rec: %s: no option '%s'; the nearest is '%s'\n", where, name, row_nearest(name));
+	log_error("%s: no option '%s'; the nearest is '%s'", where, name, row_nearest(name));
 	return code;
 }
 
@@ -281,7 +282,7 @@ static int set_kafka(struct config *c, const char *name, const char *value)
 	c->kafka_count++;
 	return 0;
 oom:
-	fprintf(stderr, "s4rec: out of memory\n");
+	log_error("out of memory");
 	return EX_OSERR;
 }
 
@@ -308,7 +309,7 @@ static int parse_line(struct config *c, char *line, const char *where)
 		return 0;
 	value = key + strcspn(key, "=:");
 	if (!*value || value == key) {
-		fprintf(stderr, "s4rec: %s: '%s' is not of the form key=value\n", where, key);
+		log_error("%s: '%s' is not of the form key=value", where, key);
 		return EX_CONFIG;
 	}
 	*value++ = '\0';
@@ -328,7 +329,7 @@ static int parse_file(struct config *c, const char *path)
 	FILE *f = fopen(path, "re");
 
 	if (!f) {
-		fprintf(stderr, "s4rec: cannot read the configuration file %s: %s\n", path, strerror(errno));
+		log_error("cannot read the configuration file %s: %s", path, strerror(errno));
 		return EX_NOINPUT;
 	}
 	for (int n = 1; r == 0 && getline(&line, &size, f) >= 0; n++) {
@@ -336,7 +337,7 @@ static int parse_file(struct config *c, const char *path)
 		r = parse_line(c, line, where);
 	}
 	if (r == 0 && ferror(f)) {
-		fprintf(stderr, "s4rec: reading %s: %s\n", path, strerror(errno));
+		log_error("reading %s: %s", path, strerror(errno));
 		r = EX_NOINPUT;
 	}
 	free(line);
@@ -375,7 +376,7 @@ static int parse_env(struct config *c, const char *entry)
 		*p = *p == '_' ? '.' : (char)tolower((unsigned char)*p);
 	if (strncmp(name, "kafka.", 6) == 0 && name[6])
 		return set_kafka(c, name + 6, eq + 1);
-	fprintf(stderr, "s4rec: environment variable %.*s: no option '%s'; the nearest is '%s'\n", (int)(eq - entry), entry, name,
+	log_error("environment variable %.*s: no option '%s'; the nearest is '%s'", (int)(eq - entry), entry, name,
 	        row_nearest(name));
 	return EX_CONFIG;
 }
@@ -404,11 +405,13 @@ static int abbreviated(char **argv, const char *full)
 
 static int wrong_command(const struct row *o, unsigned command)
 {
-	fprintf(stderr, "s4rec %s: --%s is not an option of this command but of:", command_name(command), o->name);
+	char of[256] = "";
+	size_t at = 0;
+
 	for (size_t i = 0; i < sizeof(command_names) / sizeof(command_names[0]); i++)
 		if (command_names[i].bit != C_CONFIG && row_allowed(o, command_names[i].bit))
-			fprintf(stderr, " %s", command_names[i].name);
-	fputc('\n', stderr);
+			at += (size_t)snprintf(of + at, sizeof(of) - at, " %s", command_names[i].name);
+	log_error("s4rec %s: --%s is not an option of this command but of:%s", command_name(command), o->name, of);
 	return EX_USAGE;
 }
 
@@ -442,7 +445,7 @@ static int read_arguments(struct asked *a, unsigned command, int argc, char **ar
 			return 0;
 		if (ch == '?' || (index >= 0 && abbreviated(argv, longs[index].name))) {
 			if (ch == '?' && optopt > 0 && optopt < LONG_CONFIG && argv[optind - 1][1] != '-') {
-				fprintf(stderr, "s4rec %s: no option -%c (--help lists all)\n", command_name(command), optopt);
+				log_error("s4rec %s: no option -%c (--help lists all)", command_name(command), optopt);
 				return EX_USAGE;
 			}
 			const char *arg = optarg && optarg == argv[optind - 1] ? argv[optind - 2] : argv[optind - 1];
@@ -451,7 +454,7 @@ static int read_arguments(struct asked *a, unsigned command, int argc, char **ar
 			return unknown_option(name, "command line", EX_USAGE);
 		}
 		if (ch == ':') {
-			fprintf(stderr, "s4rec %s: %s needs a value\n", command_name(command), argv[optind - 1]);
+			log_error("s4rec %s: %s needs a value", command_name(command), argv[optind - 1]);
 			return EX_USAGE;
 		}
 		if (ch == SHORT_HELP) {
@@ -466,7 +469,7 @@ static int read_arguments(struct asked *a, unsigned command, int argc, char **ar
 			const char *eq = strchr(optarg, '=');
 
 			if (!(command & (C_KAFKA | C_CONFIG)) || !eq || eq == optarg) {
-				fprintf(stderr, "s4rec %s: -X %s: %s\n", command_name(command), optarg,
+				log_error("s4rec %s: -X %s: %s", command_name(command), optarg,
 				        command & (C_KAFKA | C_CONFIG) ? "not of the form name=value" : "this command uses no broker");
 				return EX_USAGE;
 			}
@@ -529,8 +532,10 @@ static void print_help(const struct config *c, unsigned command, const char *usa
 		range_text(range, sizeof(range), o);
 		snprintf(left, sizeof(left), "%c%c%c --%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ', o->letter ? ',' : ' ',
 		         o->name);
-		printf("  %-32s %s (%s%s%s%s%s)\n", left, o->help, range, *o->unit ? " " : "", o->unit, *dflt ? "; " : "", dflt);
+		printf("  %-32s %s (%s%s%s%s%s%s)\n", left, o->help, range, *o->unit ? " " : "", o->unit, *dflt ? "; " : "", dflt, o->fold ? "; fold" : "");
 	}
+	if (command & (C_TRAIN | C_FILES | C_CONFIG))
+		puts("\nfold: shapes the model, so it must stay what it was when the model began.");
 }
 
 static int config_init(struct config *c)
@@ -563,28 +568,41 @@ static int config_init(struct config *c)
 static int check_stream(const struct config *c)
 {
 	if (c->cluster) {
-		fprintf(stderr, "s4rec: cluster=kmeans is for `s4rec eval` only: it needs all users between epochs, and a stream has none; use cluster=sinkhorn\n");
+		log_error("cluster=kmeans is for `s4rec eval` only: it needs all users between epochs, and a stream has none; use cluster=sinkhorn");
 		return EX_USAGE;
 	}
+	if (c->guard_factor > 0 && c->guard_factor < 2) {
+		log_error("guard.factor=%g would discard steps that are as usual: 0 for none, else 2 or more", c->guard_factor);
+		return EX_CONFIG;
+	}
 	if (c->schedule && c->schedule_steps == 0) {
-		fprintf(stderr, "s4rec: schedule=cosine needs schedule.steps: a stream has no end by which to fall\n");
+		log_error("schedule=cosine needs schedule.steps: a stream has no end by which to fall");
 		return EX_CONFIG;
 	}
 	return 0;
+}
+
+static int check_brokers(const struct config *c)
+{
+	if (!strcasestr(c->bootstrap_servers, "http://") && !strcasestr(c->bootstrap_servers, "https://"))
+		return 0;
+	log_error("bootstrap.servers=%s: a broker is host:port, such as kafka:9092, without http://", c->bootstrap_servers);
+	return EX_CONFIG;
 }
 
 /* What no single row can say. */
 static int check_together(const struct config *c, unsigned command)
 {
 	if ((command & (C_TRAIN | C_EVAL | C_FILES | C_CONFIG)) && c->width % c->heads != 0) {
-		fprintf(stderr, "s4rec: heads=%lld does not divide width=%lld\n", (long long)c->heads, (long long)c->width);
+		log_error("heads=%lld does not divide width=%lld", (long long)c->heads, (long long)c->width);
 		return EX_CONFIG;
 	}
 	if ((command & (C_TRAIN | C_EVAL | C_FILES)) && c->schedule && c->schedule_steps && c->schedule_steps <= c->warmup_steps) {
-		fprintf(stderr, "s4rec: schedule.steps=%lld must be above warmup.steps=%lld\n", (long long)c->schedule_steps, (long long)c->warmup_steps);
+		log_error("schedule.steps=%lld must be above warmup.steps=%lld", (long long)c->schedule_steps, (long long)c->warmup_steps);
 		return EX_CONFIG;
 	}
-	return command & (C_TRAIN | C_FILES) ? check_stream(c) : 0;
+	int r = command & C_KAFKA ? check_brokers(c) : 0;
+	return r == 0 && (command & (C_TRAIN | C_FILES)) ? check_stream(c) : r;
 }
 
 int config_parse(struct config *c, unsigned command, const char *usage, const char *example, int argc, char **argv)
@@ -599,7 +617,7 @@ int config_parse(struct config *c, unsigned command, const char *usage, const ch
 		slots += strlen(argv[i]);
 	a.set = calloc(slots, sizeof(*a.set));
 	if (r != 0 || !a.set) {
-		fprintf(stderr, "s4rec: out of memory\n");
+		log_error("out of memory");
 		r = EX_OSERR;
 		goto out;
 	}
@@ -651,34 +669,86 @@ static int is_secret(const char *key)
 
 void config_print(const struct config *c, FILE *f) { config_print_of(c, C_CONFIG, f); }
 
-void config_print_of(const struct config *c, unsigned command, FILE *f)
+static void print_rows(const struct config *c, unsigned command, int fold, FILE *f)
 {
 	char value[64];
 
+	if (command == C_CONFIG)
+		fprintf(f, fold ? "# fold: these shape the model and must stay what they were when it began\n" : "# these may change at any start\n");
 	for (size_t i = 0; i < ROW_COUNT; i++)
-		if (row_allowed(&rows[i], command))
+		if (row_allowed(&rows[i], command) && rows[i].fold == fold)
 			fprintf(f, "%s=%s\n", rows[i].name, value_text(value, sizeof(value), c, &rows[i]));
+}
+
+void config_print_of(const struct config *c, unsigned command, FILE *f)
+{
+	for (int fold = 1; fold >= 0; fold--)
+		print_rows(c, command, fold, f);
 	for (size_t i = 0; (command & (C_KAFKA | C_CONFIG)) && i < c->kafka_count; i++)
 		fprintf(f, "kafka.%s=%s\n", c->kafka[2 * i], is_secret(c->kafka[2 * i]) ? "********" : c->kafka[2 * i + 1]);
 }
 
-static uint64_t fnv1a(uint64_t h, const char *s)
+char *config_fold_text(const struct config *c)
 {
-	for (; *s; s++)
-		h = (h ^ (unsigned char)*s) * 0x100000001b3u;
-	return h;
+	char value[64], *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	if (!f)
+		return NULL;
+	for (size_t i = 0; i < ROW_COUNT; i++)
+		if (rows[i].fold)
+			fprintf(f, "%s=%s\n", rows[i].name, value_text(value, sizeof(value), c, &rows[i]));
+	if (fclose(f) == 0)
+		return text;
+	free(text);
+	return NULL;
 }
 
 uint64_t config_fold_hash(const struct config *c)
 {
-	char value[64];
 	uint64_t h = 0xcbf29ce484222325u;
+	char *text = config_fold_text(c);
 
-	for (size_t i = 0; i < ROW_COUNT; i++) {
+	for (const char *s = text; s && *s; s++)
+		h = (h ^ (unsigned char)*s) * 0x100000001b3u;
+	free(text);
+	return h;
+}
+
+/* The value of a name in a fold text; its length. NULL: it is not there. */
+static const char *text_value(const char *text, size_t len, const char *name, size_t *ret_len)
+{
+	size_t n = strlen(name);
+
+	for (const char *end = text + len, *line = text; line < end;) {
+		const char *next = memchr(line, '\n', (size_t)(end - line));
+
+		next = next ? next : end;
+		if ((size_t)(next - line) > n && memcmp(line, name, n) == 0 && line[n] == '=') {
+			*ret_len = (size_t)(next - line) - n - 1;
+			return line + n + 1;
+		}
+		line = next + 1;
+	}
+	return NULL;
+}
+
+void config_fold_changes(const struct config *c, const char *text, size_t text_len, char *ret, size_t size)
+{
+	char buf[64];
+	size_t at = 0, len = 0;
+
+	ret[0] = '\0';
+	for (size_t i = 0; i < ROW_COUNT && at < size; i++) {
+		const char *now, *was;
+
 		if (!rows[i].fold)
 			continue;
-		h = fnv1a(fnv1a(h, rows[i].name), "=");
-		h = fnv1a(fnv1a(h, value_text(value, sizeof(value), c, &rows[i])), "\n");
+		now = value_text(buf, sizeof(buf), c, &rows[i]);
+		was = text_value(text, text_len, rows[i].name, &len);
+		if (was && strlen(now) == len && memcmp(was, now, len) == 0)
+			continue;
+		at += (size_t)snprintf(ret + at, size - at, "%s%s=%.*s (now %s)", at ? ", " : "", rows[i].name, was ? (int)len : 7, was ? was : "unknown", now);
 	}
-	return h;
 }

@@ -15,7 +15,7 @@
 enum option_type { OPT_INT, OPT_FLOAT, OPT_BOOL, OPT_STRING, OPT_ENUM };
 /* Which commands take an option: bits. */
 enum { C_TOPICS = 1, C_LOAD = 2, C_TRAIN = 4, C_READ = 8, C_QUERY = 16, C_GENERATE = 32, C_CONFIG = 64, C_EVAL = 256,
-       C_EXPORT = 512, C_IMPORT = 1024, C_FILES = C_EXPORT | C_IMPORT, C_KAFKA = C_TOPICS | C_LOAD | C_TRAIN | C_READ | C_QUERY | C_FILES };
+       C_EXPORT = 512, C_IMPORT = 1024, C_ROLLBACK = 2048, C_FILES = C_EXPORT | C_IMPORT | C_ROLLBACK, C_KAFKA = C_TOPICS | C_LOAD | C_TRAIN | C_READ | C_QUERY | C_FILES };
 
 /* One member per row of options.def; names with '.' become '_': "batch.users" is cfg->batch_users.
  * INT is int64_t, FLOAT double, BOOL int, STRING char * (owned, never NULL), ENUM int (index into its words). */
@@ -46,5 +46,9 @@ void config_print_of(const struct config *c, unsigned command, FILE *f);
 
 /* FNV-1a hash over name=value of all options marked fold: two runs with equal hashes fold a log alike. */
 uint64_t config_fold_hash(const struct config *c);
+/* What is hashed: a line name=value for each of them. Returned owned; NULL: out of memory. */
+char *config_fold_text(const struct config *c);
+/* What is another value in c than in such a text, as "tau1=0.1 (now 0.2), ..."; cut short where it does not fit. */
+void config_fold_changes(const struct config *c, const char *text, size_t text_len, char *ret, size_t size);
 
 #endif

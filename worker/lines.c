@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -27,6 +28,7 @@ struct lines {
 int lines_new(struct lines **ret, const char *path)
 {
 	struct lines *l = calloc(1, sizeof *l);
+	struct stat st;
 
 	if (l == NULL)
 		return -ENOMEM;
@@ -38,8 +40,8 @@ int lines_new(struct lines **ret, const char *path)
 		return -ENOMEM;
 	}
 	l->fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-	if (l->fd < 0) {
-		int r = -errno;
+	if (l->fd < 0 || fstat(l->fd, &st) < 0 || S_ISDIR(st.st_mode)) { /* a folder can be opened, and not be read */
+		int r = l->fd < 0 ? -errno : -EISDIR;
 
 		lines_free(l);
 		return r;

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 struct lines;
-/* path "-" = stdin. -errno of open; -ENOMEM. zstd is recognised by its first bytes. */
+/* path "-" = stdin. -errno of open; -EISDIR; -ENOMEM. zstd is recognised by its first bytes. */
 int lines_new(struct lines **ret, const char *path);
 /* The next line without its newline (a carriage return before it stays: what it means is up to the format), valid until the
  * next call. 1 a line, 0 the end, -EINTR a signal came (call again or stop), -EBADMSG damaged zstd data, -EIO. Of a line over

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static int stamped;
 static int painted; /* a progress line stands on the terminal */
 
 static void log_line(const char *level, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
@@ -22,8 +23,11 @@ static void log_line(const char *level, const char *fmt, va_list ap)
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
-	n = (int)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	n += snprintf(text + n, sizeof(text) - (size_t)n, ".%03ldZ %s ", now.tv_nsec / 1000000, level);
+	n = stamped ? (int)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm) : 0;
+	if (stamped)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, ".%03ldZ %s ", now.tv_nsec / 1000000, level);
+	else
+		n += snprintf(text + n, sizeof(text), "%s: ", level);
 	vsnprintf(text + n, sizeof(text) - (size_t)n - 1, fmt, ap);
 	/* Error texts of libraries may hold line feeds; one event stays one line. */
 	for (char *p = text; *p; p++)
@@ -37,6 +41,8 @@ static void log_line(const char *level, const char *fmt, va_list ap)
 	fflush(stderr);
 	pthread_mutex_unlock(&lock);
 }
+
+void log_stamped(void) { stamped = 1; }
 
 #define LOG_AT(level)                 \
 	va_list ap;                   \

@@ -1,5 +1,6 @@
 /* main.c - s4rec: one binary, one subcommand per thing it does. */
 #include "worker/command.h"
+#include "worker/log.h"
 #include "worker/nearest.h"
 
 #include <stdio.h>
@@ -24,6 +25,7 @@ static const struct {
 	{ "eval", command_eval, "measure the model offline, by a protocol that others use too" },
 	{ "export", command_export, "the model of a prefix as a file" },
 	{ "import", command_import, "a new model from a file" },
+	{ "rollback", command_rollback, "an exported model again, in place of the one that a prefix has" },
 	{ "config", command_config, "print the effective configuration, secrets masked" },
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -39,12 +41,17 @@ static void usage(FILE *f)
 
 int main(int argc, char **argv)
 {
+	static char help[] = "--help";
 	const char *nearest = NULL;
 	size_t nearest_distance = 0;
 
 	if (argc < 2) {
 		usage(stderr);
 		return EX_USAGE;
+	}
+	if (strcmp(argv[1], "help") == 0 && argc == 3) { /* `s4rec help train` is `s4rec train --help` */
+		argv[1] = argv[2];
+		argv[2] = help;
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
 		usage(stdout);
@@ -65,6 +72,6 @@ int main(int argc, char **argv)
 			nearest_distance = distance;
 		}
 	}
-	fprintf(stderr, "s4rec: no command '%s'; the nearest is '%s' (s4rec --help lists all)\n", argv[1], nearest);
+	log_error("no command '%s'; the nearest is '%s' (s4rec --help lists all)", argv[1], nearest);
 	return EX_USAGE;
 }

@@ -11,8 +11,8 @@ static void random_cut(struct cut *c, int64_t *offsets, size_t partitions)
 	*c = (struct cut){
 		.step = check_bits() >> check_below(64), .offsets = offsets, .partitions = partitions, .now_ms = (int64_t)check_bits(),
 		.commit = (int)check_below(2), .version = check_bits(), .events = (uint32_t)check_bits(), .dead_letters = (uint32_t)check_below(9), .embedding_partitions = (uint32_t)check_bits(),
-		.records_hash = check_bits(), .max_users = check_bits(), .max_items = check_bits(),
-		.discarded = (int)check_below(2), .config_hash = check_bits(),
+		.records_hash = check_bits(), .max_users = check_bits(), .max_items = check_bits(), .republish = (int)check_below(2), .rollback = (int)check_below(2),
+		.discarded = (enum discard)check_below(3), .config_hash = check_bits(),
 	};
 	c->model_id[check_text(c->model_id, 63)] = 0;
 	c->run_id[check_text(c->run_id, 63)] = 0;
@@ -34,6 +34,8 @@ static void assert_same(const struct cut *a, const struct cut *b)
 	assert_int_equal(a->records_hash, b->records_hash);
 	assert_int_equal(a->max_users, b->max_users);
 	assert_int_equal(a->max_items, b->max_items);
+	assert_int_equal(a->republish, b->republish);
+	assert_int_equal(a->rollback, b->rollback);
 	assert_int_equal(a->dead_letters, b->dead_letters);
 	assert_int_equal(a->discarded, b->discarded);
 	assert_int_equal(a->config_hash, b->config_hash);

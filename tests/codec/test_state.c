@@ -59,7 +59,7 @@ static void test_user(void **state)
 	for (int i = 0; i < 3000; i++) {
 		size_t n = check_below(N_MAX), len;
 		struct user_state s = { .row = (uint32_t)check_bits(), .items = items, .weights = weights, .n = n, .events = (uint32_t)check_bits(),
-			.newest_ms = (int64_t)check_bits(), .published = (int)check_below(2), .encoded_step = check_bits() >> check_below(64) }, got;
+			.newest_ms = (int64_t)check_bits(), .published = (int)check_below(2), .encoded_step = check_bits() >> check_below(64), .waiting = (int)check_below(2) }, got;
 		S4rec__UserState *m;
 		int plain = check_below(2) == 0;
 
@@ -71,14 +71,14 @@ static void test_user(void **state)
 		assert_true(len <= USER_STATE_BYTES(n));
 		assert_int_equal(user_state_decode(&got, got_items, got_weights, N_MAX, buf, len), 0);
 		assert_true(got.row == s.row && got.n == n && got.events == s.events && got.newest_ms == s.newest_ms && got.published == s.published &&
-		            got.encoded_step == s.encoded_step);
+		            got.encoded_step == s.encoded_step && got.waiting == s.waiting);
 		assert_true(n == 0 || (memcmp(got_items, items, n * 4) == 0 && memcmp(got_weights, weights, n * 4) == 0));
 		if (n)
 			assert_int_equal(user_state_decode(&got, got_items, got_weights, n - 1, buf, len), -E2BIG);
 
 		m = s4rec__user_state__unpack(NULL, len, buf);
 		assert_non_null(m);
-		assert_true(m->row == s.row && m->n_items == n && m->events == s.events && m->newest_ms == s.newest_ms && m->encoded_step == s.encoded_step);
+		assert_true(m->row == s.row && m->n_items == n && m->events == s.events && m->newest_ms == s.newest_ms && m->encoded_step == s.encoded_step && m->waiting == s.waiting);
 		assert_true(n == 0 || memcmp(m->items, items, n * 4) == 0);
 		assert_int_equal(s4rec__user_state__get_packed_size(m), len);
 		s4rec__user_state__free_unpacked(m, NULL);
@@ -91,7 +91,7 @@ static void test_manifest(void **state)
 	uint8_t buf[4096];
 
 	for (int i = 0; i < 2000; i++) {
-		struct manifest s = { .offsets = offsets, .partitions = check_below(N_MAX) }, got;
+		struct manifest s = { .offsets = offsets, .partitions = check_below(N_MAX), .config = "width=8\ntau1=0.5\n", .config_len = check_below(18) }, got;
 		size_t len;
 		S4rec__Manifest *m;
 
@@ -103,12 +103,13 @@ static void test_manifest(void **state)
 		s.run_id[check_text(s.run_id, 63)] = 0;
 		s.numeric_id[check_text(s.numeric_id, 63)] = 0;
 		assert_int_equal(manifest_encode(buf, sizeof buf, &len, &s), 0);
-		assert_true(len <= MANIFEST_BYTES(s.partitions));
+		assert_true(len <= MANIFEST_BYTES(s.partitions, s.config_len));
 		assert_int_equal(manifest_decode(&got, got_offsets, N_MAX, buf, len), 0);
 		assert_true(got.partitions == s.partitions && memcmp(got_offsets, offsets, s.partitions * sizeof *offsets) == 0);
 		assert_string_equal(got.model_id, s.model_id);
 		assert_string_equal(got.run_id, s.run_id);
 		assert_string_equal(got.numeric_id, s.numeric_id);
+		assert_true(got.config_len == s.config_len && memcmp(got.config ? got.config : "", s.config, s.config_len) == 0);
 #define SAME(field, name) assert_int_equal(got.name, s.name);
 		MANIFEST_NUMBERS(SAME)
 

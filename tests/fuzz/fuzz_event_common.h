@@ -9,7 +9,7 @@
 
 static inline void check_reason(int r, const char *why)
 {
-	static const char *const words[] = { "undecodable", "oversized", "no user", "no item", "absurd time", "bad weight" };
+	static const char *const words[] = { "undecodable", "oversized", "no user", "no item", "no time", "absurd time", "bad weight" };
 	int known = 0;
 
 	for (size_t i = 0; i < 6; i++)

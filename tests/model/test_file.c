@@ -115,6 +115,41 @@ static void trains_on_with_the_same_bits(void **state)
 	}
 }
 
+/* Rows in another order are the same rows, and one that has no origin is a new one. */
+static void rows_may_be_arranged(void **state)
+{
+	for (int loss = LOSS_FULL; loss <= LOSS_BCE; loss++) {
+		struct model_config c = whole((enum loss_form)loss);
+		struct model *m, *other;
+		struct grad *g;
+		uint32_t from[ROWS + 1], row;
+		float a[64], b[64];
+
+		m = make(&c, ROWS, &g);
+		train(m, g, 1, 60);
+		for (uint32_t i = 0; i <= ROWS; i++)
+			from[i] = i ? ROWS - i : NO_ROW;
+		assert_int_equal(model_new(&other, &c), 0);
+		model_arrange(other, m, from, ROWS + 1);
+		assert_int_equal(model_items(other), ROWS + 1);
+		assert_int_equal(model_applied(other), model_applied(m));
+		for (uint32_t i = 1; i <= ROWS; i++) {
+			model_item_vector(other, a, i);
+			model_item_vector(m, b, ROWS - i);
+			assert_memory_equal(a, b, c.D * sizeof *a);
+			assert_memory_equal(model_item_row(other, i), model_item_row(m, ROWS - i), m->item_stride * sizeof(float));
+		}
+		grad_free(g);
+		model_free(m);
+		assert_int_equal(model_new(&m, &c), 0);
+		assert_int_equal(model_add_item(m, &row), 0);
+		assert_memory_equal(model_item_row(other, 0), model_item_row(m, 0), m->item_stride * sizeof(float));
+		assert_int_equal(other->item_step[0], model_applied(other));
+		model_free(m);
+		model_free(other);
+	}
+}
+
 /* What a copy keeps is what a file keeps: an older model, put back, trains as it would have. */
 static void a_copy_trains_on_with_the_same_bits(void **state)
 {
@@ -374,7 +409,7 @@ static void a_failed_save_leaves_the_old_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(trains_on_with_the_same_bits), cmocka_unit_test(a_copy_trains_on_with_the_same_bits), cmocka_unit_test(ids_come_back), cmocka_unit_test(names_what_differs),
+		cmocka_unit_test(trains_on_with_the_same_bits), cmocka_unit_test(a_copy_trains_on_with_the_same_bits), cmocka_unit_test(rows_may_be_arranged), cmocka_unit_test(ids_come_back), cmocka_unit_test(names_what_differs),
 		cmocka_unit_test(every_damage_is_seen), cmocka_unit_test(impossible_values_are_refused),
 		cmocka_unit_test(a_failed_save_leaves_the_old_file),
 	};

@@ -176,6 +176,9 @@ static void test_file_and_environment_errors(void **state)
 	assert_said("4..512");
 	write_file("width\n");
 	assert_int_equal(parse(&c, "--config", file_name), EX_CONFIG);
+	write_file("guard.factor=1.5\n");
+	assert_int_equal(parse(&c, "--config", file_name), EX_CONFIG);
+	assert_said("0 for none, else 2 or more");
 	write_file("width=10\nheads=4\n");
 	assert_int_equal(parse(&c, "--config", file_name), EX_CONFIG);
 	assert_said("does not divide");
@@ -285,7 +288,7 @@ static void test_export_and_import_take_fold_options(void **state)
 	assert_int_equal(parse_as(C_EXPORT, &c, "--linger.ms=5", NULL, NULL, NULL), EX_USAGE);
 	assert_said("of: train");
 	assert_int_equal(parse_as(C_READ, &c, "--tau1=0.2", NULL, NULL, NULL), EX_USAGE);
-	assert_said("of: train eval export import");
+	assert_said("of: train eval export import rollback");
 }
 
 /* What is printed reads back as the same configuration; secrets do not leave. */
@@ -322,6 +325,29 @@ static void test_print_reads_back(void **state)
 	config_release(&a);
 }
 
+/* Which options are other ones than in a text of before, with both values. */
+static void test_fold_changes(void **state)
+{
+	struct config a, b;
+	char *text, changes[4096];
+
+	assert_int_equal(parse(&a, "--tau1=0.5", "--input.topic=clicks"), 0);
+	assert_int_equal(parse(&b, "--loss=bce", "--threads=7"), 0);
+	text = config_fold_text(&a);
+	config_fold_changes(&a, text, strlen(text), changes, sizeof(changes));
+	assert_string_equal(changes, "");
+	config_fold_changes(&b, text, strlen(text), changes, sizeof(changes));
+	assert_string_equal(changes, "input.topic=clicks (now ), loss=full (now bce), tau1=0.5 (now 0.1)");
+	config_fold_changes(&b, text, strlen(text), changes, 20);
+	assert_string_equal(changes, "input.topic=clicks ");
+	config_fold_changes(&a, "seed=1", 6, changes, sizeof(changes));
+	assert_non_null(strstr(changes, "tau1=unknown (now 0.5)"));
+	assert_null(strstr(changes, "seed"));
+	free(text);
+	config_release(&a);
+	config_release(&b);
+}
+
 static void test_edit_distance(void **state)
 {
 	assert_int_equal(edit_distance("", ""), 0);
@@ -348,7 +374,7 @@ int main(void)
 		cmocka_unit_test(test_file_and_environment_errors), cmocka_unit_test(test_many_flags_in_one_argument),
 		cmocka_unit_test(test_fold_hash), cmocka_unit_test(test_training_options),
 		cmocka_unit_test(test_the_models_options_arrive), cmocka_unit_test(test_export_and_import_take_fold_options),
-		cmocka_unit_test(test_print_reads_back), cmocka_unit_test(test_edit_distance),
+		cmocka_unit_test(test_print_reads_back), cmocka_unit_test(test_fold_changes), cmocka_unit_test(test_edit_distance),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -75,6 +75,10 @@ static void test_bad_files_are_named_with_their_line(void **state)
 	assert_why(" line 2: empty");
 	assert_int_equal(read_text(&s, "u1 a b c\nu2 a b c\nu3 a\n", 9, 9), EX_DATAERR);
 	assert_why(" line 3: user u3 has 1 item,");
+	assert_int_equal(read_text(&s, "u1 a b c\nu2 a b c\nu1 d e f\n", 9, 9), EX_DATAERR);
+	assert_why(" line 3: user u1 stands in line 1 already");
+	assert_int_equal(sequences_read(&s, "/", 9, 9, why, sizeof why), EX_NOINPUT);
+	assert_why("cannot read /: it is a folder");
 	assert_int_equal(read_text(&s, "u1\n", 9, 9), EX_DATAERR);
 	assert_why("user u1 has 0 items");
 	assert_int_equal(read_text(&s, "", 9, 9), EX_DATAERR);

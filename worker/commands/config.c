@@ -1,6 +1,7 @@
 /* config.c - `s4rec config`: what the other commands would run with, as a .properties file. */
 #include "worker/command.h"
 #include "worker/config.h"
+#include "worker/log.h"
 
 #include <inttypes.h>
 #include <sysexits.h>
@@ -15,7 +16,7 @@ int command_config(int argc, char **argv)
 		return r < 0 ? EX_OK : r;
 
 	if (c.arg_count > 0) {
-		fprintf(stderr, "s4rec config: unexpected argument '%s'\n", c.args[0]);
+		log_error("s4rec config: unexpected argument '%s'", c.args[0]);
 		config_release(&c);
 		return EX_USAGE;
 	}

@@ -179,7 +179,7 @@ static int eval_loo(const struct config *c)
 	int r;
 
 	if (c->arg_count != 2) {
-		fprintf(stderr, "s4rec eval loo: name one FILE of user sequences: a line per user, the user and its items in time order\n");
+		log_error("s4rec eval loo: name one FILE of user sequences: a line per user, the user and its items in time order");
 		return EX_USAGE;
 	}
 	r = c->model_out[0] ? model_file_check(c->model_out) : 0;
@@ -189,7 +189,7 @@ static int eval_loo(const struct config *c)
 		return r;
 	r = sequences_read(&s, c->args[1], (size_t)c->max_users, (size_t)c->max_items, why, sizeof why);
 	if (r) {
-		fprintf(stderr, "error: %s\n", why);
+		log_error("%s", why);
 		return r;
 	}
 	log_info("file=%s users=%zu items=%zu events=%zu", c->args[1], s.users, s.items, s.events);
@@ -208,6 +208,7 @@ static const struct {
 int command_eval(int argc, char **argv)
 {
 	struct config c;
+	log_stamped();
 	int r = config_parse(&c, C_EVAL, "s4rec eval loo FILE [OPTION ...]",
 	                     "s4rec eval loo beauty.txt --dropout 0.5 --learning.rate 0.002 --schedule cosine", argc, argv);
 
@@ -218,7 +219,7 @@ int command_eval(int argc, char **argv)
 		if (c.arg_count && strcmp(c.args[0], protocols[i].name) == 0)
 			r = protocols[i].run(&c);
 	if (r < 0) {
-		fprintf(stderr, "s4rec eval: say `loo FILE`\n");
+		log_error("s4rec eval: say `loo FILE`");
 		r = EX_USAGE;
 	}
 	config_release(&c);

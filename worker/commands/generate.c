@@ -2,6 +2,7 @@
 #include "worker/command.h"
 #include "worker/config.h"
 #include "worker/generate/generate.h"
+#include "worker/log.h"
 #include "codec/event.h"
 
 #include <errno.h>
@@ -56,7 +57,7 @@ static FILE *open_truth(const char *path)
 	FILE *f = fopen(path, "we");
 
 	if (!f)
-		fprintf(stderr, "s4rec generate: cannot write %s: %s\n", path, strerror(errno));
+		log_error("s4rec generate: cannot write %s: %s", path, strerror(errno));
 	return f;
 }
 
@@ -71,7 +72,7 @@ static int close_written(FILE *f, const char *what)
 	int bad = ferror(f);
 
 	if ((f == stdout ? fflush(f) : fclose(f)) != 0 || bad) {
-		fprintf(stderr, "s4rec generate: writing %s: %s\n", what, strerror(errno));
+		log_error("s4rec generate: writing %s: %s", what, strerror(errno));
 		return EX_IOERR;
 	}
 	return EX_OK;
@@ -87,7 +88,7 @@ static int write_stream(const struct config *c, struct stream *s, FILE *truth, i
 
 	for (uint64_t written = 0; !stop;) {
 		if (stream_next(s, &e) < 0) {
-			fprintf(stderr, "s4rec generate: out of memory\n");
+			log_error("s4rec generate: out of memory");
 			return EX_OSERR;
 		}
 		if (e.line >= end)
@@ -138,20 +139,20 @@ int command_generate(int argc, char **argv)
 		.interests = (uint64_t)c.interests, .malformed = c.malformed, .late = c.late, .duplicates = c.duplicates,
 		.start_ms = 1767225600000 /* 2026-01-01 */ };
 	if (c.arg_count > 0) {
-		fprintf(stderr, "s4rec generate: unexpected argument '%s'\n", c.args[0]);
+		log_error("s4rec generate: unexpected argument '%s'", c.args[0]);
 		goto out;
 	}
 	if (live && c.rate <= 0) {
-		fprintf(stderr, "s4rec generate: start=now takes event times from the clock and needs a --rate above 0\n");
+		log_error("s4rec generate: start=now takes event times from the clock and needs a --rate above 0");
 		goto out;
 	}
 	if (*c.start && !live && time_parse_iso8601(&o.start_ms, c.start, strlen(c.start)) < 0) {
-		fprintf(stderr, "s4rec generate: --start: start=%s is neither now nor a time like 2026-01-01T00:00:00Z\n", c.start);
+		log_error("s4rec generate: --start: start=%s is neither now nor a time like 2026-01-01T00:00:00Z", c.start);
 		goto out;
 	}
 	r = stream_new(&s, &o, &why);
 	if (r < 0) {
-		fprintf(stderr, "s4rec generate: %s\n", r == -ENOMEM ? "out of memory" : why);
+		log_error("s4rec generate: %s", r == -ENOMEM ? "out of memory" : why);
 		r = r == -ENOMEM ? EX_OSERR : EX_USAGE;
 		goto out;
 	}

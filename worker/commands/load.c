@@ -62,7 +62,7 @@ static int blank(const char *s, size_t len)
 static void bad_line(struct load *l, const char *why)
 {
 	if (l->bad++ < BAD_SHOWN)
-		fprintf(stderr, "error: %s line %llu: %s\n", l->path, (unsigned long long)lines_number(l->lines), why);
+		log_error("%s line %llu: %s", l->path, (unsigned long long)lines_number(l->lines), why);
 }
 
 static int is_word(const char *line, size_t len, const char *word)
@@ -84,7 +84,7 @@ static int open_json(struct load *l)
 	const char *why = "out of memory";
 
 	if (decoder_new(&l->decoder, &o, &why) < 0) {
-		fprintf(stderr, "error: %s (--map.*)\n", why);
+		log_error("%s (--map.*)", why);
 		return EX_CONFIG;
 	}
 	return 0;
@@ -102,7 +102,7 @@ static int open_delimited(struct load *l, const char *header, size_t len)
 	char why[1024] = "out of memory";
 
 	if (delimited_new(&l->delimited, &o, header, len, why, sizeof why) < 0) {
-		fprintf(stderr, "error: %s line 1: %s (--map.user, --map.item, --map.time name the columns)\n", l->path, why);
+		log_error("%s line 1: %s (--map.user, --map.item, --map.time name the columns)", l->path, why);
 		return EX_DATAERR;
 	}
 	return 0;
@@ -121,16 +121,15 @@ static int open_topic(struct load *l)
 	client_input_topic(name, sizeof name, l->cfg);
 	err = rd_kafka_metadata(l->rk, 1, NULL, &md, (int)l->cfg->connect_timeout_ms);
 	if (err) {
-		fprintf(stderr, "error: cannot list the topics at %s: %s\n", l->cfg->bootstrap_servers, rd_kafka_err2str(err));
+		log_error("cannot list the topics at %s: %s", l->cfg->bootstrap_servers, rd_kafka_err2str(err));
 		return EX_UNAVAILABLE;
 	}
 	for (i = 0; i < md->topic_cnt; i++)
 		there |= strcmp(md->topics[i].topic, name) == 0;
 	rd_kafka_metadata_destroy(md);
 	if (!there) {
-		fprintf(stderr, *l->cfg->input_topic ? "error: topic %s is missing at %s; it is input.topic, so its owner makes it\n"
-		                                : "error: topic %s is missing at %s; `s4rec topics create` makes it (--topic.prefix, --input.topic)\n",
-		        name, l->cfg->bootstrap_servers);
+		log_error("topic %s is missing at %s; %s", name, l->cfg->bootstrap_servers,
+		          *l->cfg->input_topic ? "it is input.topic, so its owner makes it" : "`s4rec topics create` makes it (--topic.prefix, --input.topic)");
 		return EX_CONFIG;
 	}
 	l->topic = rd_kafka_topic_new(l->rk, name, NULL);
@@ -149,7 +148,7 @@ static int send_record(struct load *l, const void *key, size_t key_len, const vo
 			return 0;
 		}
 		if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-			fprintf(stderr, "error: %s line %llu: %s: %s\n", l->path, (unsigned long long)lines_number(l->lines),
+			log_error("%s line %llu: %s: %s", l->path, (unsigned long long)lines_number(l->lines),
 			        rd_kafka_topic_name(l->topic), rd_kafka_err2str(err));
 			return EX_UNAVAILABLE;
 		}
@@ -171,7 +170,7 @@ static int send_event(struct load *l, const struct event *ev)
 		l->buf = malloc(l->buf_size);
 		if (l->buf == NULL) {
 			l->buf_size = 0;
-			fprintf(stderr, "error: out of memory\n");
+			log_error("out of memory");
 			return EX_SOFTWARE;
 		}
 	}
@@ -234,7 +233,7 @@ static int all_lines(struct load *l)
 		if (r == -EINTR)
 			continue;
 		if (r < 0) {
-			fprintf(stderr, "error: %s after line %llu: %s\n", l->path, (unsigned long long)lines_number(l->lines),
+			log_error("%s after line %llu: %s", l->path, (unsigned long long)lines_number(l->lines),
 			        r == -EBADMSG ? "damaged or truncated zstd data" : strerror(-r));
 			return EX_DATAERR;
 		}
@@ -276,11 +275,11 @@ static int finish(struct load *l)
 	fprintf(stderr, "loaded %llu events in %.1f s (%.0f events/s), %llu bad lines\n", (unsigned long long)d->ok, s,
 	        s > 0 ? (double)d->ok / s : 0, (unsigned long long)l->bad);
 	if (d->ok < d->sent) {
-		fprintf(stderr, "error: %llu events were not delivered: %s\n", (unsigned long long)(d->sent - d->ok), rd_kafka_err2str(d->first_error));
+		log_error("%llu events were not delivered: %s", (unsigned long long)(d->sent - d->ok), rd_kafka_err2str(d->first_error));
 		return EX_UNAVAILABLE;
 	}
 	if (interrupt_seen()) {
-		fprintf(stderr, "interrupted after line %llu\n", (unsigned long long)lines_number(l->lines));
+		log_error("interrupted after line %llu", (unsigned long long)lines_number(l->lines));
 		return 130; /* what a shell says of Ctrl-C: `load && ...` must not go on with a part of the file */
 	}
 	return l->bad ? EX_DATAERR : 0;
@@ -292,7 +291,7 @@ static int load_file(struct load *l)
 
 	r = lines_new(&l->lines, l->path);
 	if (r < 0) {
-		fprintf(stderr, "error: %s: %s\n", l->path, strerror(-r));
+		log_error("%s: %s", l->path, r == -EISDIR ? "a folder; name a file, or - for stdin" : strerror(-r));
 		return EX_NOINPUT;
 	}
 	r = open_topic(l);
@@ -316,10 +315,10 @@ int command_load(int argc, char **argv)
 	if (r)
 		return r < 0 ? EX_OK : r;
 	if (c.arg_count != 1) {
-		fprintf(stderr, "s4rec load: name one file, or - for stdin\n");
+		log_error("s4rec load: name one file, or - for stdin");
 		r = EX_USAGE;
 	} else if (c.format == EVENT_PROTOBUF) {
-		fprintf(stderr, "s4rec load: --format protobuf cannot be read from lines; the file is CSV, TSV or JSON lines\n");
+		log_error("s4rec load: --format protobuf cannot be read from lines; the file is CSV, TSV or JSON lines");
 		r = EX_USAGE;
 	} else {
 		l.path = c.args[0];

@@ -7,6 +7,7 @@
 #include "worker/command.h"
 #include "worker/commands/interrupt.h"
 #include "worker/kafka/view.h"
+#include "worker/log.h"
 #include "worker/nearest.h"
 
 #include <cblas.h>
@@ -41,19 +42,14 @@ static int read_all(struct view **ret, const struct config *c)
 	struct view *v = NULL;
 	uint64_t version;
 	char why[512];
-	int r, end = 0;
+	int end = 0, r = view_new(&v, c, 1, NULL, NULL);
 
-	r = view_new(&v, c, 1, NULL, NULL);
 	while (r == 0 && !end && !interrupt_seen())
 		r = view_poll(v, 100, &end);
-	/* A transaction may become visible in one partition after the other: a little patience makes the view whole. */
-	for (int tries = 0; r == 0 && end && tries < 20 && !interrupt_seen() && !view_complete(v, &version, why, sizeof why); tries++) {
-		if (version == 0)
-			break;
-		r = view_poll(v, 50, &end);
-	}
+	if (r == 0)
+		r = view_settle(v, interrupt_seen);
 	if (r == 0 && !view_complete(v, &version, why, sizeof why)) {
-		fprintf(stderr, "error: the vectors are incomplete: %s; `s4rec train` publishes them\n", why);
+		log_error("the vectors are incomplete: %s; `s4rec train` publishes them", why);
 		r = EX_UNAVAILABLE;
 	}
 	if (r) {
@@ -82,10 +78,12 @@ static int unknown(const struct view *v, enum row_kind kind, const char *what, c
 			memcpy(nearest, name, sizeof nearest);
 		}
 	}
-	if (n)
-		fprintf(stderr, "error: no %s '%s' among %zu; the nearest is '%s'\n", what, id, n, nearest);
+	if (n && kind == ROW_PROTOTYPE)
+		log_error("no prototype '%s': there are %zu, from 0 to %zu", id, n, n - 1);
+	else if (n)
+		log_error("no %s '%s' among %zu; the nearest is '%s'", what, id, n, nearest);
 	else
-		fprintf(stderr, "error: no %s '%s': none has been published yet\n", what, id);
+		log_error("no %s '%s': none has been published yet", what, id);
 	return EX_DATAERR;
 }
 
@@ -98,7 +96,7 @@ static int search(const struct view *v, const float *q, int cosine, size_t self,
 	int r = EX_SOFTWARE;
 
 	if (scores == NULL || hits == NULL) {
-		fprintf(stderr, "error: out of memory at %zu items\n", N);
+		log_error("out of memory at %zu items", N);
 		goto out;
 	}
 	if (N) /* (N) = (N,D) (D) */
@@ -138,6 +136,8 @@ static int query(const struct config *c, enum row_kind kind, const char *what, c
 	r = read_all(&v, c);
 	if (r)
 		return r;
+	if (view_newest(v)->held)
+		fprintf(stderr, "held: the model is worse than popularity (%s); these are the rows from before\n", view_newest(v)->held_why);
 	i = view_find(v, kind, id, strlen(id));
 	if (i == SIZE_MAX)
 		r = unknown(v, kind, what, id);
@@ -161,7 +161,7 @@ int command_query(int argc, char **argv)
 		for (kind = 0; kind < 3 && strcmp(c.args[0], words[kind]) != 0; kind++)
 			;
 	if (kind == 3) {
-		fprintf(stderr, "s4rec query: say `item ID`, `user ID` or `prototype K`\n");
+		log_error("s4rec query: say `item ID`, `user ID` or `prototype K`");
 		r = EX_USAGE;
 	} else {
 		interrupt_install();

@@ -2,6 +2,7 @@
 #include "worker/command.h"
 #include "worker/commands/interrupt.h"
 #include "worker/kafka/view.h"
+#include "worker/log.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -13,7 +14,6 @@
 struct reader {
 	const struct config *cfg;
 	uint64_t rows, deletes;
-	struct version newest; /* without its offsets */
 	char out[1 << 16];     /* stdout's buffer */
 };
 
@@ -45,9 +45,12 @@ static void put_version(const struct version *v, int32_t partition)
 	put_text(v->numeric_id, strlen(v->numeric_id));
 	printf("\",\"watermark_ms\":%" PRId64 ",\"published_ms\":%" PRId64 ",\"freshness_p50_ms\":%" PRId64 ",\"freshness_p99_ms\":%" PRId64
 	       ",\"items\":%" PRIu64 ",\"users\":%" PRIu64 ",\"prototypes\":%" PRIu64 ",\"total_items\":%" PRIu64 ",\"total_users\":%" PRIu64
-	       ",\"total_prototypes\":%" PRIu64 ",\"oldest_user_steps\":%" PRIu64 ",\"dimension\":%u,\"accepted_gap\":%s,\"offsets\":[",
+	       ",\"total_prototypes\":%" PRIu64 ",\"oldest_user_steps\":%" PRIu64 ",\"dimension\":%u,\"accepted_gap\":%s,\"held\":%s,\"held_why\":\"",
 	       v->watermark_ms, v->published_ms, v->freshness_p50_ms, v->freshness_p99_ms, v->items, v->users, v->prototypes, v->total_items,
-	       v->total_users, v->total_prototypes, v->oldest_user_steps, v->dimension, v->accepted_gap ? "true" : "false");
+	       v->total_users, v->total_prototypes, v->oldest_user_steps, v->dimension, v->accepted_gap ? "true" : "false",
+	       v->held ? "true" : "false");
+	put_text(v->held_why, strlen(v->held_why));
+	printf("\",\"offsets\":[");
 	for (i = 0; i < v->offset_count; i++)
 		printf("%s%" PRId64, i ? "," : "", v->offsets[i]);
 	printf("]}\n");
@@ -71,8 +74,6 @@ static void on_row(void *ctx, enum row_kind kind, const char *id, size_t id_len,
 
 	if (kind == ROW_MODEL) {
 		put_version(v, partition);
-		if (v->version >= rd->newest.version)
-			rd->newest = *v;
 		return;
 	}
 	printf("{\"key\":\"%s", prefix[kind]);
@@ -92,8 +93,10 @@ static void on_row(void *ctx, enum row_kind kind, const char *id, size_t id_len,
 	printf("}\n");
 }
 
-static void summary(const struct reader *rd, const struct view *v)
+/* 1: the view is complete. */
+static int summary(const struct reader *rd, const struct view *v)
 {
+	const struct version *newest = view_newest(v);
 	struct timespec ts;
 	uint64_t version;
 	char why[512];
@@ -102,12 +105,15 @@ static void summary(const struct reader *rd, const struct view *v)
 	clock_gettime(CLOCK_REALTIME, &ts);
 	fprintf(stderr, "read %" PRIu64 " rows and %" PRIu64 " deletes; now %zu items, %zu users, %zu prototypes\n", rd->rows, rd->deletes,
 	        view_rows(v, ROW_ITEM), view_rows(v, ROW_USER), view_rows(v, ROW_PROTOTYPE));
-	if (rd->newest.version)
+	if (newest->version)
 		fprintf(stderr, "version %" PRIu64 " of model %s, space %s, published %.1f s ago; event to publish p50 %" PRId64 " ms, p99 %" PRId64 " ms\n",
-		        version, rd->newest.model_id, rd->newest.space_id,
-		        (double)ts.tv_sec + (double)ts.tv_nsec / 1e9 - (double)rd->newest.published_ms / 1000, rd->newest.freshness_p50_ms,
-		        rd->newest.freshness_p99_ms);
+		        version, newest->model_id, newest->space_id,
+		        (double)ts.tv_sec + (double)ts.tv_nsec / 1e9 - (double)newest->published_ms / 1000, newest->freshness_p50_ms,
+		        newest->freshness_p99_ms);
+	if (newest->held)
+		fprintf(stderr, "held: the model is worse than popularity (%s); newer rows are kept back\n", newest->held_why);
 	fprintf(stderr, complete ? "complete: every partition has the rows that its version record counts\n" : "incomplete: %s\n", why);
+	return complete;
 }
 
 int command_read(int argc, char **argv)
@@ -128,7 +134,7 @@ int command_read(int argc, char **argv)
 	rd->cfg = &c;
 	r = EX_USAGE;
 	if (c.arg_count) {
-		fprintf(stderr, "s4rec read: unexpected argument '%s'\n", c.args[0]);
+		log_error("s4rec read: unexpected argument '%s'", c.args[0]);
 		goto out;
 	}
 
@@ -138,12 +144,14 @@ int command_read(int argc, char **argv)
 	while (r == 0 && !interrupt_seen() && !(end && c.exit_at_end)) {
 		r = view_poll(v, 100, &end);
 		if (fflush(stdout) != 0) { /* a follower's reader wants it now */
-			fprintf(stderr, "error: cannot write to stdout\n");
+			log_error("cannot write to stdout");
 			r = EX_IOERR;
 		}
 	}
-	if (v)
-		summary(rd, v);
+	if (r == 0 && c.exit_at_end)
+		r = view_settle(v, interrupt_seen);
+	if (v && !summary(rd, v) && r == 0 && c.exit_at_end && !interrupt_seen())
+		r = EX_UNAVAILABLE;
 out:
 	view_free(v);
 	fflush(stdout);

@@ -3,6 +3,7 @@
 #include "worker/command.h"
 #include "worker/kafka/check.h"
 #include "worker/learn/cutlog.h"
+#include "worker/log.h"
 
 #include <string.h>
 #include <sysexits.h>
@@ -18,7 +19,7 @@ static rd_kafka_NewTopic_t *describe(const struct topic *t, const char *name, in
 
 	n = rd_kafka_NewTopic_new(name, partitions, (int)c->replication_factor, err, sizeof err);
 	if (n == NULL) {
-		fprintf(stderr, "error: topic %s: %s\n", name, err);
+		log_error("topic %s: %s", name, err);
 		return NULL;
 	}
 	for (s = t->settings; s < t->settings + TOPIC_SETTINGS_MAX && s->key; s++)
@@ -37,14 +38,14 @@ static int create_one(rd_kafka_t *rk, rd_kafka_queue_t *queue, rd_kafka_AdminOpt
 	rd_kafka_CreateTopics(rk, &n, 1, options, queue);
 	event = rd_kafka_queue_poll(queue, -1); /* the request has its own timeout */
 	if (rd_kafka_event_error(event)) {
-		fprintf(stderr, "error: cannot create topics: %s\n", rd_kafka_event_error_string(event));
+		log_error("cannot create topics: %s", rd_kafka_event_error_string(event));
 		r = EX_UNAVAILABLE;
 	} else {
 		results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
 		if (count && rd_kafka_topic_result_error(results[0]) == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
 			r = 1;
 		else if (count && rd_kafka_topic_result_error(results[0])) {
-			fprintf(stderr, "error: cannot create topic %s: %s\n", rd_kafka_topic_result_name(results[0]),
+			log_error("cannot create topic %s: %s", rd_kafka_topic_result_name(results[0]),
 			        rd_kafka_topic_result_error_string(results[0]) ? rd_kafka_topic_result_error_string(results[0])
 			                                                       : rd_kafka_err2str(rd_kafka_topic_result_error(results[0])));
 			r = EX_CONFIG;
@@ -81,7 +82,7 @@ static int create_all(rd_kafka_t *rk, const struct config *c, const struct rd_ka
 			continue;
 		}
 		if (topic_name(name, sizeof name, c->topic_prefix, id) < 0) {
-			fprintf(stderr, "error: topic.prefix is too long: a topic's name has at most %d characters\n", TOPIC_NAME_MAX - 1);
+			log_error("topic.prefix is too long: a topic's name has at most %d characters", TOPIC_NAME_MAX - 1);
 			r = EX_CONFIG;
 			break;
 		}
@@ -127,24 +128,6 @@ static void wait_visible(rd_kafka_t *rk, const struct config *c)
 	}
 }
 
-static int create(rd_kafka_t *rk, const struct config *c)
-{
-	const struct rd_kafka_metadata *md;
-	rd_kafka_resp_err_t err;
-	int r;
-
-	err = rd_kafka_metadata(rk, 1, NULL, &md, (int)c->connect_timeout_ms);
-	if (err) {
-		fprintf(stderr, "error: cannot list the topics at %s: %s\n", c->bootstrap_servers, rd_kafka_err2str(err));
-		return EX_UNAVAILABLE;
-	}
-	r = create_all(rk, c, md);
-	rd_kafka_metadata_destroy(md);
-	if (r == 0)
-		wait_visible(rk, c);
-	return r;
-}
-
 /* A model that was folded from these topics stands on their partition counts: its last cut names them. */
 static int check_model(const struct config *c, const int *partitions)
 {
@@ -155,12 +138,60 @@ static int check_model(const struct config *c, const int *partitions)
 	if (r == 0)
 		r = cutlog_last(log, &last, &none);
 	if (r == 0 && !none && (last.partitions != (size_t)partitions[TOPIC_INTERACTIONS] || last.embedding_partitions != (uint32_t)partitions[TOPIC_EMBEDDINGS])) {
-		fprintf(stderr, "error: the model of prefix %s was folded from %zu input partitions and spread its rows over %u, now there are %d and %d; begin a new "
-		        "model with a new topic.prefix\n",
-		        c->topic_prefix, last.partitions, last.embedding_partitions, partitions[TOPIC_INTERACTIONS], partitions[TOPIC_EMBEDDINGS]);
+		log_error("the model of prefix %s was folded from %zu input partitions and spread its rows over %u, not %d and %d; begin a new model with a new topic.prefix",
+		          c->topic_prefix, last.partitions, last.embedding_partitions, partitions[TOPIC_INTERACTIONS], partitions[TOPIC_EMBEDDINGS]);
 		r = EX_CONFIG;
 	}
 	cutlog_free(log);
+	return r;
+}
+
+/* The partitions that topics will have: those that are there keep theirs. */
+static void plan(const struct config *c, const struct rd_kafka_metadata *md, int *ret_partitions)
+{
+	char name[TOPIC_NAME_MAX];
+	int id;
+
+	for (id = 0; id < TOPIC_COUNT; id++) {
+		if (id == TOPIC_INTERACTIONS)
+			client_input_topic(name, sizeof name, c);
+		else if (topic_name(name, sizeof name, c->topic_prefix, id) < 0)
+			return; /* create_all says so */
+		ret_partitions[id] = partitions_of(md, name);
+		if (ret_partitions[id] == 0)
+			ret_partitions[id] = topic_get(id)->partitions ? topic_get(id)->partitions : (int)c->partitions;
+	}
+}
+
+/* Nothing is made beside a model that it would not fit. */
+static int check_plan(const struct config *c, const struct rd_kafka_metadata *md)
+{
+	char batches[TOPIC_NAME_MAX];
+	int partitions[TOPIC_COUNT] = { 0 };
+
+	if (topic_name(batches, sizeof batches, c->topic_prefix, TOPIC_BATCHES) < 0 || partitions_of(md, batches) == 0)
+		return 0;
+	plan(c, md, partitions);
+	return check_model(c, partitions);
+}
+
+static int create(rd_kafka_t *rk, const struct config *c)
+{
+	const struct rd_kafka_metadata *md;
+	rd_kafka_resp_err_t err;
+	int r;
+
+	err = rd_kafka_metadata(rk, 1, NULL, &md, (int)c->connect_timeout_ms);
+	if (err) {
+		log_error("cannot list the topics at %s: %s", c->bootstrap_servers, rd_kafka_err2str(err));
+		return EX_UNAVAILABLE;
+	}
+	r = check_plan(c, md);
+	if (r == 0)
+		r = create_all(rk, c, md);
+	rd_kafka_metadata_destroy(md);
+	if (r == 0)
+		wait_visible(rk, c);
 	return r;
 }
 
@@ -175,7 +206,7 @@ int command_topics(int argc, char **argv)
 		return r < 0 ? EX_OK : r;
 	make = c.arg_count == 1 && strcmp(c.args[0], "create") == 0;
 	if (!make && !(c.arg_count == 1 && strcmp(c.args[0], "check") == 0)) {
-		fprintf(stderr, "s4rec topics: say `create` or `check`\n");
+		log_error("s4rec topics: say `create` or `check`");
 		r = EX_USAGE;
 		goto out;
 	}

@@ -68,6 +68,7 @@ static int usable_id(const char *id)
 int command_train(int argc, char **argv)
 {
 	struct config c;
+	log_stamped();
 	int r = config_parse(&c, C_TRAIN, "s4rec train [OPTION]...", "s4rec train -b 127.0.0.1:9092 --until end", argc, argv);
 	if (r)
 		return r < 0 ? 0 : r;

@@ -10,6 +10,7 @@ struct prequential {
 	uint32_t (*rank)[METHODS]; /* (window) ring */
 	size_t window;
 	uint64_t count;
+	int64_t ndcg[METHODS];      /* prequential_ndcg */
 };
 
 int prequential_new(struct prequential **ret, size_t window)
@@ -36,10 +37,35 @@ void prequential_free(struct prequential *p)
 	free(p);
 }
 
+static int64_t gain(uint32_t rank)
+{
+	return rank < 20 ? (int64_t)ldexp(1 / log2(rank + 2.0), 32) : 0;
+}
+
 void prequential_add(struct prequential *p, const uint32_t rank[METHODS])
 {
-	memcpy(p->rank[p->count % p->window], rank, sizeof p->rank[0]);
+	uint32_t *place = p->rank[p->count % p->window];
+	for (int m = 0; m < METHODS; m++) {
+		if (p->count >= p->window)
+			p->ndcg[m] -= gain(place[m]);
+		p->ndcg[m] += gain(rank[m]);
+		place[m] = rank[m];
+	}
 	p->count++;
+}
+
+int64_t prequential_ndcg(const struct prequential *p, enum method m)
+{
+	return p->ndcg[m];
+}
+
+void prequential_sum(struct prequential *p)
+{
+	size_t n = p->count < p->window ? (size_t)p->count : p->window;
+	memset(p->ndcg, 0, sizeof p->ndcg);
+	for (size_t i = 0; i < n; i++)
+		for (int m = 0; m < METHODS; m++)
+			p->ndcg[m] += gain(p->rank[i][m]);
 }
 
 struct scores prequential_scores(const struct prequential *p, enum method m)

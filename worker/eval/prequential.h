@@ -20,7 +20,10 @@ void prequential_add(struct prequential *p, const uint32_t rank[METHODS]);
 /* Means over the window; zeros while nothing was scored. */
 struct scores prequential_scores(const struct prequential *p, enum method m);
 uint64_t prequential_count(const struct prequential *p); /* all events scored so far */
+/* Sum of NDCG@20 over the window, in units of 2^-32: exact, so that comparing two methods at every event costs nothing and depends on no order. */
+int64_t prequential_ndcg(const struct prequential *p, enum method m);
 
-/* Recovery: the ring as it lies in memory (*ret_bytes), and how many events were ever added; both to be read or written. */
+/* Recovery: the ring as it lies in memory (*ret_bytes), and how many events were ever added; both to be read, or written and then summed. */
 void *prequential_ring(struct prequential *p, size_t *ret_bytes, uint64_t **ret_count);
+void prequential_sum(struct prequential *p);
 #endif

@@ -16,6 +16,7 @@ struct reading {
 	struct sequences *s;
 	struct lines *lines;
 	const char *path;
+	struct idmap *user_ids; /* row = line - 1 */
 	size_t users_max, items_max;
 	char *why;
 	size_t why_size;
@@ -82,7 +83,8 @@ static int add_user(struct reading *r, const char *line, size_t len)
 	size_t at = 0, first = s->events, n;
 	const char *user, *id;
 	size_t user_len = next_word(&user, line, len, &at);
-	int e = 0;
+	uint32_t row;
+	int fresh, e;
 
 	if (len == LINE_MAX_BYTES)
 		return BAD_LINE(r, "longer than 1 MB: one user a line is expected");
@@ -90,6 +92,11 @@ static int add_user(struct reading *r, const char *line, size_t len)
 		return BAD_LINE(r, "empty: each line is a user and its items in time order");
 	if (s->users == r->users_max)
 		return BAD_LINE(r, "more than %zu users: raise max.users", r->users_max);
+	e = idmap_intern(r->user_ids, &row, &fresh, user, user_len);
+	if (e < 0)
+		return no_memory(r);
+	if (!fresh)
+		return BAD_LINE(r, "user %.*s stands in line %u already: one line a user, all its items in it", user_len < 64 ? (int)user_len : 64, user, row + 1);
 	while (e == 0 && (n = next_word(&id, line, len, &at)) > 0)
 		e = add_event(r, id, n);
 	if (e)
@@ -140,8 +147,9 @@ int sequences_read(struct sequences *ret, const char *path, size_t users_max, si
 	if (e == -ENOMEM)
 		return no_memory(&r);
 	if (e < 0)
-		return FAIL(&r, EX_NOINPUT, "cannot read %s: %s", path, strerror(-e));
-	e = idmap_new(&s.ids, items_max) < 0 ? no_memory(&r) : read_lines(&r);
+		return FAIL(&r, EX_NOINPUT, "cannot read %s: %s", path, e == -EISDIR ? "it is a folder" : strerror(-e));
+	e = idmap_new(&s.ids, items_max) < 0 || idmap_new(&r.user_ids, users_max) < 0 ? no_memory(&r) : read_lines(&r);
+	idmap_free(r.user_ids);
 	lines_free(r.lines);
 	if (e)
 		sequences_release(&s);

@@ -34,7 +34,7 @@ static int check_settings(const rd_kafka_ConfigResource_t *res, const struct top
 			continue;
 		if (rd_kafka_ConfigEntry_value(entries[i]) && strcmp(rd_kafka_ConfigEntry_value(entries[i]), s->value) == 0)
 			continue;
-		fprintf(stderr, "error: topic %s has %s=%s, it must be %s (kafka-configs.sh --alter, or delete the topic and `s4rec topics create`)\n",
+		log_error("topic %s has %s=%s, it must be %s (kafka-configs.sh --alter, or delete the topic and `s4rec topics create`)",
 		        name, s->key, rd_kafka_ConfigEntry_value(entries[i]) ? rd_kafka_ConfigEntry_value(entries[i]) : "(hidden)", s->value);
 		wrong++;
 	}
@@ -63,7 +63,7 @@ static int check_all_settings(rd_kafka_t *rk, const struct config *c, const char
 	rd_kafka_DescribeConfigs(rk, ask, n, options, queue);
 	event = rd_kafka_queue_poll(queue, -1); /* the request's own timeout bounds it */
 	if (rd_kafka_event_error(event)) {
-		fprintf(stderr, "error: cannot read the settings of the topics: %s\n", rd_kafka_event_error_string(event));
+		log_error("cannot read the settings of the topics: %s", rd_kafka_event_error_string(event));
 		r = EX_UNAVAILABLE;
 	} else {
 		const rd_kafka_ConfigResource_t **got =
@@ -100,7 +100,7 @@ int check_topics(rd_kafka_t *rk, const struct config *c, int strict, int *ret_pa
 	for (id = 0; id < TOPIC_COUNT; id++) {
 		ret_partitions[id] = 0;
 		if (topic_name(names[id], sizeof names[id], c->topic_prefix, id) < 0) {
-			fprintf(stderr, "error: topic.prefix is too long: a topic's name has at most %d characters\n", TOPIC_NAME_MAX - 1);
+			log_error("topic.prefix is too long: a topic's name has at most %d characters", TOPIC_NAME_MAX - 1);
 			return EX_CONFIG;
 		}
 	}
@@ -108,7 +108,7 @@ int check_topics(rd_kafka_t *rk, const struct config *c, int strict, int *ret_pa
 
 	err = rd_kafka_metadata(rk, 1, NULL, &md, (int)c->connect_timeout_ms);
 	if (err) {
-		fprintf(stderr, "error: cannot list the topics at %s: %s\n", c->bootstrap_servers, rd_kafka_err2str(err));
+		log_error("cannot list the topics at %s: %s", c->bootstrap_servers, rd_kafka_err2str(err));
 		return EX_UNAVAILABLE;
 	}
 	for (i = 0; i < md->topic_cnt; i++)
@@ -120,17 +120,17 @@ int check_topics(rd_kafka_t *rk, const struct config *c, int strict, int *ret_pa
 	for (id = 0; id < TOPIC_COUNT; id++) {
 		k = topic_get(id)->partitions;
 		if (ret_partitions[id] == 0) {
-			fprintf(stderr, "error: topic %s is missing%s\n", names[id], id == TOPIC_INTERACTIONS && !own_input(c) ? ": it is input.topic, so its owner makes it" : "");
+			log_error("topic %s is missing%s", names[id], id == TOPIC_INTERACTIONS && !own_input(c) ? ": it is input.topic, so its owner makes it" : "");
 			missing += id != TOPIC_INTERACTIONS || own_input(c);
 			r = EX_CONFIG;
 		} else if (k && ret_partitions[id] != k && (id != TOPIC_INTERACTIONS || own_input(c))) {
-			fprintf(stderr, "error: topic %s has %d partitions, it must have %d; delete it, then `s4rec topics create`\n",
+			log_error("topic %s has %d partitions, it must have %d; delete it, then `s4rec topics create`",
 			        names[id], ret_partitions[id], k);
 			r = EX_CONFIG;
 		}
 	}
 	if (missing)
-		fprintf(stderr, "hint: `s4rec topics create -b %s -t %s` makes the missing topics\n", c->bootstrap_servers, c->topic_prefix);
+		log_info("`s4rec topics create -b %s -t %s` makes the missing topics", c->bootstrap_servers, c->topic_prefix);
 	i = check_all_settings(rk, c, names, ret_partitions, strict);
 	return r ? r : i;
 }

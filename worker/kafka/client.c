@@ -116,7 +116,7 @@ static int set_all(rd_kafka_conf_t *conf, const struct pair *p, size_t n)
 		rd_kafka_conf_res_t r = rd_kafka_conf_set(conf, p[i].key, p[i].value, err, sizeof err);
 
 		if (r == RD_KAFKA_CONF_INVALID) {
-			fprintf(stderr, "error: %s=%s: %s\n", p[i].key, p[i].value, err);
+			log_error("%s=%s: %s", p[i].key, p[i].value, err);
 			return EX_CONFIG;
 		}
 	}
@@ -135,13 +135,13 @@ static int set_user(rd_kafka_conf_t *conf, const struct config *c)
 			if (strcmp(key, owned_keys[k][0]) != 0)
 				continue;
 			if (owned_keys[k][1])
-				fprintf(stderr, "error: kafka.%s cannot be set here; use %s\n", key, owned_keys[k][1]);
+				log_error("kafka.%s cannot be set here; use %s", key, owned_keys[k][1]);
 			else
-				fprintf(stderr, "error: kafka.%s cannot be set: exactly-once depends on the value that s4rec gives it\n", key);
+				log_error("kafka.%s cannot be set: exactly-once depends on the value that s4rec gives it", key);
 			return EX_CONFIG;
 		}
 		if (rd_kafka_conf_set(conf, key, value, err, sizeof err) != RD_KAFKA_CONF_OK) {
-			fprintf(stderr, "error: kafka.%s: %s (the keys are those of librdkafka %s, CONFIGURATION.md)\n", key, err, rd_kafka_version_str());
+			log_error("kafka.%s: %s (the keys are those of librdkafka %s, CONFIGURATION.md)", key, err, rd_kafka_version_str());
 			return EX_CONFIG;
 		}
 	}
@@ -254,7 +254,7 @@ static int connect_broker(rd_kafka_t *rk, const struct config *c)
 
 	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
 		return 0;
-	fprintf(stderr, "error: no broker answers at %s within %g s: %s; is it running? (--bootstrap.servers)\n",
+	log_error("no broker answers at %s within %g s: %s; is it running? (--bootstrap.servers)",
 	        c->bootstrap_servers, (double)c->connect_timeout_ms / 1000, why);
 	return EX_UNAVAILABLE;
 }
@@ -285,7 +285,7 @@ static int new_client(rd_kafka_t **ret, const struct config *c, enum client_kind
 	if (rk == NULL) {
 		connecting(-1);
 		rd_kafka_conf_destroy(conf);
-		fprintf(stderr, "error: librdkafka refuses the settings: %s (see the kafka.* keys)\n", err);
+		log_error("librdkafka refuses the settings: %s (see the kafka.* keys)", err);
 		return EX_CONFIG;
 	}
 	if (is_consumer(kind))
@@ -401,14 +401,12 @@ int client_watermarks(rd_kafka_t *rk, const char *topic, int partition, int64_t 
 	return -EIO;
 }
 
-int client_input_watermarks(const struct config *c, int partitions, int64_t *ret_low, int64_t *ret_high)
+int client_topic_watermarks(const struct config *c, const char *topic, int partitions, int64_t *ret_low, int64_t *ret_high)
 {
-	char topic[TOPIC_NAME_MAX];
 	int64_t low, high;
 	rd_kafka_t *rk = NULL;
 	int p, r = client_new(&rk, c, CLIENT_CONSUMER_UNCOMMITTED);
 
-	client_input_topic(topic, sizeof topic, c);
 	for (p = 0; r == 0 && p < partitions; p++) {
 		if (client_watermarks(rk, topic, p, &low, &high) < 0)
 			r = EX_UNAVAILABLE;
@@ -419,4 +417,12 @@ int client_input_watermarks(const struct config *c, int partitions, int64_t *ret
 	}
 	client_free(rk);
 	return r;
+}
+
+int client_input_watermarks(const struct config *c, int partitions, int64_t *ret_low, int64_t *ret_high)
+{
+	char topic[TOPIC_NAME_MAX];
+
+	client_input_topic(topic, sizeof topic, c);
+	return client_topic_watermarks(c, topic, partitions, ret_low, ret_high);
 }

@@ -32,6 +32,8 @@ int client_read_error(rd_kafka_resp_err_t err, const char *topic, int partition,
 void client_input_topic(char *ret, size_t size, const struct config *c);
 /* Low and high watermark, as the handle sees them: with CLIENT_CONSUMER the high one stands before the first open transaction. 0 or -EIO. */
 int client_watermarks(rd_kafka_t *rk, const char *topic, int partition, int64_t *ret_low, int64_t *ret_high);
-/* The same of all partitions of the input: low, high (partitions), NULL = not asked for. Exit code. */
+/* The same of all partitions of a topic, open transactions or not: low, high (partitions), NULL = not asked for. Exit code. */
+int client_topic_watermarks(const struct config *c, const char *topic, int partitions, int64_t *ret_low, int64_t *ret_high);
+/* Of the input. */
 int client_input_watermarks(const struct config *c, int partitions, int64_t *ret_low, int64_t *ret_high);
 #endif

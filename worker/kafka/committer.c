@@ -275,7 +275,7 @@ static int wait_coordinator(const struct config *cfg)
 	client_free(rk);
 	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
 		return 0;
-	fprintf(stderr, "error: the coordinator of group %s does not answer: %s (--group.id)\n", cfg->group_id, rd_kafka_err2str(err));
+	log_error("the coordinator of group %s does not answer: %s (--group.id)", cfg->group_id, rd_kafka_err2str(err));
 	return EX_UNAVAILABLE;
 }
 

@@ -302,7 +302,7 @@ static int init_transactions(struct txn *t)
 		rd_kafka_error_destroy(e);
 		usleep(50000);
 	}
-	fprintf(stderr, "error: cannot start transactions: %s (%s)\n", rd_kafka_error_string(e), rd_kafka_error_name(e));
+	log_error("cannot start transactions: %s (%s)", rd_kafka_error_string(e), rd_kafka_error_name(e));
 	stop(t, rd_kafka_error_code(e));
 	again = rd_kafka_error_is_retriable(e) || is_final(rd_kafka_error_code(e));
 	rd_kafka_error_destroy(e);

@@ -60,12 +60,13 @@ struct view {
 	struct kind kinds[KINDS];
 	float *vec;             /* (D_MAX) */
 	int64_t *offsets;       /* (offsets_max) of a version record */
+	struct version newest;
 	size_t offsets_max;
 };
 
 static int fail(const char *what, const char *why)
 {
-	fprintf(stderr, "error: %s: %s\n", what, why);
+	log_error("%s: %s", what, why);
 	return EX_UNAVAILABLE;
 }
 
@@ -107,7 +108,7 @@ static int count_partitions(struct view *v, const struct config *c)
 			v->part_count = md->topics[i].partition_cnt;
 	rd_kafka_metadata_destroy(md);
 	if (v->part_count == 0) {
-		fprintf(stderr, "error: topic %s is missing at %s; `s4rec topics create` makes it, `s4rec train` fills it (--topic.prefix)\n",
+		log_error("topic %s is missing at %s; `s4rec topics create` makes it, `s4rec train` fills it (--topic.prefix)",
 		        v->topic, c->bootstrap_servers);
 		return EX_CONFIG;
 	}
@@ -339,6 +340,11 @@ static void on_version(struct view *v, const rd_kafka_message_t *m)
 	p->counted[ROW_USER] = ver.users;
 	p->counted[ROW_PROTOTYPE] = ver.prototypes;
 	memcpy(p->found, p->live, sizeof p->found);
+	if (ver.version >= v->newest.version) {
+		v->newest = ver;
+		v->newest.offsets = NULL;
+		v->newest.offset_count = 0;
+	}
 	if (v->cb)
 		v->cb(v->ctx, ROW_MODEL, "", 0, NULL, &ver, m->partition);
 }
@@ -376,7 +382,7 @@ static int on_message(struct view *v, const rd_kafka_message_t *m)
 	if (kind == ROW_MODEL)
 		on_version(v, m);
 	else if (on_row(v, m, kind, id, id_len) < 0) {
-		fprintf(stderr, "error: out of memory at %zu rows\n", v->kinds[0].count + v->kinds[1].count + v->kinds[2].count);
+		log_error("out of memory at %zu rows", v->kinds[0].count + v->kinds[1].count + v->kinds[2].count);
 		return EX_SOFTWARE;
 	}
 	return 0;
@@ -411,6 +417,16 @@ int view_poll(struct view *v, int timeout_ms, int *ret_end)
 		rd_kafka_message_destroy(m);
 	}
 	*ret_end = v->parts_at_end == v->part_count;
+	return r;
+}
+
+int view_settle(struct view *v, int (*stop)(void))
+{
+	uint64_t version;
+	int r = 0, end;
+
+	for (int tries = 0; r == 0 && tries < 20 && !stop() && !view_complete(v, &version, NULL, 0) && version; tries++)
+		r = view_poll(v, 50, &end);
 	return r;
 }
 
@@ -468,6 +484,11 @@ const float *view_vector(const struct view *v, enum row_kind kind, size_t i, int
 	if (ret_prototype)
 		*ret_prototype = v->kinds[kind].rows[i].prototype;
 	return v->kinds[kind].vectors + i * v->D;
+}
+
+const struct version *view_newest(const struct view *v)
+{
+	return &v->newest;
 }
 
 size_t view_dimension(const struct view *v)

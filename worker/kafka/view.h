@@ -14,8 +14,13 @@ typedef void view_cb(void *ctx, enum row_kind kind, const char *id, size_t id_le
 int view_new(struct view **ret, const struct config *c, int keep, view_cb *cb, void *ctx);
 /* Reads on: at most timeout_ms. *ret_end 1 when the end that the topic had at view_new was reached. Exit code. */
 int view_poll(struct view *v, int timeout_ms, int *ret_end);
+/* At that end: reads on for a second at most until the view is complete, since a transaction becomes visible partition by partition. stop ends it
+ * early. Exit code; whether it is complete, view_complete tells. */
+int view_settle(struct view *v, int (*stop)(void));
 /* Complete? Fills why (what is missing) when not; *ret_version the smallest version over the partitions. */
 int view_complete(const struct view *v, uint64_t *ret_version, char *why, size_t why_size);
+/* The newest version record that was read, without its offsets; version 0: none. */
+const struct version *view_newest(const struct view *v);
 /* Rows of a kind as one matrix: ids by index. */
 size_t view_rows(const struct view *v, enum row_kind kind);
 const char *view_id(const struct view *v, enum row_kind kind, size_t i, size_t *ret_len);

@@ -42,6 +42,7 @@ int learner_new(struct learner **ret, const struct config *c, const char *input_
 
 	l->cfg = c;
 	l->input_topic = input_topic;
+	l->space = 1;
 	l->max_users = (size_t)c->max_users;
 	l->max_items = (size_t)c->max_items;
 	int r = scratch_new(&l->scratch, c);
@@ -101,21 +102,13 @@ static uint64_t last_step(const struct model *m)
 	return last.step;
 }
 
-int learner_load(struct learner *l, const char *path)
+/* Instead of the one that there was; its rows are those of item_ids. Exit code. */
+static int take_model(struct learner *l, struct model *m)
 {
-	struct idmap *ids;
-	struct model *m;
-	int code = model_file_load(&m, &ids, model_config(l->model), path);
-	if (code)
-		return code;
-
 	grad_free(l->grad); /* it belongs to the model */
 	model_free(l->model);
-	idmap_free(l->item_ids);
 	l->grad = NULL;
 	l->model = m;
-	l->item_ids = ids;
-	l->step = last_step(m);
 	int r = grad_new(&l->grad, m);
 	if (r == 0)
 		r = learner_reserve_items(l, model_items(m));
@@ -125,6 +118,82 @@ int learner_load(struct learner *l, const char *path)
 		return log_no_memory();
 	model_watch(m, before_item, l);
 	return 0;
+}
+
+int learner_load(struct learner *l, const char *path)
+{
+	struct idmap *ids;
+	struct model *m;
+	int code = model_file_load(&m, &ids, model_config(l->model), path);
+	if (code)
+		return code;
+
+	idmap_free(l->item_ids);
+	l->item_ids = ids;
+	l->step = last_step(m);
+	return take_model(l, m);
+}
+
+/* The file's row of each item; items that only the file knows come last. Returned owned. */
+static int find_file_rows(struct learner *l, const struct idmap *ids, uint32_t **ret)
+{
+	size_t n = idmap_rows(ids), len;
+	uint32_t row, *rows;
+	int is_new;
+	for (uint32_t i = 0; i < n; i++) {
+		const char *id = idmap_id(ids, i, &len);
+		int r = id ? idmap_intern(l->item_ids, &row, &is_new, id, len) : 0;
+		if (r == -ENOSPC) {
+			log_error("max.items=%lld is below the items of the model and of the file together: raise it", (long long)l->cfg->max_items);
+			return EX_CONFIG;
+		}
+		if (r < 0)
+			return log_no_memory();
+	}
+	rows = malloc((idmap_rows(l->item_ids) + 1) * sizeof *rows);
+	if (!rows)
+		return log_no_memory();
+	for (uint32_t i = 0; i < idmap_rows(l->item_ids); i++) {
+		const char *id = idmap_id(l->item_ids, i, &len);
+		rows[i] = id ? idmap_find(ids, id, len) : NO_ROW;
+	}
+	*ret = rows;
+	return 0;
+}
+
+static void forget_scores(struct learner *l)
+{
+	size_t bytes;
+	uint64_t *count;
+	void *ring = prequential_ring(l->prequential, &bytes, &count);
+	memset(ring, 0, bytes);
+	*count = 0;
+	prequential_sum(l->prequential);
+	l->guard = (struct guard){ 0 };
+}
+
+int learner_adopt(struct learner *l, const struct model *m, const struct idmap *ids)
+{
+	struct model *arranged;
+	uint32_t *rows = NULL;
+	if (last_step(m) > l->step) {
+		log_error("the file is of step %llu, this model of step %llu: it cannot go back to what is ahead of it; `s4rec import` begins a new model",
+		          (unsigned long long)last_step(m), (unsigned long long)l->step);
+		return EX_CONFIG;
+	}
+	int r = find_file_rows(l, ids, &rows);
+	if (r)
+		return r;
+	if (model_new(&arranged, model_config(l->model)) < 0) {
+		free(rows);
+		return log_no_memory();
+	}
+	model_arrange(arranged, m, rows, idmap_rows(l->item_ids));
+	free(rows);
+	forget_scores(l);
+	l->space++;
+	l->republish = 1;
+	return take_model(l, arranged);
 }
 
 void learner_free(struct learner *l)
@@ -151,6 +220,12 @@ void learner_free(struct learner *l)
 double learner_refused_share(const struct learner *l)
 {
 	return l->recent_records < REFUSED_WINDOW ? 0 : (double)l->recent_refused / (double)l->recent_records;
+}
+
+void learner_held_why(const struct learner *l, char *ret, size_t size)
+{
+	snprintf(ret, size, "ndcg20=%.4f popularity_ndcg20=%.4f", prequential_scores(l->prequential, BY_MODEL).ndcg20,
+	         prequential_scores(l->prequential, BY_POPULARITY).ndcg20);
 }
 
 static void count_record(struct learner *l, int refused)
@@ -381,6 +456,7 @@ static void record_scores(struct learner *l, const struct pending *pending, size
 		if (p->at == UINT32_MAX)
 			continue;
 		prequential_add(l->prequential, p->rank);
+		guard_ranked(&l->guard, (uint64_t)l->cfg->guard_hold, prequential_ndcg(l->prequential, BY_MODEL), prequential_ndcg(l->prequential, BY_POPULARITY));
 		if (l->ranks)
 			ranks_add(l->ranks, l->step, p->r->ev.event_id, p->r->ev.event_id_len, p->r->ev.ts_ms, p->rank);
 	}
@@ -426,7 +502,11 @@ static int train(struct learner *l, struct train_result *ret)
 			return log_no_memory();
 	}
 	model_grad(l->model, l->grad, &b, l->step, &ret->stats);
-	if (!ret->stats.discarded)
+	if (ret->stats.discarded)
+		ret->discarded = DISCARD_NOT_FINITE;
+	else if (guard_step(&l->guard, l->cfg->guard_factor, &ret->stats))
+		ret->discarded = DISCARD_EXPLODING;
+	else
 		model_apply(l->model, l->grad, l->step, learning_rate_at(l->cfg, l->step, (uint64_t)l->cfg->schedule_steps));
 	if (l->changes_failed)
 		return log_no_memory();

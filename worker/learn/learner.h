@@ -7,6 +7,7 @@
  */
 #ifndef S4REC_LEARNER_H
 #define S4REC_LEARNER_H
+#include "codec/cut.h"
 #include "model/idmap.h"
 #include "model/model.h"
 #include "model/state.h"
@@ -16,6 +17,7 @@
 #include "worker/eval/prequential.h"
 #include "worker/eval/ranks.h"
 #include "worker/kafka/staged.h"
+#include "worker/learn/guard.h"
 #include "worker/learn/recent.h"
 #include "worker/learn/record.h"
 #include "worker/learn/users.h"
@@ -45,6 +47,8 @@ struct learner {
 	uint64_t step;              /* last step folded; of a model from a file at first the step that it had reached */
 	int64_t watermark_ms;       /* newest event time that was folded */
 	uint64_t published_step;    /* step of the last learner_publish */
+	uint64_t space;             /* from 1; the vectors of two numbers are not comparable */
+	uint64_t republish;         /* all rows are sent again by the next publication */
 	uint64_t events, dead_letters;
 	uint64_t limited;           /* of the dead letters: refused by max.users or max.items */
 	size_t max_users, max_items; /* the limits that hold now: the configuration's, in a replay those of the cut */
@@ -52,6 +56,7 @@ struct learner {
 	uint64_t recent_records, recent_refused; /* of the last REFUSED_WINDOW records: the older half is forgotten at a time */
 	uint64_t items_published, users_published; /* rows sent, for the progress line */
 	int64_t freshness_p99_ms;   /* of the last commit */
+	struct guard guard;
 	struct published *published;
 	struct scratch *scratch;
 	struct changes *changes;    /* told before a row changes; see state/changes.h */
@@ -66,6 +71,7 @@ struct train_result {
 	uint64_t records_hash; /* over the records in the order of the fold */
 	size_t users;
 	struct step_stats stats; /* zeros when the batch held no user */
+	enum discard discarded;
 };
 
 /* Exit codes as in sysexits.h; errors are printed. partitions: of the embeddings topic. */
@@ -74,6 +80,11 @@ void learner_free(struct learner *l);
 /* The learner, which must be new, takes over the model in a file: weights, moments, items and their ids, and the step that it has reached.
  * Users and what was published are not part of a file. Exit code. */
 int learner_load(struct learner *l, const char *path);
+/* The weights of a model that was loaded from a file in place of the learner's, with their moments, as a new space: items that the file knows get
+ * its rows; others begin anew, since a vector of another space means nothing in this one; items that only the file knows are added. Users, counts,
+ * positions and what readers have stay, and all rows are due. The step stays, too: schedule and draws go by the log, so a file of a later step
+ * is refused. Exit code; after an error the learner is of no use. */
+int learner_adopt(struct learner *l, const struct model *m, const struct idmap *ids);
 
 /* Folds one batch: lists by partition of the input (emptied and freed). out = NULL: silent. */
 int learner_train(struct learner *l, struct record_list *batch, int partitions, uint64_t step, struct staged *out, struct train_result *ret);
@@ -81,6 +92,9 @@ int learner_train(struct learner *l, struct record_list *batch, int partitions, 
 /* One commit of the fold: decides which rows readers get, stages them and a version record per partition.
  * now_ms: the clock value of the commit's last cut; offsets (partitions of the input): its positions. */
 int learner_publish(struct learner *l, struct staged *out, uint64_t version, int64_t now_ms, const int64_t *offsets, int input_partitions);
+
+/* Why publishing is held, for people: the two numbers that the guard compares. */
+void learner_held_why(const struct learner *l, char *ret, size_t size);
 
 /* Share of the last records that were refused, once REFUSED_WINDOW of them were seen; else 0. */
 double learner_refused_share(const struct learner *l);

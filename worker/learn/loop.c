@@ -158,7 +158,7 @@ void note_cut(struct loop *w, uint64_t step, const struct train_result *t)
 	struct cut *c = &w->cuts[w->cut_n];
 	*c = (struct cut){
 		.step = step, .offsets = w->cut_offsets + w->cut_n * (size_t)w->partitions, .partitions = (size_t)w->partitions,
-		.now_ms = wall_ms(), .events = t->events, .dead_letters = t->dead_letters, .discarded = t->stats.discarded,
+		.now_ms = wall_ms(), .events = t->events, .dead_letters = t->dead_letters, .discarded = t->discarded,
 		.records_hash = t->records_hash,
 	};
 	memcpy(c->offsets, input_offsets(w->input), (size_t)w->partitions * sizeof *c->offsets);
@@ -177,6 +177,16 @@ static int check_refused_share(const struct loop *w)
 	return EX_DATAERR;
 }
 
+static void say_discarded(const struct loop *w, uint64_t number, const struct train_result *t)
+{
+	const struct guard *g = &w->learner->guard;
+	if (t->discarded == DISCARD_NOT_FINITE)
+		log_warn("step=%llu discarded: a loss or gradient is not finite", (unsigned long long)number);
+	if (t->discarded == DISCARD_EXPLODING)
+		log_warn("step=%llu discarded: loss=%.3g gradient=%.3g, usual are %.3g and %.3g (guard.factor=%g; after %d such steps in a row they are usual)",
+		         (unsigned long long)number, t->stats.loss, t->stats.grad_norm, g->loss, g->norm, w->cfg->guard_factor, GUARD_REFUSALS);
+}
+
 static int step(struct loop *w)
 {
 	struct train_result t;
@@ -185,8 +195,7 @@ static int step(struct loop *w)
 	if (r)
 		return r;
 
-	if (t.stats.discarded)
-		log_warn("step=%llu discarded: a loss or gradient is not finite", (unsigned long long)number);
+	say_discarded(w, number, &t);
 	note_cut(w, number, &t);
 	progress_step(w->progress, &t);
 	return 0;
@@ -244,15 +253,34 @@ static int last_flush(struct loop *w)
 	return r;
 }
 
+/* Once when it begins, and once when it ends. */
+static void say_held(struct loop *w)
+{
+	char why[64];
+	int held = w->learner->guard.held != 0;
+	if (held == w->said_held)
+		return;
+	w->said_held = held;
+	learner_held_why(w->learner, why, sizeof why);
+	if (held)
+		log_warn("publishing is held: %s, the model was below popularity for %lld ranked events (guard.hold); training goes on, readers keep the rows they have",
+		         why, (long long)w->cfg->guard_hold);
+	else
+		log_info("publishing goes on: %s; rows that waited are published", why);
+}
+
 static int commit(struct loop *w)
 {
 	struct cut *last = &w->cuts[w->cut_n - 1];
 	last->commit = 1;
 	last->version = ++w->version;
+	last->republish = w->republish;
+	w->republish = 0;
 	last->now_ms = wall_ms(); /* the one clock of this commit: freshness is told by it, and a replay tells the same */
 	int r = learner_publish(w->learner, w->staged, w->version, last->now_ms, last->offsets, w->partitions);
 	if (r)
 		return r;
+	say_held(w);
 	if (stage_position(w) < 0)
 		return log_no_memory();
 	memcpy(w->position, last->offsets, (size_t)w->partitions * sizeof *w->position);

@@ -3,6 +3,8 @@
 #ifndef S4REC_LOOP_H
 #define S4REC_LOOP_H
 #include <signal.h>
+#include "model/idmap.h"
+#include "model/model.h"
 #include "worker/config.h"
 
 struct loop;
@@ -16,6 +18,9 @@ int loop_stand_by(struct loop *w, const volatile sig_atomic_t *stop);
 /* Folds again, silently, what earlier runs have committed, along the cuts that they recorded. Exit code, or LOOP_STOPPED: nothing is half
  * done, the next start replays anew. */
 int loop_replay(struct loop *w, const volatile sig_atomic_t *stop);
+/* After the replay: the weights of a model from a file in place of those of this one, as a new space (learner_adopt). One transaction, so that a
+ * crash leaves the old model or the new one. Exit code. */
+int loop_rollback(struct loop *w, const struct model *m, const struct idmap *ids);
 /* Learns and publishes until *stop, or until the end with --until end. Exit code. */
 int loop_run(struct loop *w, const volatile sig_atomic_t *stop);
 #endif

@@ -43,6 +43,8 @@ struct loop {
 	uint64_t submitted;         /* commits handed to the committer */
 	uint64_t flush_commit;      /* the one that the flush under way describes */
 	int64_t flush_ms;           /* monotonic time of the last flush */
+	int republish;              /* the next commit's cut says that all rows are due */
+	int said_held;              /* the log says that publishing is held */
 	struct progress *progress;
 };
 

@@ -50,7 +50,7 @@ static void smooth(double *mean, double x, int first)
 
 void progress_step(struct progress *p, const struct train_result *t)
 {
-	if (t->users == 0 || t->stats.discarded)
+	if (t->users == 0 || t->discarded)
 		return;
 	int first = !p->any;
 	smooth(&p->mean.loss_sr, t->stats.loss_sr, first);
@@ -77,17 +77,19 @@ static void report(struct progress *p, int repaint)
 		event_time(time, sizeof time, p->l->watermark_ms);
 	snprintf(line, sizeof line,
 	         "events=%llu rate=%.0f/s event_time=%s lag=%lld step=%llu loss_sr=%.3f loss_clust=%.3f loss_scl=%.3f loss_ckd=%.4f loss_adv=%.3f "
-	         "hr20=%.4f ndcg20=%.4f mrr=%.4f popularity_hr20=%.4f popularity_ndcg20=%.4f popularity_mrr=%.4f items_published=%llu users_published=%llu dead_letters=%llu",
+	         "hr20=%.4f ndcg20=%.4f mrr=%.4f popularity_hr20=%.4f popularity_ndcg20=%.4f popularity_mrr=%.4f items_published=%llu users_published=%llu dead_letters=%llu%s",
 	         (unsigned long long)p->l->events, p->rate, time, (long long)input_lag(p->in), (unsigned long long)p->l->step, p->mean.loss_sr,
 	         p->mean.loss_clust, p->mean.loss_scl, p->mean.loss_ckd, p->mean.loss_adv, m.hr20, m.ndcg20, m.mrr, pop.hr20, pop.ndcg20, pop.mrr,
-	         (unsigned long long)p->l->items_published, (unsigned long long)p->l->users_published, (unsigned long long)p->l->dead_letters);
+	         (unsigned long long)p->l->items_published, (unsigned long long)p->l->users_published, (unsigned long long)p->l->dead_letters,
+	         p->l->guard.held ? " held=true" : "");
 	if (!repaint) {
 		log_info("train %s", line);
 		return;
 	}
-	snprintf(line, sizeof line, "%s  %.0f ev/s  lag %lld  SR %.2f Clust %.2f SCL %.2f CKD %.3f Adv %.2f | NDCG@20 %.3f (popularity %.3f) HR@20 %.3f | rows %llu", time,
+	snprintf(line, sizeof line, "%s  %.0f ev/s  lag %lld  SR %.2f Clust %.2f SCL %.2f CKD %.3f Adv %.2f | NDCG@20 %.3f (popularity %.3f) HR@20 %.3f | rows %llu%s", time,
 	         p->rate, (long long)input_lag(p->in), p->mean.loss_sr, p->mean.loss_clust, p->mean.loss_scl, p->mean.loss_ckd, p->mean.loss_adv,
-	         m.ndcg20, pop.ndcg20, m.hr20, (unsigned long long)(p->l->items_published + p->l->users_published));
+	         m.ndcg20, pop.ndcg20, m.hr20, (unsigned long long)(p->l->items_published + p->l->users_published),
+	         p->l->guard.held ? " HELD" : "");
 	log_progress(line);
 }
 

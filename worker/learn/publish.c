@@ -2,8 +2,8 @@
  *
  * An item or prototype row is sent when it is new, when it moved more than publish.epsilon (relative to its length) from the
  * vector that readers last saw (after quantisation), or when it moved at all and publish.max.steps have passed. User rows are
- * sent when they were encoded anew: on their event, on rehearsal, by the background sweep. All of it is part of the fold: a
- * replay decides the same, with out = NULL.
+ * sent when they were encoded anew: on their event, on rehearsal, by the background sweep. While the guard holds publishing only deletes
+ * are sent; the rows wait. All of it is part of the fold: a replay decides the same, with out = NULL.
  */
 #include "worker/learn/learner.h"
 
@@ -132,6 +132,8 @@ int published_mark_user(struct learner *l, uint32_t row)
 	struct user *u = users_get(l->users, row);
 	if (u->dirty)
 		return 0;
+	if (changes_row(l->changes, STATE_USER, row) < 0)
+		return -ENOMEM;
 	u->dirty = 1;
 	return push(&l->published->dirty, row);
 }
@@ -237,7 +239,7 @@ static int worth_sending(struct learner *l, const struct seen *s, size_t i, cons
 	struct published *p = l->published;
 	const float *was = s->vector + i * p->D;
 	double moved = 0, length = 0;
-	if (s->at_step[i] == 0)
+	if (s->at_step[i] == 0 || l->republish)
 		return 1;
 	for (size_t d = 0; d < p->D; d++) {
 		double delta = (double)vec[d] - (double)was[d];
@@ -383,8 +385,6 @@ static int send_encoded(struct learner *l, struct staged *out, uint64_t version)
 		size_t len;
 		const char *id = idmap_id(l->user_ids, row, &len);
 		r = send_row(l, out, ROW_USER, id, len, &e, !u->published);
-		if (r == 0)
-			r = changes_row(l->changes, STATE_USER, row);
 		users_encoded(l->users, row, l->step);
 		l->users_published++;
 	}
@@ -401,6 +401,9 @@ static int send_users(struct learner *l, struct staged *out, uint64_t version)
 		struct user *u = users_get(l->users, p->dirty.row[i]);
 		if (!u->live || !u->dirty)
 			continue; /* forgotten since, or here twice */
+		r = changes_row(l->changes, STATE_USER, p->dirty.row[i]);
+		if (r < 0)
+			break;
 		u->dirty = 0;
 		scratch_add_history(l->scratch, l, p->dirty.row[i]);
 		if (scratch_room(l->scratch) == 0)
@@ -424,6 +427,59 @@ static int sweep_users(struct learner *l, uint64_t steps)
 			return -ENOMEM;
 	}
 	return 0;
+}
+
+/* ---- rows that wait ---- */
+
+/* Publishing is held. Users that wait are marked, which the state keeps; the list would not survive a restart. */
+static void keep_back(struct learner *l)
+{
+	struct published *p = l->published;
+	p->dirty.n = 0;
+	if (p->touched_words)
+		memset(p->touched, 0, p->touched_words * sizeof *p->touched);
+	p->all_touched = 0;
+	l->guard.waiting = 1;
+}
+
+/* Puts all that was kept back before this commit: the marked users, in the order of their rows whatever happened in between, and any item. */
+static int bring_back(struct learner *l)
+{
+	struct published *p = l->published;
+	int r = 0;
+	p->dirty.n = 0;
+	for (uint32_t row = 0; r == 0 && row < users_rows(l->users); row++)
+		if (users_get(l->users, row)->live && users_get(l->users, row)->dirty)
+			r = push(&p->dirty, row);
+	p->all_touched = 1;
+	l->guard.waiting = 0;
+	return r;
+}
+
+static int mark_all_users(struct learner *l)
+{
+	int r = 0;
+	for (uint32_t row = 0; r == 0 && row < users_rows(l->users); row++)
+		if (users_get(l->users, row)->live)
+			r = published_mark_user(l, row);
+	return r;
+}
+
+static int send_rows(struct learner *l, struct staged *out, uint64_t version)
+{
+	int r = l->republish ? mark_all_users(l) : 0;
+	if (r == 0 && (l->guard.waiting || l->republish))
+		r = bring_back(l);
+	if (r == 0)
+		r = sweep_users(l, l->step - l->published_step);
+	if (r == 0)
+		r = send_users(l, out, version);
+	if (r == 0)
+		r = send_items(l, out, version);
+	if (r == 0)
+		r = send_prototypes(l, out, version);
+	l->republish = 0;
+	return r;
 }
 
 static int send_forgotten(struct learner *l, struct staged *out)
@@ -477,7 +533,7 @@ static int send_version(struct learner *l, struct staged *out, uint64_t number, 
 		.version = number, .step = l->step, .watermark_ms = l->watermark_ms, .published_ms = now_ms,
 		.offsets = (int64_t *)offsets, .offset_count = (size_t)input_partitions,
 		.total_items = p->total[ROW_ITEM], .total_users = p->total[ROW_USER], .total_prototypes = p->total[ROW_PROTOTYPE],
-		.oldest_user_steps = oldest_user_steps(l), .dimension = (uint32_t)p->D,
+		.oldest_user_steps = oldest_user_steps(l), .dimension = (uint32_t)p->D, .held = l->guard.held != 0,
 	};
 	int r = 0;
 	freshness(p, now_ms, &v.freshness_p50_ms, &v.freshness_p99_ms);
@@ -485,7 +541,9 @@ static int send_version(struct learner *l, struct staged *out, uint64_t number, 
 	if (!out)
 		return 0;
 	snprintf(v.model_id, sizeof v.model_id, "%s", l->cfg->model_id);
-	snprintf(v.space_id, sizeof v.space_id, "%.55s-1", l->cfg->model_id);
+	snprintf(v.space_id, sizeof v.space_id, "%.48s-%u", l->cfg->model_id, (unsigned)l->space);
+	if (v.held)
+		learner_held_why(l, v.held_why, sizeof v.held_why);
 	snprintf(v.numeric_id, sizeof v.numeric_id, "%s", model_numeric_id(l->model));
 	for (int i = 0; r == 0 && i < p->partitions; i++) {
 		size_t len;
@@ -503,14 +561,10 @@ static int send_version(struct learner *l, struct staged *out, uint64_t number, 
 int learner_publish(struct learner *l, struct staged *out, uint64_t version, int64_t now_ms, const int64_t *offsets, int input_partitions)
 {
 	int r = send_forgotten(l, out);
-	if (r == 0)
-		r = sweep_users(l, l->step - l->published_step);
-	if (r == 0)
-		r = send_users(l, out, version);
-	if (r == 0)
-		r = send_items(l, out, version);
-	if (r == 0)
-		r = send_prototypes(l, out, version);
+	if (l->guard.held)
+		keep_back(l);
+	else if (r == 0)
+		r = send_rows(l, out, version);
 	if (r == 0)
 		r = send_version(l, out, version, now_ms, offsets, input_partitions);
 	l->published_step = l->step;

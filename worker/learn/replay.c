@@ -1,10 +1,12 @@
 /* replay.c - where a start begins: the state, then what was committed behind it, folded again silently along the recorded cuts; with neither,
- * a new model. Reading order: loop_replay, restore, replay_cuts.
+ * a new model. Reading order: loop_replay, restore, replay_cuts. And loop_rollback, which changes what was found.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
+#include "topics/topics.h"
+#include "worker/kafka/client.h"
 #include "worker/learn/loop_private.h"
 #include "worker/log.h"
 
@@ -123,7 +125,7 @@ static int refold(struct loop *w, const struct cut *c, const volatile sig_atomic
 	w->learner->max_items = (size_t)w->cfg->max_items;
 	if (r)
 		return r;
-	if (t.records_hash != c->records_hash || t.events != c->events || t.dead_letters != c->dead_letters || t.stats.discarded != c->discarded)
+	if (t.records_hash != c->records_hash || t.events != c->events || t.dead_letters != c->dead_letters || t.discarded != c->discarded)
 		return differs(w, c);
 	return 0;
 }
@@ -132,9 +134,15 @@ static int refold(struct loop *w, const struct cut *c, const volatile sig_atomic
  * file has the step of the file; state stands behind it always, so it is passed over.) */
 static int replay_cut(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
 {
+	if (c->rollback) {
+		log_error("step %llu is a rollback to a file, and the state of %s that knew it is gone: begin a new model with a new topic.prefix", (unsigned long long)c->step,
+		          w->cfg->topic_prefix);
+		return EX_DATAERR;
+	}
 	int r = c->step == 0 ? input_seek(w->input, c->offsets) : refold(w, c, stop);
 	if (r || !c->commit)
 		return r;
+	w->learner->republish |= (uint64_t)c->republish;
 	w->version = c->version;
 	memcpy(w->position, c->offsets, (size_t)w->partitions * sizeof *w->position);
 	return learner_publish(w->learner, NULL, c->version, c->now_ms, c->offsets, w->partitions);
@@ -161,6 +169,28 @@ static int check_begin(const struct loop *w, const struct cut *c, uint64_t from)
 	log_error("the cuts of %s begin at step %llu, %s: begin a new model with a new topic.prefix", w->cfg->topic_prefix, (unsigned long long)c->step,
 	          from ? "the state is older" : "and there is no state of what came before");
 	return EX_DATAERR;
+}
+
+/* A commit leaves a version record in every partition that readers have, and compaction keeps the newest. An empty one was made anew, or its
+ * records were removed: what readers lack must be sent again, moved or not. */
+static int check_readers(struct loop *w)
+{
+	int n = w->embedding_partitions, empty = 0;
+	int64_t low[n], high[n];
+	char topic[TOPIC_NAME_MAX];
+	if (w->version == 0)
+		return 0;
+	topic_name(topic, sizeof topic, w->cfg->topic_prefix, TOPIC_EMBEDDINGS);
+	int r = client_topic_watermarks(w->cfg, topic, n, low, high);
+	for (int p = 0; r == 0 && p < n; p++)
+		empty += low[p] == high[p];
+	if (empty == 0)
+		return r;
+	log_warn("%s: %d of %d partitions are empty, but version %llu was published there; was the topic made anew? The next commit publishes all rows", topic, empty, n,
+	         (unsigned long long)w->version);
+	w->learner->republish = 1;
+	w->republish = 1;
+	return 0;
 }
 
 static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const volatile sig_atomic_t *stop)
@@ -312,6 +342,31 @@ int loop_replay(struct loop *w, const volatile sig_atomic_t *stop)
 		r = replay_cuts(w, log, from, stop);
 	cutlog_free(log);
 	if (r == 0)
+		r = check_readers(w);
+	if (r == 0)
 		input_limit(w->input, w->until);
+	return r;
+}
+
+int loop_rollback(struct loop *w, const struct model *m, const struct idmap *ids)
+{
+	struct learner *l = w->learner;
+	struct train_result none = { 0 };
+	if (w->cut_n) { /* the replay has found nothing and begun a new model */
+		log_error("prefix %s has no model yet: `s4rec import` begins one from a file", w->cfg->topic_prefix);
+		return EX_DATAERR;
+	}
+	int r = learner_adopt(l, m, ids);
+	if (r)
+		return r;
+	l->step++; /* a step without a batch: cuts have no gaps */
+	note_cut(w, l->step, &none);
+	struct cut *c = &w->cuts[0];
+	c->commit = c->rollback = 1;
+	c->version = w->version;
+	r = state_found(w->state, c);
+	if (r == 0)
+		log_info("rolled back %s: step=%llu space=%llu items=%zu, %zu of them from the file; the first commit of `s4rec train` publishes all rows", w->cfg->topic_prefix,
+		         (unsigned long long)l->step, (unsigned long long)l->space, model_items(l->model), idmap_rows(ids));
 	return r;
 }

@@ -123,6 +123,17 @@ static int is_manifest(const rd_kafka_message_t *m)
 	return m->key && starts(m, "manifest", &rest, &len) && len == 0;
 }
 
+static int check_options(const struct restore *x, const struct manifest *m)
+{
+	char changes[1024];
+	if (m->config_hash == config_fold_hash(x->s->cfg))
+		return 0;
+	config_fold_changes(x->s->cfg, m->config, m->config_len, changes, sizeof changes);
+	log_error("%s: this model (%s) was folded with other options: %s; set them back, or begin a new model with a new topic.prefix", x->in.topic, m->model_id,
+	          changes);
+	return EX_CONFIG;
+}
+
 static int load_manifest(struct restore *x, const void *value, size_t len, int64_t offset)
 {
 	struct state *s = x->s;
@@ -130,12 +141,10 @@ static int load_manifest(struct restore *x, const void *value, size_t len, int64
 	int64_t offsets[CUT_PARTITIONS_MAX];
 	if (!value || manifest_decode(&got, offsets, CUT_PARTITIONS_MAX, value, len) < 0 || got.self_hash != state_manifest_hash(&got, s->value, s->value_max))
 		return no_manifest(x, offset);
-	if (got.config_hash != config_fold_hash(s->cfg)) {
-		log_error("%s: this model (%s) was folded with other options (hash %016llx, now %016llx): set the fold options back, or begin a new model "
-		          "with a new topic.prefix",
-		          x->in.topic, got.model_id, (unsigned long long)got.config_hash, (unsigned long long)config_fold_hash(s->cfg));
-		return EX_CONFIG;
-	}
+	int r = check_options(x, &got);
+	if (r)
+		return r;
+	got.config = s->config; /* the same text */
 	if (got.partitions != s->m.partitions) {
 		log_error("%s: this model was folded from %zu input partitions, now there are %zu: begin a new model with a new topic.prefix", x->in.topic,
 		          got.partitions, s->m.partitions);

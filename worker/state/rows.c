@@ -87,7 +87,7 @@ static int save_user(struct learner *l, uint32_t row, void *value, size_t size, 
 		weights[i] = u->visits[i].weight;
 	}
 	struct user_state s = { .row = row, .items = items, .weights = weights, .n = u->len, .events = u->events, .newest_ms = u->newest_ms,
-		.published = u->published, .encoded_step = u->encoded_step };
+		.published = u->published, .encoded_step = u->encoded_step, .waiting = u->dirty };
 	return user_state_encode(value, size, ret_len, &s);
 }
 
@@ -107,7 +107,7 @@ static int load_user(struct learner *l, const char *id, size_t id_len, const voi
 		visits[i] = (struct visit){ items[i], weights[i] };
 	}
 	struct user u = { .visits = visits, .len = (uint16_t)s.n, .published = (uint8_t)s.published, .events = s.events, .newest_ms = s.newest_ms,
-		.encoded_step = s.encoded_step };
+		.encoded_step = s.encoded_step, .dirty = (uint8_t)s.waiting };
 	r = idmap_place(l->user_ids, s.row, id, id_len);
 	if (r == 0)
 		r = users_restore(l->users, s.row, &u);
@@ -179,11 +179,14 @@ static int ring(struct learner *l, size_t i, struct dense *ret)
 		data = model_queue_state(l->model, &count, &next);
 		name_dense(ret, "queue", "", data, (size_t)l->cfg->sinkhorn_queue * D * sizeof(float));
 		return 0;
-	case 5:
+	case 6:
 		if (!l->recent)
 			return -ENOENT;
 		data = recent_ring(l->recent, &n, &bytes);
 		name_dense(ret, "recent", "", data, (size_t)l->cfg->negatives_recent * sizeof(uint32_t));
+		return 0;
+	case 5:
+		name_dense(ret, "guard", "", &l->guard, sizeof l->guard);
 		return 0;
 	case 4:
 		name_dense(ret, "history", "", l->history, sizeof l->history);
@@ -211,7 +214,8 @@ int state_dense(struct learner *l, size_t i, struct dense *ret)
 /* Those that the learner and the manifest call by one name. */
 #define LEARNER_NUMBERS(X) \
 	X(uint64_t, step) X(uint64_t, events) X(uint64_t, dead_letters) X(uint64_t, limited) X(uint64_t, recent_records) \
-	X(uint64_t, recent_refused) X(uint64_t, items_published) X(uint64_t, users_published) X(int64_t, watermark_ms) X(uint64_t, published_step)
+	X(uint64_t, recent_refused) X(uint64_t, items_published) X(uint64_t, users_published) X(int64_t, watermark_ms) X(uint64_t, published_step) \
+	X(uint64_t, space) X(uint64_t, republish)
 
 /* Steps and rates of the last applications, oldest first; unused ones are zeros. */
 static void save_history(struct learner *l, struct manifest *m)
@@ -333,6 +337,7 @@ int state_numbers_load(struct learner *l, const struct manifest *m)
 	*queue_count = (size_t)m->queue_count;
 	*queue_next = (size_t)m->queue_next;
 	*prequential_count = m->prequential_count;
+	prequential_sum(l->prequential);
 	*started = m->popularity_started != 0;
 	*origin_ms = (int64_t)m->popularity_origin_ms;
 	return 0;

@@ -65,14 +65,16 @@ int state_new(struct state **ret, const struct config *c, struct learner *l, int
 	s->cfg = c;
 	s->l = l;
 	s->value_max = state_value_max(l);
-	if (s->value_max < MANIFEST_BYTES((size_t)partitions))
-		s->value_max = MANIFEST_BYTES((size_t)partitions);
+	s->config = config_fold_text(c);
+	size_t manifest_bytes = MANIFEST_BYTES((size_t)partitions, s->config ? strlen(s->config) : 0);
+	if (s->value_max < manifest_bytes)
+		s->value_max = manifest_bytes;
 	s->dense_n = count_chunks(l);
 	s->value = malloc(s->value_max);
 	s->dense_hash = calloc(s->dense_n + 1, sizeof *s->dense_hash);
 	s->offsets = calloc((size_t)partitions, sizeof *s->offsets);
 	s->m.partitions = (size_t)partitions;
-	if (!s->value || !s->dense_hash || !s->offsets || staged_new(&s->slice) < 0) {
+	if (!s->config || !s->value || !s->dense_hash || !s->offsets || staged_new(&s->slice) < 0) {
 		state_free(s);
 		return EX_OSERR;
 	}
@@ -93,6 +95,7 @@ void state_free(struct state *s)
 	state_close_topic(s);
 	state_writer_free(s->writer);
 	staged_free(s->slice);
+	free(s->config);
 	free(s->value);
 	free(s->dense_hash);
 	free(s->offsets);
@@ -197,7 +200,7 @@ int state_begin(struct state *s, uint64_t version, const int64_t *offsets, int e
 	struct manifest *m = &s->m;
 	uint64_t flush = m->flush + 1;
 	*m = (struct manifest){ .offsets = s->offsets, .partitions = m->partitions, .version = version, .flush = flush,
-		.config_hash = config_fold_hash(s->cfg), .dense = s->dense_n, .embedding_partitions = (uint64_t)embedding_partitions };
+		.config = s->config, .config_len = strlen(s->config), .config_hash = config_fold_hash(s->cfg), .dense = s->dense_n, .embedding_partitions = (uint64_t)embedding_partitions };
 	memcpy(m->offsets, offsets, m->partitions * sizeof *offsets);
 	snprintf(m->model_id, sizeof m->model_id, "%s", s->cfg->model_id);
 	snprintf(m->run_id, sizeof m->run_id, "%s", s->run_id);
@@ -309,7 +312,7 @@ int state_finish(struct state *s, int64_t cut_offset)
 
 int state_found(struct state *s, const struct cut *first)
 {
-	int r = state_begin(s, 0, first->offsets, (int)first->embedding_partitions);
+	int r = state_begin(s, first->version, first->offsets, (int)first->embedding_partitions);
 	if (r == 0 && cutlog_stage(s->slice, first) < 0)
 		r = failed(-ENOMEM);
 	if (r == 0)

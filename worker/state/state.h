@@ -50,8 +50,9 @@ int state_turn(struct state *s, int64_t cut_offset);
 /* Ends the flush under way, however long it takes; the commit that it describes has returned. */
 int state_finish(struct state *s, int64_t cut_offset);
 
-/* The first flush of a model that comes from a file: all of the learner, and the cut at which its fold begins, in one transaction. A crash
- * leaves both or nothing, so that no start can find cuts without their state (and would begin an empty model there) or the reverse. */
+/* A flush whose model comes from a file, new or in place of the one before: all that changed of the learner, and the cut at which its fold begins or
+ * goes on, in one transaction. A crash leaves both or nothing, so that no start can find cuts without their state (and would begin an empty
+ * model there, or go on with the one before) or the reverse. */
 int state_found(struct state *s, const struct cut *first);
 
 struct state_stats { uint64_t flushes, rows; double last_ms; uint64_t step; /* of the newest manifest */ };

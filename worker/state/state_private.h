@@ -16,6 +16,7 @@ struct state {
 	const struct config *cfg;
 	struct learner *l;
 	const char *run_id;
+	char *config;              /* config_fold_text */
 	struct state_writer *writer; /* NULL: only restores */
 	struct restore *reading;   /* NULL: the topic is not being read (restore.c) */
 	enum flush_phase phase;

@@ -1,0 +1,156 @@
+/* test_learner.c - the guard in the fold: an exploding step leaves nothing in the model, and what is held back goes out later, whole. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/rng.h"
+#include "worker/learn/learner.h"
+#include "worker/state/rows.h"
+
+enum { USERS = 20, ITEMS = 12, K = 4 };
+static struct config cfg;
+static struct decoder *decoder;
+static struct record_pool *pool;
+static int64_t offset;
+
+static int begin(void **state)
+{
+	const char *why;
+	char *argv[] = { "test", "--width", "8", "--heads", "2", "--layers", "1", "--prototypes", "4", "--max.length", "6", "--warmup.steps", "0", "--sinkhorn.queue", "16",
+		"--weight.max", "1000000", "--max.items", "100", "--refresh.users", "0", "--rehearse", "0", "--threads", "1", NULL };
+	struct decoder_options o = { .format = EVENT_JSON, .record_max_bytes = 1 << 20, .weight_max = 1e6 };
+	return config_parse(&cfg, C_TRAIN, "", "", (int)(sizeof argv / sizeof *argv) - 1, argv) || decoder_new(&decoder, &o, &why) || record_pool_new(&pool);
+}
+
+static int end(void **state)
+{
+	decoder_free(decoder);
+	record_pool_free(pool);
+	config_release(&cfg);
+	return 0;
+}
+
+static struct learner *learner(void)
+{
+	struct learner *l;
+	offset = 0;
+	assert_int_equal(learner_new(&l, &cfg, "input", 1), 0);
+	return l;
+}
+
+/* user and item, or item < 0: forget the user */
+static void event(struct record_list *batch, int user, int item, double weight)
+{
+	char key[16], value[128];
+	struct record *r;
+	int key_len = snprintf(key, sizeof key, "u%d", user);
+	int len = snprintf(value, sizeof value, "{\"item_id\":\"i%d\",\"timestamp\":%lld,\"weight\":%g}", item, 1700000000000LL + (long long)offset, weight);
+	assert_int_equal(record_new(&r, pool, decoder, 1000, 0, offset, 1700000000000LL + offset, key, (size_t)key_len, item < 0 ? NULL : value, item < 0 ? 0 : (size_t)len), 0);
+	assert_null(r->reason);
+	offset++;
+	record_push(batch, r);
+}
+
+/* One step: each user meets one item; the first event weighs as much. */
+static struct train_result step(struct learner *l, double weight)
+{
+	struct record_list batch = { 0 };
+	struct train_result t;
+	for (int u = 0; u < USERS; u++)
+		event(&batch, u, (int)(rng_bits(3, RNG_GENERATE, l->step, (uint64_t)u, 0) % ITEMS), u ? 1 : weight);
+	assert_int_equal(learner_train(l, &batch, 1, l->step + 1, NULL, &t), 0);
+	return t;
+}
+
+/* Hash of all that a step may change of the model: tensors, moments, queue, history, rows. */
+static uint64_t model_bits(struct learner *l)
+{
+	struct dense d;
+	uint64_t h = 14695981039346656037u;
+	for (size_t i = 0; state_dense(l, i, &d) == 0; i++)
+		for (size_t b = 0; strcmp(d.name, "prequential") && strcmp(d.name, "guard") && b < d.bytes; b++)
+			h = (h ^ ((unsigned char *)d.data)[b]) * 0x100000001b3u;
+	for (uint32_t row = 0; row < model_items(l->model); row++) {
+		uint32_t *at;
+		const unsigned char *values = (const unsigned char *)model_row_state(l->model, row, &at);
+		for (size_t b = 0; b < model_row_floats(l->model) * sizeof(float); b++)
+			h = (h ^ values[b]) * 0x100000001b3u;
+		h = (h ^ *at) * 0x100000001b3u;
+	}
+	return (h ^ model_applied(l->model)) * 0x100000001b3u;
+}
+
+static void test_explosion(void **state)
+{
+	struct learner *l = learner();
+	for (int i = 0; i < GUARD_STEPS + 10; i++)
+		assert_int_equal(step(l, 1).discarded, DISCARD_NONE);
+
+	uint64_t before = model_bits(l), events = l->events;
+	struct guard usual = l->guard;
+	struct train_result t = step(l, 1e6);
+	assert_int_equal(t.discarded, DISCARD_EXPLODING);
+	assert_int_equal(t.events, USERS); /* they are part of the log and of the users' sequences all the same */
+	assert_int_equal(l->events, events + USERS);
+	assert_true(model_bits(l) == before);
+	assert_true(l->guard.norm == usual.norm && l->guard.loss == usual.loss);
+
+	assert_int_equal(step(l, 1).discarded, DISCARD_EXPLODING); /* the event is still in its user's sequence ... */
+	for (int i = 0; i < 6; i++)
+		t = step(l, 1);
+	assert_int_equal(t.discarded, DISCARD_NONE); /* ... until it has left it */
+	assert_true(model_bits(l) != before);
+	learner_free(l);
+}
+
+static size_t publish(struct learner *l, uint64_t version)
+{
+	struct staged *s;
+	const int64_t offsets[] = { offset };
+	assert_int_equal(staged_new(&s), 0);
+	assert_int_equal(learner_publish(l, s, version, 1700000000000LL, offsets, 1), 0);
+	size_t n = staged_records(s);
+	staged_free(s);
+	return n;
+}
+
+static void test_held(void **state)
+{
+	struct learner *l = learner();
+	struct record_list forget = { 0 };
+	struct train_result t;
+	for (int i = 0; i < 5; i++)
+		step(l, 1);
+	assert_int_equal(publish(l, 1), USERS + ITEMS + K + 1); /* 1: the version record */
+
+	l->guard.held = 1;
+	for (int i = 0; i < 5; i++)
+		step(l, 1);
+	assert_int_equal(publish(l, 2), 1);
+	event(&forget, 7, -1, 1);
+	assert_int_equal(learner_train(l, &forget, 1, l->step + 1, NULL, &t), 0);
+	assert_int_equal(publish(l, 3), 2); /* a delete is never held back */
+	assert_int_equal(publish(l, 4), 1);
+
+	l->guard.held = 0;
+	cfg.publish_epsilon = 0;
+	assert_int_equal(publish(l, 5), USERS - 1 + ITEMS + K + 1);
+	assert_int_equal(publish(l, 6), 1);
+
+	l->republish = 1; /* all of it, moved or not */
+	assert_int_equal(publish(l, 7), USERS - 1 + ITEMS + K + 1);
+	assert_int_equal(publish(l, 8), 1);
+	learner_free(l);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_explosion), cmocka_unit_test(test_held) };
+	return cmocka_run_group_tests(tests, begin, end);
+}
