@@ -34,6 +34,7 @@ expect 0 topics create -t "$N"
 expect 64 rollback -t "$A"
 expect 0 rollback --help; prints 'example: s4rec rollback '
 expect 66 rollback "$TMP/missing" -t "$A"; says 'cannot be opened'
+expect 66 rollback "$TMP" -t "$A"; says "$TMP: a folder"
 expect 65 rollback "$TMP/1.jsonl" -t "$A"; says 'not a model file'
 expect 65 rollback "$TMP/good.model" -t "$N"; says "prefix $N has no model yet"
 expect 78 rollback "$TMP/good.model" -t "$A" --width 32; says 'width is 16 in the file, 32 here'
