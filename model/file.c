@@ -384,6 +384,8 @@ static int reader_open(struct reader *r, const char *path, char *reason, size_t 
 	*r = (struct reader){ .path = path, .fd = open(path, O_RDONLY | O_CLOEXEC), .reason = reason, .reason_len = reason_len, .frame = 1 };
 	if (r->fd < 0 || fstat(r->fd, &st) < 0)
 		return bad(r, -errno, "cannot be opened: %s", strerror(errno));
+	if (S_ISDIR(st.st_mode))
+		return bad(r, -EISDIR, "a folder");
 	if (!S_ISREG(st.st_mode))
 		return bad(r, -EBADMSG, "not a file");
 	return 0;

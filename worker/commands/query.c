@@ -137,7 +137,7 @@ static int query(const struct config *c, enum row_kind kind, const char *what, c
 	if (r)
 		return r;
 	if (view_newest(v)->held)
-		fprintf(stderr, "held: the model is worse than popularity (%s); these are the rows from before\n", view_newest(v)->held_why);
+		log_warn("publishing is held: the model is worse than popularity (%s); these are the rows from before", view_newest(v)->held_why);
 	i = view_find(v, kind, id, strlen(id));
 	if (i == SIZE_MAX)
 		r = unknown(v, kind, what, id);

@@ -1,7 +1,7 @@
 /* rows.h - the fold of a learner as keyed records of the state topic (topics/state.proto), and back. Not thread-safe.
  *
  * Three kinds of records: item and user rows, and dense chunks (tensors, moments, rings). All else that the fold stands on is a number
- * in the manifest. Written at a commit, when no user waits for publishing and no forgotten row for its delete.
+ * in the manifest. Written at a commit, when no forgotten row waits for its delete, and users wait for publishing only while it is held.
  */
 #ifndef S4REC_STATE_ROWS_H
 #define S4REC_STATE_ROWS_H
