@@ -1,6 +1,6 @@
 /* rollback.c - `s4rec rollback FILE`: the weights of an exported model in place of those that a prefix has. `s4rec train` goes on from there.
  *
- * What a trainer does at its start, then one transaction: it fences a trainer that runs (who leaves with 75), restores and replays to the last
+ * What a trainer does at its start, then one transaction: it takes the lead from a trainer that runs (who leaves with 75), restores and replays to the last
  * committed cut, and writes the state with the file's weights together with a cut that says so. Killed before that: nothing has changed.
  * The file is read first: one that does not fit must end nobody.
  */
@@ -20,6 +20,8 @@ static int apply(const struct config *c, const struct model *m, const struct idm
 	static const volatile sig_atomic_t never;
 	struct loop *w = NULL;
 	int r = loop_new(&w, c);
+	if (r == 0)
+		r = loop_stand_by(w, &never);
 	if (r == 0)
 		r = loop_replay(w, &never);
 	if (r == 0)
@@ -54,6 +56,7 @@ int command_rollback(int argc, char **argv)
 		r = EX_USAGE;
 	} else {
 		c.eval_out[0] = '\0'; /* of the trainer whose file of options this may be */
+		c.take_over = 1; /* standbys wait until it is done */
 		r = rollback(&c, c.args[0]);
 	}
 	config_release(&c);
