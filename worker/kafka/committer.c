@@ -1,5 +1,6 @@
 /* committer.c - see committer.h; what the calls mean: txn.h */
 #include "worker/kafka/committer.h"
+#include "worker/crash_point.h"
 #include "worker/kafka/staged_private.h"
 #include "worker/kafka/txn.h"
 #include "worker/log.h"
@@ -43,13 +44,21 @@ static int64_t now_us(void)
 /* One attempt. */
 static enum verdict transaction(struct txn *t, const struct staged *s)
 {
-	enum verdict v = txn_begin(t);
+	enum verdict v;
 
+	crash_point("commit.before_begin");
+	v = txn_begin(t);
+	crash_point("commit.before_rows");
 	if (v == V_OK)
 		v = txn_produce(t, s);
+	crash_point("commit.before_offsets");
 	if (v == V_OK)
 		v = txn_offsets(t, s);
-	return v == V_OK ? txn_commit(t) : v;
+	crash_point("commit.before_end");
+	if (v == V_OK)
+		v = txn_commit(t);
+	crash_point("commit.after_end");
+	return v;
 }
 
 /* Returns the exit code. */

@@ -1,5 +1,6 @@
 /* txn.c - see txn.h */
 #include "worker/kafka/txn.h"
+#include "worker/crash_point.h"
 #include "worker/kafka/delivery.h"
 #include "worker/kafka/staged_private.h"
 #include "worker/log.h"
@@ -191,6 +192,7 @@ enum verdict txn_produce(struct txn *t, const struct staged *s)
 		v = produce_one(t, s, &s->records[i]);
 		if (v != V_OK)
 			return v;
+		crash_point("txn.among_rows");
 		if (i % 1024 == 1023) {
 			rd_kafka_poll(t->rk, 0);
 			expect_within(t, 2 * t->timeout_ms);
@@ -257,7 +259,9 @@ enum verdict txn_commit(struct txn *t)
 	if (v != V_OK)
 		return v;
 	expect_within(t, t->timeout_ms + 15000);
+	crash_point("txn.delivered");
 	e = rd_kafka_commit_transaction(t->rk, t->timeout_ms + 5000);
+	crash_point("txn.ended");
 
 	if (e == NULL)
 		return V_OK;

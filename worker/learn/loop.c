@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "worker/kafka/check.h"
+#include "worker/crash_point.h"
 #include "worker/learn/loop_private.h"
 #include "worker/log.h"
 
@@ -45,12 +46,15 @@ static int connect_all(struct loop *w, const struct config *c)
 	r = learner_new(&w->learner, c, w->input_topic, counts[TOPIC_EMBEDDINGS]);
 	if (r == 0)
 		r = input_new(&w->input, c, w->partitions);
+	crash_point("start.before_fence");
 	if (r == 0)
 		r = committer_new(&w->committer, c); /* from here on no other worker of this model can commit ... */
 	if (r == 0)
 		r = state_new(&w->state, c, w->learner, w->partitions);
+	crash_point("start.between_fences");
 	if (r == 0)
 		r = state_write(w->state, w->run_id); /* ... nor flush */
+	crash_point("start.fenced");
 	return r;
 }
 
@@ -227,6 +231,7 @@ static int begin_flush(struct loop *w)
 {
 	w->flush_ms = monotonic_ms();
 	w->flush_commit = w->submitted;
+	crash_point("flush.before_copy");
 	return state_begin(w->state, w->version, w->position, w->embedding_partitions);
 }
 
@@ -259,14 +264,17 @@ static int commit(struct loop *w)
 	int r = learner_publish(w->learner, w->staged, w->version, last->now_ms, last->offsets, w->partitions);
 	if (r)
 		return r;
+	crash_point("commit.published");
 	if (stage_position(w) < 0)
 		return log_no_memory();
 	memcpy(w->position, last->offsets, (size_t)w->partitions * sizeof *w->position);
 	w->cut_n = 0;
 	w->commit_ms = monotonic_ms();
 	r = w->learner->ranks ? ranks_flush(w->learner->ranks) : 0;
+	crash_point("commit.staged");
 	if (r == 0)
 		r = committer_submit(w->committer, &w->staged);
+	crash_point("commit.submitted");
 	w->submitted++;
 	if (r == 0 && !state_busy(w->state) && w->commit_ms - w->flush_ms >= w->cfg->state_flush_ms)
 		r = begin_flush(w);
@@ -312,10 +320,13 @@ int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 		r = step(w);
 	if (r == 0 && (!w->whole_log || refused) && commit_due(w, 0, 1))
 		r = commit(w);
+	crash_point("stop.drained");
 	if (r == 0)
 		r = committer_wait(w->committer);
+	crash_point("stop.committed");
 	if (r == 0)
 		r = last_flush(w);
+	crash_point("stop.flushed");
 	r = r ? r : refused;
 	progress_end(w->progress, r);
 	return r;

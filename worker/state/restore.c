@@ -10,6 +10,7 @@
 #include <sysexits.h>
 
 #include "codec/cut.h"
+#include "worker/crash_point.h"
 #include "worker/kafka/reader.h"
 #include "worker/log.h"
 #include "worker/state/state_private.h"
@@ -142,6 +143,7 @@ static int read_rows(struct restore *x)
 		int r = reader_next(&x->in, &m);
 		if (r || !m)
 			return r;
+		crash_point("restore.among_rows");
 		r = load(x, m);
 		rd_kafka_message_destroy(m);
 		if (r)
@@ -214,8 +216,10 @@ static int check_sums(struct restore *x)
 static int restore(struct restore *x, int *ret_none)
 {
 	int r = reader_open(&x->in, x->s->cfg, TOPIC_STATE, x->s->writer ? END_ALL : END_COMMITTED);
+	crash_point("restore.begins");
 	if (r == 0)
 		r = read_manifest(x, ret_none);
+	crash_point("restore.manifest_read");
 	if (r == 0)
 		r = read_rows(x);
 	if (r || (*ret_none && x->records == 0))
@@ -224,6 +228,7 @@ static int restore(struct restore *x, int *ret_none)
 		log_error("%s: %llu records but no manifest: it is not whole; begin a new model with a new topic.prefix", x->in.topic, (unsigned long long)x->records);
 		return EX_DATAERR;
 	}
+	crash_point("restore.rows_read");
 	r = check_sums(x);
 	if (r)
 		return r;
@@ -247,5 +252,6 @@ int state_restore(struct state *s, const struct manifest **ret)
 		         (unsigned long long)s->m.users, (unsigned long long)x.records);
 	}
 	reader_close(&x.in);
+	crash_point("restore.done");
 	return r;
 }

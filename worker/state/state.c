@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "codec/embedding.h"
+#include "worker/crash_point.h"
 #include "worker/learn/cutlog.h"
 #include "worker/log.h"
 #include "worker/state/state_private.h"
@@ -210,6 +211,7 @@ int state_begin(struct state *s, uint64_t version, const int64_t *offsets, int e
 	int r = save_forgotten(s);
 	if (r == 0)
 		r = save_dense(s);
+	crash_point("flush.dense_copied");
 	return r < 0 ? failed(r) : 0;
 }
 
@@ -252,6 +254,7 @@ static int settle(struct state *s, int wait)
 		s->stats.last_ms = now_ms() - s->begun_ms;
 		s->stats.step = s->m.step;
 		s->last_cut_offset = s->cut_offset;
+		crash_point("flush.settled");
 		log_info("state flushed: step=%llu rows=%llu ms=%.0f", (unsigned long long)s->m.step, (unsigned long long)s->rows, s->stats.last_ms);
 		return 0;
 	}
@@ -282,8 +285,10 @@ static int turn(struct state *s, int64_t cut_offset, double ms, int wait)
 	}
 	if (s->phase == FLUSH_SAVING) {
 		r = save_for(s, ms, &left);
+		crash_point("flush.rows_copied");
 		if (r == 0 && !left) {
 			r = save_manifest(s);
+			crash_point("flush.manifest_copied");
 			s->phase = FLUSH_WAITING;
 		}
 		if (r < 0)

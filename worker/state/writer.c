@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "worker/kafka/txn.h"
+#include "worker/crash_point.h"
 #include "worker/log.h"
 
 struct slice { struct slice *next; struct staged *s; };
@@ -71,6 +72,7 @@ static enum verdict send_slices(struct state_writer *w)
 		pthread_mutex_unlock(&w->lock);
 		if (v == V_OK)
 			v = txn_produce(w->txn, x->s);
+		crash_point("flush.among_rows");
 		free_slice(x);
 		pthread_mutex_lock(&w->lock);
 	}
@@ -80,7 +82,9 @@ static enum verdict send_slices(struct state_writer *w)
 static enum verdict send_flush(struct state_writer *w)
 {
 	pthread_mutex_unlock(&w->lock);
+	crash_point("flush.before_begin");
 	enum verdict v = txn_begin(w->txn);
+	crash_point("flush.before_rows");
 	pthread_mutex_lock(&w->lock);
 	if (v == V_OK)
 		v = send_slices(w);
@@ -89,12 +93,15 @@ static enum verdict send_flush(struct state_writer *w)
 	int whole = w->ended; /* else stopped before the end */
 	int64_t trim = w->trim;
 	pthread_mutex_unlock(&w->lock);
+	crash_point("flush.before_end");
 	if (v == V_OK)
 		v = whole ? txn_commit(w->txn) : V_ABORT;
+	crash_point("flush.after_end");
 	if (v == V_ABORT)
 		v = txn_abort(w->txn) == V_OK ? V_ABORT : V_STOP;
 	if (v == V_OK && trim > 0)
 		txn_trim_cuts(w->txn, trim);
+	crash_point("flush.trimmed");
 	txn_rest(w->txn);
 	pthread_mutex_lock(&w->lock);
 	return v;
