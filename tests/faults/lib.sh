@@ -26,7 +26,6 @@ reference() {
 		load faults_input "$TMP/events.jsonl"
 		undisturbed "$REFERENCE" "$FAULTS/reference.dump"
 	fi
-	cp "$FAULTS/reference.dump" "$TMP/reference.dump"
 }
 # undisturbed PREFIX DUMP: a run from the beginning to the end of $INPUT
 undisturbed() {
@@ -77,7 +76,7 @@ judge() {
 # as_if_nothing_happened PREFIX: ends the reader, and compares with the undisturbed run
 as_if_nothing_happened() {
 	stop_following
-	judge "$TMP/$1.dump" "$1" "$TMP/reference.dump" "$REFERENCE" 7
+	judge "$TMP/$1.dump" "$1" "$FAULTS/reference.dump" "$REFERENCE" 7
 }
 # as_its_cuts_say PREFIX OPTIONS...: ends the reader; folds offline along the cuts that it saw, and compares even what clocks wrote
 as_its_cuts_say() {
