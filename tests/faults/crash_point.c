@@ -8,18 +8,27 @@
 #include <string.h>
 #include <unistd.h>
 
-void crash_point(const char *name)
+/* Is this the place and the time that the variable names? */
+static int is_here(const char *variable, _Atomic int *hits, const char *name)
 {
-	static _Atomic int hits;
-	const char *want = getenv("CRASH_POINT");
+	const char *want = getenv(variable);
 	size_t n = strlen(name);
 	if (!want || strncmp(want, name, n) || (want[n] && want[n] != ':'))
-		return;
-	int nth = want[n] == ':' ? atoi(want + n + 1) : 1;
-	if (atomic_fetch_add(&hits, 1) + 1 != nth)
-		return;
-	fprintf(stderr, "crash point %s\n", want);
-	kill(getpid(), SIGKILL);
-	for (;;)
-		pause(); /* the signal may reach another thread first: nothing more is done here */
+		return 0;
+	return atomic_fetch_add(hits, 1) + 1 == (want[n] ? atoi(want + n + 1) : 1);
+}
+
+void crash_point(const char *name)
+{
+	static _Atomic int crash_hits, stop_hits;
+	if (is_here("STOP_POINT", &stop_hits, name)) {
+		fprintf(stderr, "stop point %s\n", name);
+		raise(SIGSTOP);
+	}
+	if (is_here("CRASH_POINT", &crash_hits, name)) {
+		fprintf(stderr, "crash point %s\n", name);
+		kill(getpid(), SIGKILL);
+		for (;;)
+			pause(); /* the signal may reach another thread first: nothing more is done here */
+	}
 }

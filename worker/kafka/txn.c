@@ -280,6 +280,11 @@ enum verdict txn_abort(struct txn *t)
 	int64_t end_us = now_us() + (int64_t)t->timeout_ms * 2000;
 	enum verdict v;
 
+	/* The broker has ended it itself by then, and a successor may be at work. The client's abort would ask for a new epoch, and the broker takes
+	 * the epoch before the present one for a retry (KIP-360): it would end the successor's transaction and fence it. */
+	if (now_us() - t->begun_us > (int64_t)t->timeout_ms * 1000)
+		return stop(t, RD_KAFKA_RESP_ERR__TIMED_OUT);
+
 	expect_within(t, 4 * t->timeout_ms);
 	do {
 		v = judge(t, "abort", rd_kafka_abort_transaction(t->rk, t->timeout_ms));

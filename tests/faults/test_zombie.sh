@@ -1,0 +1,41 @@
+#!/bin/sh
+# A worker that was stopped for longer than its transactions may last, then goes on beside its successor; two workers of one id at once.
+# They publish nothing, and end with 75.
+. "$(dirname "$0")/lib.sh"
+
+reference
+P=${PREFIX}_p; prefix_new "$P"; follow "$P"
+
+# 1. stopped amid a transaction, or between two; woken while its successor works, or when that is through with its part
+zombies=0
+for when in commit.before_end commit.before_offsets commit.after_end flush.before_end; do
+	# the process stops itself just there
+	# shellcheck disable=SC2046
+	STOP_POINT=$when:3 "$S4REC" $(worker "$P" --until end) >"$TMP/zombie.log" 2>&1 & zombie=$!
+	PIDS="$PIDS $zombie"
+	eventually 60 logged "^stop point $when" "$TMP/zombie.log"
+	case $when in *before*) sleep 3 ;; esac # transaction.timeout.ms is 2000, and the broker looks every second
+	CRASH_POINT=commit.after_end:4 "$S4REC" $(worker "$P" --until end) >"$TMP/successor.log" 2>&1 & successor=$!
+	PIDS="$PIDS $successor"
+	case $when in
+	*before_offsets) eventually 60 logged ' train events=\|new model\|replay done' "$TMP/successor.log" ;; # woken beside it
+	*) ends "$successor" 137 ;;
+	esac
+	kill -CONT "$zombie"
+	ends "$zombie" 75
+	case $when in *before_offsets) ends "$successor" 137 ;; esac
+	zombies=$((zombies + 1))
+done
+
+# 2. two at once, again and again: each start fences the one before
+older=
+for k in 1 2 3; do
+	# shellcheck disable=SC2046
+	start "$TMP/twin$k.log" $(worker "$P" --until end)
+	[ -z "$older" ] || ends "$older" 75
+	older=$pid
+	eventually 60 logged ' train events=\|replay done\|new model' "$TMP/twin$k.log"
+done
+ends "$older" 0
+as_if_nothing_happened "$P"
+echo "ok $NAME: $zombies zombies, 3 twins"
