@@ -14,7 +14,7 @@ dies_at() { # dies_at POINT[:N] FLUSH-MS
 	CRASH_POINT=$1 "$S4REC" $(worker "$P" --until end --state.flush.ms "$2") >"$TMP/crash.log" 2>&1 & pid=$!
 	PIDS="$PIDS $pid"
 	ends "$pid" 137
-	logged "^crash point $1" "$TMP/crash.log" || fail "$1: it ended elsewhere"
+	logged "^crash point ${1%:*}" "$TMP/crash.log" || fail "$1: it ended elsewhere"
 }
 try() {
 	case $1 in
