@@ -16,7 +16,7 @@ did() { [ "$(wc -l <"$TMP/did")" -ge "$1" ]; }
 done=0
 for order in ${ORDERS:-request:26 response:26 request:28 response:28 response:0 response:24 response:25 silence:26 request:22}; do
 	# shellcheck disable=SC2046
-	start "$TMP/spoilt.log" $(worker "$P" --until end --state.flush.ms 100 --kafka.socket.timeout.ms=1500)
+	start "$TMP/spoilt.log" $(worker "$P" --until end --state.flush.ms 100 -X socket.timeout.ms=1500)
 	case $order in *:22) ;; *) eventually 60 logged ' train events=\|new model\|replay done' "$TMP/spoilt.log" ;; esac
 	echo "$order 1" | tr : ' ' >&3
 	eventually 60 did $((done + 1))
