@@ -14,18 +14,16 @@ did() { [ "$(wc -l <"$TMP/did")" -ge "$1" ]; }
 
 # 0 Produce, 22 InitProducerId, 24 AddPartitionsToTxn, 25 AddOffsetsToTxn, 26 EndTxn, 28 TxnOffsetCommit
 done=0
-for order in ${ORDERS:-request:26 response:26 request:28 response:28 response:0 response:24 response:25 silence:26 request:22}; do
+for order in ${ORDERS:-request:26 response:26 request:28 response:28 response:0 response:24 response:25 request:22 silence:26}; do
 	# shellcheck disable=SC2046
 	start "$TMP/spoilt.log" $(worker "$P" --until end --state.flush.ms 100 -X socket.timeout.ms=1500)
 	case $order in *:22) ;; *) eventually 60 logged ' train events=\|new model\|replay done' "$TMP/spoilt.log" ;; esac
 	echo "$order 1" | tr : ' ' >&3
 	eventually 60 did $((done + 1))
 	done=$((done + 1))
-	draw 4; sleep "0.$drawn"
-	case $order in
-	*:26) code=0; wait "$pid" || code=$? ;; # let it find its own end
-	*) kill -9 "$pid" 2>/dev/null || :; code=0; wait "$pid" || code=$? ;;
-	esac
+	case $order in silence:*) sleep 3 ;; *) draw 3; sleep "0.$drawn" ;; esac # a silent answer is given up after socket.timeout.ms
+	kill -9 "$pid" 2>/dev/null || :
+	code=0; wait "$pid" || code=$?
 	case $code in 0 | 75 | 137) echo "$order: $code" ;; *) fail "$order: exit $code: $(tail -n 3 "$TMP/spoilt.log")" ;; esac
 done
 export S4REC_BOOTSTRAP_SERVERS="$BROKER"

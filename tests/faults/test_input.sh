@@ -6,7 +6,7 @@
 INPUT=$PREFIX.odd
 "$TOOL" create-topic "$INPUT" 1 cleanup.policy=delete
 awk 'BEGIN {
-	for (i = 0; i < 1200; i++) {
+	for (i = 0; i < 600; i++) {
 		t = 1767225600000 + i * 1000
 		if (i % 3 != 1) { print "0 u" i % 40 " broken" (i % 2 ? "" : "{"); continue }
 		if (i % 15 == 1) t -= 86400000        # late
@@ -23,11 +23,11 @@ odd="--batch.events 3 --commit.steps 10 --dlq.max.share 1"
 undisturbed_odd() { "$BUILD/s4rec" $(worker "$1" --until end $odd) >"$TMP/odd.log" 2>&1 || fail "exit $?: $(tail -n 3 "$TMP/odd.log")"; }
 A=${PREFIX}_a; prefix_new "$A"; undisturbed_odd "$A"
 "$RECORDS" dump "$A" >"$TMP/a.dump"
-logged " train events=$((1200 - malformed - future)) .* dead_letters=$((malformed + future))" "$TMP/odd.log" || fail "$malformed malformed, $future future: $(tail -n 2 "$TMP/odd.log")"
+logged " train events=$((600 - malformed - future)) .* dead_letters=$((malformed + future))" "$TMP/odd.log" || fail "$malformed malformed, $future future: $(tail -n 2 "$TMP/odd.log")"
 [ "$(cuts "$TMP/a.dump" 7 | wc -l)" -ge 1 ] || fail "no cuts"
 
 B=${PREFIX}_b; prefix_new "$B"; follow "$B"
-for point in commit.before_end:3 txn.ended:4 flush.after_end commit.before_offsets:9 replay.after_cut; do
+for point in commit.before_end:3 txn.ended:4 flush.after_end commit.before_offsets:6 replay.after_cut; do
 	# shellcheck disable=SC2046,SC2086
 	CRASH_POINT=$point "$S4REC" $(worker "$B" --until end $odd) >"$TMP/odd.log" 2>&1 && fail "$point: it did not end" || :
 done
