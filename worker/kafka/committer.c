@@ -67,10 +67,8 @@ static int send_staged(struct committer *c, const struct staged *s, unsigned *re
 	enum verdict v;
 	int attempt;
 
-	if (s->broken) {
-		log_error("commit out_of_memory");
-		return EX_SOFTWARE;
-	}
+	if (s->broken)
+		return log_no_memory();
 	for (attempt = 0; attempt < ATTEMPTS; attempt++) {
 		if (attempt) {
 			(*ret_retries)++;
@@ -290,27 +288,25 @@ int committer_new(struct committer **ret, const struct config *cfg)
 {
 	struct committer *c = calloc(1, sizeof *c);
 	pthread_condattr_t attr;
-	int r = EX_OSERR;
+	int r;
 
 	if (c == NULL)
-		return EX_OSERR;
+		return log_no_memory();
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&c->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	if (staged_new(&c->staged) < 0)
-		goto out;
-
-	r = wait_coordinator(cfg);
+	r = staged_new(&c->staged) < 0 ? log_no_memory() : wait_coordinator(cfg);
 	if (r == 0)
 		r = txn_new(&c->txn, cfg, CLIENT_TXN_PRODUCER);
 	if (r)
 		goto out;
 
-	r = EX_OSERR;
-	if (pthread_create(&c->thread, NULL, commit_thread, c) != 0)
+	if (pthread_create(&c->thread, NULL, commit_thread, c) != 0) {
+		r = log_no_memory(); /* or no more threads */
 		goto out;
+	}
 	c->started = 1;
 	*ret = c;
 	return 0;

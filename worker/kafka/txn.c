@@ -366,7 +366,7 @@ int txn_new(struct txn **ret, const struct config *cfg, enum client_kind kind)
 	int id, r;
 
 	if (t == NULL)
-		return EX_OSERR;
+		return log_no_memory();
 	t->what = kind == CLIENT_STATE_PRODUCER ? "state" : "commit";
 	t->timeout_ms = (int)(kind == CLIENT_STATE_PRODUCER ? cfg->state_timeout_ms : cfg->transaction_timeout_ms);
 	client_input_topic(t->input, sizeof t->input, cfg);
@@ -376,7 +376,7 @@ int txn_new(struct txn **ret, const struct config *cfg, enum client_kind kind)
 	if (r)
 		goto out;
 
-	r = EX_OSERR;
+	r = EX_SOFTWARE; /* of calls that do not fail on these arguments */
 	t->group = rd_kafka_consumer_group_metadata_new(cfg->group_id);
 	for (id = 0; id < TOPIC_COUNT; id++) {
 		if (topic_name(name, sizeof name, cfg->topic_prefix, id) < 0)

@@ -61,7 +61,7 @@ int state_new(struct state **ret, const struct config *c, struct learner *l, int
 {
 	struct state *s = calloc(1, sizeof *s);
 	if (!s)
-		return EX_OSERR;
+		return log_no_memory();
 
 	s->cfg = c;
 	s->l = l;
@@ -75,7 +75,7 @@ int state_new(struct state **ret, const struct config *c, struct learner *l, int
 	s->m.partitions = (size_t)partitions;
 	if (!s->value || !s->dense_hash || !s->offsets || staged_new(&s->slice) < 0) {
 		state_free(s);
-		return EX_OSERR;
+		return log_no_memory();
 	}
 	*ret = s;
 	return 0;
@@ -118,8 +118,11 @@ static int hand_over(struct state *s)
 		return 0;
 	if (staged_new(&next) < 0)
 		return -ENOMEM;
-	int code = state_writer_put(s->writer, s->slice); /* what it says is asked for again each turn */
-	(void)code;
+	int r = state_writer_put(s->writer, s->slice);
+	if (r < 0) {
+		staged_free(next);
+		return r;
+	}
 	s->slice = next;
 	return 0;
 }

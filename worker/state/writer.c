@@ -135,7 +135,7 @@ int state_writer_new(struct state_writer **ret, const struct config *c)
 	struct state_writer *w = calloc(1, sizeof *w);
 	pthread_condattr_t attr;
 	if (!w)
-		return EX_OSERR;
+		return log_no_memory();
 
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_condattr_init(&attr);
@@ -144,7 +144,7 @@ int state_writer_new(struct state_writer **ret, const struct config *c)
 	pthread_condattr_destroy(&attr);
 	int r = txn_new(&w->txn, c, CLIENT_STATE_PRODUCER);
 	if (r == 0 && pthread_create(&w->thread, NULL, writer_thread, w) != 0)
-		r = EX_OSERR;
+		r = log_no_memory(); /* or no more threads */
 	if (r) {
 		state_writer_free(w);
 		return r;
@@ -189,10 +189,8 @@ static int check(struct state_writer *w)
 int state_writer_put(struct state_writer *w, struct staged *s)
 {
 	struct slice *x = malloc(sizeof *x);
-	if (!x) {
-		staged_free(s);
-		return EX_OSERR;
-	}
+	if (!x)
+		return -ENOMEM;
 	*x = (struct slice){ .s = s };
 	pthread_mutex_lock(&w->lock);
 	while (w->open && w->waiting_bytes > WRITER_WAITING_MAX && !check(w))
@@ -203,10 +201,9 @@ int state_writer_put(struct state_writer *w, struct staged *s)
 		w->first = x;
 	w->last = x;
 	w->waiting_bytes += staged_bytes(s);
-	int code = check(w);
 	pthread_cond_broadcast(&w->changed);
 	pthread_mutex_unlock(&w->lock);
-	return code;
+	return 0; /* what else may be wrong is asked for each turn: state_writer_poll */
 }
 
 void state_writer_open(struct state_writer *w)
