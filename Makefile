@@ -186,6 +186,12 @@ faults-%:
 	@$(MAKE) --no-print-directory -j$(JOBS) tests fault-tools
 	@BUILD=$(BUILD) tests/run.sh faults-$*
 
+soak: ## faults of all kinds at random over a live stream; KILLS=200 MINUTES=30 for a long one, SEED=n repeats one
+	@$(MAKE) --no-print-directory -j$(JOBS) tests fault-tools
+	@rm -rf $(BUILD)/soak; tests/broker/broker.sh start $(BUILD)/soak >/dev/null
+	@code=0; BUILD=$(BUILD) FAULTS=$(CURDIR)/$(BUILD)/soak KILLS="$(KILLS)" MINUTES="$(MINUTES)" bash tests/faults/soak.sh || code=$$?; \
+		tests/broker/broker.sh stop $(BUILD)/soak; rm -rf $(BUILD)/soak/data; exit $$code
+
 # tests/bench/x.c (or bench_x.c) is `make bench-x`; with an x.sh beside it that is run, under a broker
 bench: ## all benchmarks, one after another; bench-x for one
 	@for b in $(sort $(patsubst bench_%,%,$(basename $(notdir $(BENCHES))))); do echo "== $$b"; $(MAKE) --no-print-directory bench-$$b || exit; done
@@ -245,7 +251,7 @@ format: ## lay out the sources by .clang-format
 clean: ## remove what was built (keeps the downloaded broker)
 	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} +
 
-.PHONY: all bench-torch eval-beauty eval-loo eval-paper help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e faults fault-tools bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
+.PHONY: all bench-torch eval-beauty eval-loo eval-paper help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e faults fault-tools soak bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -path $(BUILD)/kafka -prune -o -name '*.d' -print 2>/dev/null)

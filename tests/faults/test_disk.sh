@@ -22,6 +22,7 @@ dd if=/dev/zero of="$dir/filler" bs=64k 2>/dev/null || :
 # a broker whose only disk fails stops itself; what the worker meanwhile says is 69 or 75
 # shellcheck disable=SC2046
 code=0; timeout 60 "$S4REC" $(worker "$P" --until end --connect.timeout.ms 3000) >"$TMP/full.log" 2>&1 || code=$?
+left=$code
 case $code in 69 | 75) ;; *) fail "a full disk ends it with $code: $(tail -n 4 "$TMP/full.log")" ;; esac
 rm "$dir/filler"
 tests/broker/broker.sh kill "$dir"
@@ -29,4 +30,4 @@ tests/broker/broker.sh start "$dir" >"$TMP/broker.out"
 through "$P"
 stop_following
 judge "$TMP/$P.dump" "$P" "$TMP/ref.dump" ref 7
-echo "ok $NAME: the worker left with $code"
+echo "ok $NAME: the worker left with $left"
