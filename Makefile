@@ -186,6 +186,9 @@ faults-%:
 	@$(MAKE) --no-print-directory -j$(JOBS) tests fault-tools
 	@BUILD=$(BUILD) tests/run.sh faults-$*
 
+mutations: ## breaks each rule of exactly once on purpose, in a scratch worktree of HEAD, and expects a named test to fail
+	@tests/faults/mutations.sh
+
 soak: ## faults of all kinds at random over a live stream; KILLS=200 MINUTES=30 for a long one, SEED=n repeats one
 	@$(MAKE) --no-print-directory -j$(JOBS) tests fault-tools
 	@rm -rf $(BUILD)/soak; tests/broker/broker.sh start $(BUILD)/soak >/dev/null
@@ -251,7 +254,7 @@ format: ## lay out the sources by .clang-format
 clean: ## remove what was built (keeps the downloaded broker)
 	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} +
 
-.PHONY: all bench-torch eval-beauty eval-loo eval-paper help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e faults fault-tools soak bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
+.PHONY: all bench-torch eval-beauty eval-loo eval-paper help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e faults fault-tools soak mutations bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -path $(BUILD)/kafka -prune -o -name '*.d' -print 2>/dev/null)

@@ -20,7 +20,9 @@ static int is_here(const char *variable, _Atomic int *hits, const char *name)
 
 void crash_point(const char *name)
 {
-	static _Atomic int crash_hits, stop_hits;
+	static _Atomic int crash_hits, stop_hits, delay_hits;
+	if (is_here("DELAY_POINT", &delay_hits, name))
+		sleep(2);
 	if (is_here("STOP_POINT", &stop_hits, name)) {
 		fprintf(stderr, "stop point %s\n", name);
 		raise(SIGSTOP);

@@ -77,7 +77,7 @@ static rd_kafka_t *consumer(const char *group)
 	set(conf, "enable.partition.eof", "true");
 	set(conf, "enable.auto.commit", "false");
 	set(conf, "isolation.level", "read_committed");
-	set(conf, "auto.offset.reset", "error");
+	set(conf, "auto.offset.reset", "earliest"); /* cuts may be deleted while a foreign transaction hides them: the next ones follow */
 	set(conf, "fetch.wait.max.ms", "20");
 	set(conf, "log_level", "2");
 	return handle(RD_KAFKA_CONSUMER, conf);

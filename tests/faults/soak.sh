@@ -44,7 +44,7 @@ gone() {
 	local code=0
 	wait "$1" 2>/dev/null || code=$?
 	case $code in 0 | 69 | 75 | 137) ;; *) fail "a worker ended with $code: $(tail -n 5 "$TMP/worker.log")" ;; esac
-	exits[code]=$((${exits[code]:-0} + 1))
+	exits[$code]=$((${exits[$code]:-0} + 1))
 }
 supervise() { # supervise SECONDS
 	local end=$(($(now) + $1 * 1000))

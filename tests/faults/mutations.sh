@@ -1,0 +1,47 @@
+#!/bin/bash
+# mutations.sh - `make mutations`: breaks the rules that exactly once stands on, one at a time, in a scratch worktree of HEAD, and expects the named
+# test to fail. A rule whose breaking no test notices is not kept by anybody. Minutes; ONLY=regular expression takes some.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+root=$PWD
+scratch=$(mktemp -d)/tree
+git worktree add -q --detach "$scratch" HEAD || exit 1
+trap 'cd "$root"; git worktree remove --force "$scratch"; rmdir "$(dirname "$scratch")"' EXIT
+trap 'exit 130' INT TERM HUP
+cd "$scratch" || exit 1
+export KAFKA_DIR="${KAFKA_DIR:-$root/build/kafka}"
+unset MAKEFLAGS MFLAGS MAKELEVEL BROKER
+survivors=0 killed=0
+make -j"$(nproc)" tests fault-tools >make.log 2>&1 || { tail make.log; exit 1; }
+
+# breaks NAME TEST FILE PERL: PERL changes FILE; `make TEST` must fail
+breaks() {
+	[[ $1 =~ ${ONLY:-.} ]] || return 0
+	perl -0pi -e "$4" "$3"
+	if git diff --quiet; then echo "STALE     $1: $3 is no longer as expected"; survivors=$((survivors + 1)); return; fi
+	if ! make -j"$(nproc)" tests fault-tools >make.log 2>&1; then echo "STALE     $1: does not compile"; survivors=$((survivors + 1)); git checkout -q .; return; fi
+	if make "$2" >test.log 2>&1; then echo "SURVIVED  $1: $2 passes"; survivors=$((survivors + 1)); else
+		killed=$((killed + 1))
+		echo "killed    $1: $2: $(grep -hE '^      \| (test_|soak)[a-z_]*: ' test.log | head -n 1 | cut -c9-200)"
+	fi
+	git checkout -q .
+}
+
+breaks "cuts and offsets are committed before the rows" faults-points worker/kafka/committer.c \
+	's/(v = txn_begin\(t\);.*?)crash_point\("commit.before_end"\);\n\tif \(v == V_OK\)\n\t\tv = txn_commit\(t\);/extern int txn_only;\n\ttxn_only = 1;\n\t$1crash_point("commit.before_end");\n\tv = txn_commit(t);\n\tcrash_point("commit.between");\n\ttxn_only = 2;\n\ttxn_begin(t);\n\ttxn_produce(t, s);\n\tv = txn_commit(t);/s; open(my $f, ">>", "worker/kafka/txn.c"); print $f "int txn_only;\n"; close $f; open($f, "<", "worker/kafka/txn.c"); local $/; my $x = <$f>; close $f; $x =~ s/(static enum verdict produce_one\()/extern int txn_only;\nint txn_only;\n$1/; $x =~ s/int txn_only;\n$//; $x =~ s/v = produce_one\(/if (txn_only && (s->records[i].topic == TOPIC_BATCHES) != (txn_only == 1))\n\t\t\tcontinue;\n\t\tv = produce_one(/; open($f, ">", "worker/kafka/txn.c"); print $f $x; close $f'
+breaks "a fresh transactional.id at every start" faults-zombie worker/kafka/client.c \
+	's/"%s\.%s", c->topic_prefix, state \? "trainer-state" : "trainer"\)/"%s.%s.%d", c->topic_prefix, state ? "trainer-state" : "trainer", (int)getpid())/'
+breaks "a manifest before its commit" faults-order worker/learn/loop.c \
+	's/return committer_done\(w->committer\) < w->flush_commit \? -1 : /return committer_done(w->committer) < w->flush_commit ? 0 : /'
+breaks "the end of a topic by a read_committed handle" faults-foreign worker/kafka/reader.c \
+	's/end == END_ALL \? CLIENT_CONSUMER_UNCOMMITTED : CLIENT_CONSUMER/CLIENT_CONSUMER/'
+breaks "a flush without its manifest" faults-points worker/state/state.c \
+	's/r = put\(s, "manifest", 8, s->value, len\)/r = s->m.flush % 4 ? put(s, "manifest", 8, s->value, len) : 0/'
+breaks "a clock in the fold" faults-kills worker/learn/loop.c \
+	's/(int r = learner_train\()/w->learner->watermark_ms += wall_ms() % 2;\n\t$1/'
+breaks "a flush that lost a slice is ended all the same" faults-alloc worker/state/state.c \
+	's/\tif \(r < 0\) \{\n\t\tstaged_free\(next\);\n\t\treturn r;\n\t\}/\tif (r < 0)\n\t\tstaged_free(s->slice);/'
+breaks "a worker whose time is over aborts, and so fences its successor" faults-zombie worker/kafka/txn.c \
+	's/if \(now_us\(\) - t->begun_us > \(int64_t\)t->timeout_ms \* 1000\)\n\t\treturn stop/if (0)\n\t\treturn stop/'
+echo "$killed killed, $survivors survived"
+[ "$survivors" = 0 ]
