@@ -144,7 +144,7 @@ $(patsubst %,$(FAULTS)/%.so,$(FAULT_SO)): $(FAULTS)/%.so: tests/faults/%.c tests
 $(patsubst %,$(FAULTS)/%,$(FAULT_BIN)): $(FAULTS)/%: tests/faults/%.c $(OBJ_WORKER) $(LIB_MODEL) $(LIB_CODEC)
 	@mkdir -p $(@D)
 	$(link_test) $(OBJ_WORKER) $(LIB_MODEL) $(LIB_CODEC) $(LDLIBS)
-fault-tools: $(FAULTS)/s4rec $(patsubst %,$(FAULTS)/%.so,$(FAULT_SO)) $(patsubst %,$(FAULTS)/%,$(FAULT_BIN)) ; @:
+fault-tools: all $(BUILD)/tests/kafkatool $(FAULTS)/s4rec $(patsubst %,$(FAULTS)/%.so,$(FAULT_SO)) $(patsubst %,$(FAULTS)/%,$(FAULT_BIN)) ; @:
 
 tests: all $(call program,$(UNIT) $(TOOLS)) ## build the test programs, run nothing
 
@@ -180,17 +180,17 @@ e2e-%:
 	@BUILD=$(BUILD) tests/run.sh e2e-$*
 
 faults: ## the short form of each fault: kills, zombies, outages, lost answers ...; faults-x for tests/faults/test_x.sh
-	@$(MAKE) --no-print-directory -j$(JOBS) tests fault-tools
+	@$(MAKE) --no-print-directory -j$(JOBS) fault-tools
 	@BUILD=$(BUILD) tests/run.sh faults
 faults-%:
-	@$(MAKE) --no-print-directory -j$(JOBS) tests fault-tools
+	@$(MAKE) --no-print-directory -j$(JOBS) fault-tools
 	@BUILD=$(BUILD) tests/run.sh faults-$*
 
 mutations: ## breaks each rule of exactly once on purpose, in a scratch worktree of HEAD, and expects a named test to fail
 	@tests/faults/mutations.sh
 
 soak: ## faults of all kinds at random over a live stream; KILLS=200 MINUTES=30 for a long one, SEED=n repeats one
-	@$(MAKE) --no-print-directory -j$(JOBS) tests fault-tools
+	@$(MAKE) --no-print-directory -j$(JOBS) fault-tools
 	@rm -rf $(BUILD)/soak; tests/broker/broker.sh start $(BUILD)/soak >/dev/null
 	@code=0; BUILD=$(BUILD) FAULTS=$(CURDIR)/$(BUILD)/soak KILLS="$(KILLS)" MINUTES="$(MINUTES)" bash tests/faults/soak.sh || code=$$?; \
 		tests/broker/broker.sh stop $(BUILD)/soak; rm -rf $(BUILD)/soak/data; exit $$code
