@@ -1,6 +1,6 @@
 #!/bin/bash
 # mutations.sh - `make mutations`: breaks the rules that exactly once stands on, one at a time, in a scratch worktree of HEAD, and expects the named
-# test to fail. A rule whose breaking no test notices is not kept by anybody. Minutes; ONLY=regular expression takes some.
+# test to fail. A rule whose breaking no test notices is not kept by anybody. Minutes; RULES=regular expression takes some.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 root=$PWD
@@ -14,21 +14,26 @@ unset MAKEFLAGS MFLAGS MAKELEVEL BROKER
 survivors=0 killed=0
 make -j"$(nproc)" fault-tools >make.log 2>&1 || { tail make.log; exit 1; }
 
-# breaks NAME TEST FILE PERL: PERL changes FILE; `make TEST` must fail
+# breaks NAME TEST FILE PERL [FILE PERL]: PERL changes FILE; `make TEST` must fail
 breaks() {
-	[[ $1 =~ ${ONLY:-.} ]] || return 0
+	[[ $1 =~ ${RULES:-.} ]] || return 0
 	perl -0pi -e "$4" "$3"
+	[ $# -lt 6 ] || perl -0pi -e "$6" "$5"
 	if git diff --quiet; then echo "STALE     $1: $3 is no longer as expected"; survivors=$((survivors + 1)); return; fi
 	if ! make -j"$(nproc)" fault-tools >make.log 2>&1; then echo "STALE     $1: does not compile"; survivors=$((survivors + 1)); git checkout -q .; return; fi
-	if make "$2" >test.log 2>&1; then echo "SURVIVED  $1: $2 passes"; survivors=$((survivors + 1)); else
+	# shellcheck disable=SC2086
+	if make $2 >test.log 2>&1; then echo "SURVIVED  $1: $2 passes"; survivors=$((survivors + 1)); else
 		killed=$((killed + 1))
-		echo "killed    $1: $2: $(grep -hE '^      \| (test_|soak)[a-z_]*: ' test.log | head -n 1 | cut -c9-200)"
+		echo "killed    $1: $2: $(grep -ahE '^(test_[a-z_]*|FAILED|stopped)' build/log/faults_*.log | head -n 1 | cut -c1-200)"
+		rm -f build/log/faults_*.log
 	fi
 	git checkout -q .
 }
 
-breaks "cuts and offsets are committed before the rows" faults-points worker/kafka/committer.c \
-	's/(v = txn_begin\(t\);.*?)crash_point\("commit.before_end"\);\n\tif \(v == V_OK\)\n\t\tv = txn_commit\(t\);/extern int txn_only;\n\ttxn_only = 1;\n\t$1crash_point("commit.before_end");\n\tv = txn_commit(t);\n\tcrash_point("commit.between");\n\ttxn_only = 2;\n\ttxn_begin(t);\n\ttxn_produce(t, s);\n\tv = txn_commit(t);/s; open(my $f, ">>", "worker/kafka/txn.c"); print $f "int txn_only;\n"; close $f; open($f, "<", "worker/kafka/txn.c"); local $/; my $x = <$f>; close $f; $x =~ s/(static enum verdict produce_one\()/extern int txn_only;\nint txn_only;\n$1/; $x =~ s/int txn_only;\n$//; $x =~ s/v = produce_one\(/if (txn_only && (s->records[i].topic == TOPIC_BATCHES) != (txn_only == 1))\n\t\t\tcontinue;\n\t\tv = produce_one(/; open($f, ">", "worker/kafka/txn.c"); print $f $x; close $f'
+# One transaction becomes two: the cuts with the offsets, then the rest.
+two_transactions='s/v = txn_produce\(t, s\);/txn_part = 1, v = txn_produce(t, s);/; s/v = txn_commit\(t\);/v = txn_commit(t);\n\tcrash_point("commit.between");\n\tint64_t cut = txn_last_cut(t);\n\ttxn_begin(t);\n\ttxn_part = 2, txn_produce(t, s);\n\tv = txn_commit(t), txn_set_cut(t, cut);/; s/(static enum verdict transaction)/extern int txn_part;\nvoid txn_set_cut(struct txn *t, int64_t cut);\n$1/'
+take_part='s/(static enum verdict produce_one)/extern int txn_part;\nint txn_part;\nvoid txn_set_cut(struct txn *t, int64_t cut);\nvoid txn_set_cut(struct txn *t, int64_t cut)\n{\n\tt->cuts.last_offset = cut;\n}\n\n$1/; s/\t\tv = produce_one/\t\tif (t->what[0] == 99 && (s->records[i].topic == TOPIC_BATCHES) != (txn_part == 1))\n\t\t\tcontinue;\n\t\tv = produce_one/'
+breaks "cuts and offsets are committed before the rows" "faults-points ONLY=commit.b" worker/kafka/committer.c "$two_transactions" worker/kafka/txn.c "$take_part"
 breaks "a fresh transactional.id at every start" faults-zombie worker/kafka/client.c \
 	's/"%s\.%s", c->topic_prefix, state \? "trainer-state" : "trainer"\)/"%s.%s.%d", c->topic_prefix, state ? "trainer-state" : "trainer", (int)getpid())/'
 breaks "a manifest before its commit" faults-order worker/learn/loop.c \
