@@ -42,8 +42,8 @@ breaks "the end of a topic by a read_committed handle" faults-foreign worker/kaf
 	's/end == END_ALL \? CLIENT_CONSUMER_UNCOMMITTED : CLIENT_CONSUMER/CLIENT_CONSUMER/'
 breaks "a flush without its manifest" faults-points worker/state/state.c \
 	's/r = put\(s, "manifest", 8, s->value, len\)/r = s->m.flush % 4 ? put(s, "manifest", 8, s->value, len) : 0/'
-breaks "a clock in the fold" faults-kills worker/learn/loop.c \
-	's/(int r = learner_train\()/w->learner->watermark_ms += wall_ms() % 2;\n\t$1/'
+breaks "a clock in the fold" faults-kills worker/learn/publish.c \
+	's/sweep_users\(l, l->step - l->published_step\)/sweep_users(l, l->step - l->published_step + (uint64_t)(now_ms % 2))/'
 breaks "a flush that lost a slice is ended all the same" faults-alloc worker/state/state.c \
 	's/\tif \(r < 0\) \{\n\t\tstaged_free\(next\);\n\t\treturn r;\n\t\}/\tif (r < 0)\n\t\tstaged_free(s->slice);/'
 breaks "a worker whose time is over aborts, and so fences its successor" faults-zombie worker/kafka/txn.c \

@@ -15,10 +15,11 @@ for when in commit.before_end commit.before_offsets commit.after_end flush.befor
 	PIDS="$PIDS $zombie"
 	eventually 60 logged "^stop point $when" "$TMP/zombie.log"
 	case $when in *before*) sleep 3 ;; esac # transaction.timeout.ms is 2000, and the broker looks every second
-	CRASH_POINT=commit.after_end:4 "$S4REC" $(worker "$P" --until end) >"$TMP/successor.log" 2>&1 & successor=$!
+	# shellcheck disable=SC2046
+	DELAY_POINT=commit.before_offsets:2 CRASH_POINT=commit.after_end:4 "$S4REC" $(worker "$P" --until end --transaction.timeout.ms 10000) >"$TMP/successor.log" 2>&1 & successor=$!
 	PIDS="$PIDS $successor"
 	case $when in
-	*before_offsets) eventually 60 logged ' train events=\|new model\|replay done' "$TMP/successor.log" ;; # woken beside it
+	*before_offsets) eventually 60 logged '^delay point' "$TMP/successor.log" ;; # woken while its successor's transaction is open
 	*) ends "$successor" 137 ;;
 	esac
 	kill -CONT "$zombie"
