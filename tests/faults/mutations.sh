@@ -21,11 +21,11 @@ breaks() {
 	[ $# -lt 6 ] || perl -0pi -e "$6" "$5"
 	if git diff --quiet; then echo "STALE     $1: $3 is no longer as expected"; survivors=$((survivors + 1)); return; fi
 	if ! make -j"$(nproc)" fault-tools >make.log 2>&1; then echo "STALE     $1: does not compile"; survivors=$((survivors + 1)); git checkout -q .; return; fi
+	rm -f build/log/faults_*.log
 	# shellcheck disable=SC2086
 	if make $2 >test.log 2>&1; then echo "SURVIVED  $1: $2 passes"; survivors=$((survivors + 1)); else
 		killed=$((killed + 1))
 		echo "killed    $1: $2: $(grep -ahE '^(test_[a-z_]*|FAILED|stopped)' build/log/faults_*.log | head -n 1 | cut -c1-200)"
-		rm -f build/log/faults_*.log
 	fi
 	git checkout -q .
 }
