@@ -128,6 +128,24 @@ $(BUILD)/tests/%: tests/eval/%.c $(OBJ_WORKER) $(LIB_MODEL) $(LIB_CODEC)
 	$(build_test)
 	$(link_test) $(OBJ_WORKER) $(LIB_MODEL) $(LIB_CODEC) $(LDLIBS)
 
+# ---- faults: the program with crash points, tools and preloaded libraries of tests/faults -------------------------------
+
+FAULTS    := $(BUILD)/faults
+FAULT_SO  := clock alloc
+FAULT_BIN := records proxy refold
+$(FAULTS)/%.o: %.c | $(GEN) $(BUILD)/.checked
+	@mkdir -p $(@D)
+	$(call show,cc $@)$(CC) $(ALLFLAGS) -DS4REC_CRASH_POINTS -c -o $@ $<
+$(FAULTS)/s4rec: $(patsubst %.c,$(FAULTS)/%.o,$(WORKER) tests/faults/crash_point.c) $(LIB_MODEL) $(LIB_CODEC)
+	$(call show,link $@)$(LINK) -o $@ $^ $(LDLIBS)
+$(patsubst %,$(FAULTS)/%.so,$(FAULT_SO)): $(FAULTS)/%.so: tests/faults/%.c tests/faults/caller.h
+	@mkdir -p $(@D)
+	$(call show,cc $@)$(CC) -O1 -g $(WARN) -Wno-missing-prototypes -I. -D_GNU_SOURCE -fPIC -shared -o $@ $< -ldl
+$(patsubst %,$(FAULTS)/%,$(FAULT_BIN)): $(FAULTS)/%: tests/faults/%.c $(OBJ_WORKER) $(LIB_MODEL) $(LIB_CODEC)
+	@mkdir -p $(@D)
+	$(link_test) $(OBJ_WORKER) $(LIB_MODEL) $(LIB_CODEC) $(LDLIBS)
+fault-tools: all $(BUILD)/tests/kafkatool $(FAULTS)/s4rec $(patsubst %,$(FAULTS)/%.so,$(FAULT_SO)) $(patsubst %,$(FAULTS)/%,$(FAULT_BIN)) ; @:
+
 tests: all $(call program,$(UNIT) $(TOOLS)) ## build the test programs, run nothing
 
 # ---- run --------------------------------------------------------------------------------------------------------------
@@ -146,7 +164,7 @@ units-worker: $(call units,worker) ; @:
 # packages may appear only in setup, and pkg-config is asked while make reads this file: hence a make of its own after it
 test: ## everything a submission must pass, with a real broker of its own (minutes); installs what is missing
 	tests/setup.sh
-	@$(MAKE) --no-print-directory -j$(JOBS) tests
+	@$(MAKE) --no-print-directory -j$(JOBS) tests fault-tools
 	@BUILD=$(BUILD) FUZZ_SECONDS=$(T) tests/run.sh
 
 demo: ## see it work: a real broker, a click stream, a model that learns; installs what is missing
@@ -160,6 +178,22 @@ e2e: ## the end-to-end tests alone; BROKER=host:port uses a broker that runs; e2
 e2e-%:
 	@$(MAKE) --no-print-directory -j$(JOBS) tests
 	@BUILD=$(BUILD) tests/run.sh e2e-$*
+
+faults: ## the short form of each fault: kills, zombies, outages, lost answers ...; faults-x for tests/faults/test_x.sh
+	@$(MAKE) --no-print-directory -j$(JOBS) fault-tools
+	@BUILD=$(BUILD) tests/run.sh faults
+faults-%:
+	@$(MAKE) --no-print-directory -j$(JOBS) fault-tools
+	@BUILD=$(BUILD) tests/run.sh faults-$*
+
+mutations: ## breaks each rule of exactly once on purpose, in a scratch worktree of HEAD, and expects a named test to fail
+	@tests/faults/mutations.sh
+
+soak: ## faults of all kinds at random over a live stream; KILLS=200 MINUTES=30 for a long one, SEED=n repeats one
+	@$(MAKE) --no-print-directory -j$(JOBS) fault-tools
+	@rm -rf $(BUILD)/soak; tests/broker/broker.sh start $(BUILD)/soak >/dev/null
+	@code=0; BUILD=$(BUILD) FAULTS=$(CURDIR)/$(BUILD)/soak KILLS="$(KILLS)" MINUTES="$(MINUTES)" bash tests/faults/soak.sh || code=$$?; \
+		tests/broker/broker.sh stop $(BUILD)/soak; rm -rf $(BUILD)/soak/data; exit $$code
 
 # tests/bench/x.c (or bench_x.c) is `make bench-x`; with an x.sh beside it, or alone, that is run, under a broker
 bench: ## all benchmarks, one after another; bench-x for one
@@ -220,7 +254,7 @@ format: ## lay out the sources by .clang-format
 clean: ## remove what was built (keeps the downloaded broker)
 	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} +
 
-.PHONY: all bench-torch eval-beauty eval-loo eval-paper help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
+.PHONY: all bench-torch eval-beauty eval-loo eval-paper help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e faults fault-tools soak mutations bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -path $(BUILD)/kafka -prune -o -name '*.d' -print 2>/dev/null)

@@ -1,9 +1,10 @@
 #!/bin/bash
 # run.sh - runs tests that are built, prints a line for each, and at last, alone on a line: N passed, N failed.
-#   tests/run.sh [STAGE ...]     default: unit e2e sanitizers fuzz lint
+#   tests/run.sh [STAGE ...]     default: unit e2e faults sanitizers fuzz lint
 #   unit            all unit tests and golden files of BUILD; unit-topics, unit-codec, unit-model, unit-worker: one folder
 #   e2e             tests/e2e/test_*.sh, with one broker for all of them (BROKER=host:port: that one); e2e-x: only test_x.sh;
 #                   a build with sanitizers leaves out those that say `# not with sanitizers` in their head
+#   faults          tests/faults/test_*.sh, with a broker that they may stop; faults-x: only test_x.sh
 #   sanitizers      builds in BUILD/asan and BUILD/tsan, runs unit tests there, and the end-to-end tests with the former
 #   fuzz            tests/fuzz/run.sh, FUZZ_SECONDS (10) a target
 #   lint            make lint
@@ -64,6 +65,22 @@ stop_broker() { [ -z "$broker_dir" ] || tests/broker/broker.sh stop "$broker_dir
 trap stop_broker EXIT
 trap '[ -z "$running" ] || { kill -TERM "$running"; wait "$running"; }; exit 130' INT TERM HUP # timeout hands it to the whole test
 
+faults() { # faults SCRIPT...: always a broker of their own, since they stop and kill it
+	local script before=$failed
+	broker_dir=$BUILD/faults/broker
+	rm -rf "$broker_dir"
+	one "broker starts" tests/broker/broker.sh start "$broker_dir" || return
+	passed=$((passed - 1))
+	FAULTS=$(cd "$broker_dir" && pwd)
+	export FAULTS
+	for script; do
+		if [ ! -e "$script" ]; then echo "no $script" >&2; failed=$((failed + 1)); continue; fi
+		one "faults/$(basename "$script" .sh | sed 's/^test_//')" sh "$script"
+	done
+	stop_broker
+	if [ "$failed" = "$before" ]; then rm -rf "$BUILD/faults/broker"; else echo "the broker's log: $BUILD/faults/broker/broker.log"; rm -rf "$BUILD/faults/broker/data"; fi
+}
+
 e2e() { # e2e SCRIPT...
 	local script before=$failed
 	if [ -z "${BROKER:-}" ]; then
@@ -92,6 +109,8 @@ stage() {
 	unit-*) unit "${1#unit-}" ;;
 	e2e) e2e tests/e2e/test_*.sh ;;
 	e2e-*) e2e "tests/e2e/test_${1#e2e-}.sh" ;;
+	faults) faults tests/faults/test_*.sh ;;
+	faults-*) faults "tests/faults/test_${1#faults-}.sh" ;;
 	sanitizers)
 		TIME_LIMIT=1800 one "asan, ubsan: unit" make asan
 		TIME_LIMIT=1800 one "asan, ubsan: e2e" make asan-e2e
@@ -103,7 +122,7 @@ stage() {
 	esac
 }
 
-[ $# -gt 0 ] || set -- unit e2e sanitizers fuzz lint
+[ $# -gt 0 ] || set -- unit e2e faults sanitizers fuzz lint
 for s; do stage "$s"; done
 [ -z "$failures" ] || echo "failed:$failures"
 echo "$passed passed, $failed failed"

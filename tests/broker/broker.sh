@@ -8,6 +8,7 @@
 #                                   With BROKER set by the caller: uses that one and starts nothing.
 #
 # DIR/address  127.0.0.1:PORT          DIR/pid  process id
+# DIR/proxied  "LISTEN PORT": whoever comes by way of PORT is told to go to LISTEN, where a test may put a proxy (tests/faults/proxy.c)
 # DIR/broker.log  what it said (run removes it when COMMAND went well)
 # Ports are drawn at random below the ephemeral range; a start that cannot bind draws again, so any number may start at once.
 # Jars come from build/kafka/lib (tests/setup.sh). KAFKA_DIR names another place.
@@ -22,16 +23,17 @@ random_port() { echo $((20000 + $(od -An -N2 -tu2 /dev/urandom) % 12000)); }
 listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 alive() { { tr "\0" " " <"/proc/$1/cmdline"; } 2>/dev/null | grep -q "kafka\.Kafka"; }
 
-# Writes DIR/server.properties. The last block makes tests quick; production wants Kafka's own values there.
+# Writes DIR/server.properties: DIR and four ports, the last of which nobody listens on. The last block makes tests quick; production wants Kafka's own values there.
 write_config() {
 	cat >"$1/server.properties" <<EOF
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$3
-listeners=PLAINTEXT://127.0.0.1:$2,CONTROLLER://127.0.0.1:$3
-advertised.listeners=PLAINTEXT://127.0.0.1:$2
+listeners=PLAINTEXT://127.0.0.1:$2,PROXIED://127.0.0.1:$4,CONTROLLER://127.0.0.1:$3
+advertised.listeners=PLAINTEXT://127.0.0.1:$2,PROXIED://127.0.0.1:$5
+inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT
 log.dirs=$1/data
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -50,6 +52,7 @@ broker.heartbeat.interval.ms=500
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 EOF
 	echo "127.0.0.1:$2" >"$1/address"
+	echo "$5 $4" >"$1/proxied"
 }
 
 # A formatted, empty data folder: formatting takes 2 s, copying a formatted one nothing.
@@ -105,7 +108,7 @@ start() {
 	if [ -e "$dir/server.properties" ] && [ -d "$dir/data" ]; then again=1; fi
 	for ((try = 1; try <= TRIES; try++)); do
 		if [ -z "$again" ]; then
-			write_config "$dir" "$(random_port)" "$(random_port)"
+			write_config "$dir" "$(random_port)" "$(random_port)" "$(random_port)" "$(random_port)"
 			rm -rf "$dir/data"
 			format "$dir"
 		fi
@@ -150,7 +153,7 @@ run() {
 	export BROKER
 	"$@" || code=$?
 	stop "$dir"
-	rm -rf "$dir/data" "$dir/server.properties" "$dir/address"
+	rm -rf "$dir/data" "$dir/server.properties" "$dir/address" "$dir/proxied"
 	if [ "$code" = 0 ]; then rm -f "$dir/broker.log"; else echo "broker: its log is in $dir/broker.log" >&2; fi
 	exit "$code"
 }

@@ -1,5 +1,6 @@
 /* committer.c - see committer.h; what the calls mean: txn.h */
 #include "worker/kafka/committer.h"
+#include "worker/crash_point.h"
 #include "worker/kafka/staged_private.h"
 #include "worker/kafka/txn.h"
 #include "worker/log.h"
@@ -43,13 +44,21 @@ static int64_t now_us(void)
 /* One attempt. */
 static enum verdict transaction(struct txn *t, const struct staged *s)
 {
-	enum verdict v = txn_begin(t);
+	enum verdict v;
 
+	crash_point("commit.before_begin");
+	v = txn_begin(t);
+	crash_point("commit.before_rows");
 	if (v == V_OK)
 		v = txn_produce(t, s);
+	crash_point("commit.before_offsets");
 	if (v == V_OK)
 		v = txn_offsets(t, s);
-	return v == V_OK ? txn_commit(t) : v;
+	crash_point("commit.before_end");
+	if (v == V_OK)
+		v = txn_commit(t);
+	crash_point("commit.after_end");
+	return v;
 }
 
 /* Returns the exit code. */
@@ -58,10 +67,8 @@ static int send_staged(struct committer *c, const struct staged *s, unsigned *re
 	enum verdict v;
 	int attempt;
 
-	if (s->broken) {
-		log_error("commit out_of_memory");
-		return EX_SOFTWARE;
-	}
+	if (s->broken)
+		return log_no_memory();
 	for (attempt = 0; attempt < ATTEMPTS; attempt++) {
 		if (attempt) {
 			(*ret_retries)++;
@@ -283,27 +290,25 @@ int committer_new(struct committer **ret, const struct config *cfg)
 {
 	struct committer *c = calloc(1, sizeof *c);
 	pthread_condattr_t attr;
-	int r = EX_OSERR;
+	int r;
 
 	if (c == NULL)
-		return EX_OSERR;
+		return log_no_memory();
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&c->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	if (staged_new(&c->staged) < 0)
-		goto out;
-
-	r = wait_coordinator(cfg);
+	r = staged_new(&c->staged) < 0 ? log_no_memory() : wait_coordinator(cfg);
 	if (r == 0)
 		r = txn_new(&c->txn, cfg, CLIENT_TXN_PRODUCER);
 	if (r)
 		goto out;
 
-	r = EX_OSERR;
-	if (pthread_create(&c->thread, NULL, commit_thread, c) != 0)
+	if (pthread_create(&c->thread, NULL, commit_thread, c) != 0) {
+		r = log_no_memory(); /* or no more threads */
 		goto out;
+	}
 	c->started = 1;
 	*ret = c;
 	return 0;

@@ -15,7 +15,7 @@ struct committer;
  * is retriable. On failure prints one line; returns an exit code. */
 int committer_new(struct committer **ret, const struct config *c);
 /* Takes over s (swapped for an empty one: *s stays usable) and returns at once, or waits while the previous one is in flight.
- * 0, or the exit code with which the process must end: EX_TEMPFAIL (75) fenced or outcome unknown, EX_SOFTWARE (70). */
+ * 0, or the exit code with which the process must end: EX_TEMPFAIL (75) fenced or outcome unknown, EX_OSERR (71) out of memory. */
 int committer_submit(struct committer *c, struct staged **s);
 /* Waits until nothing is in flight. Same return. */
 int committer_wait(struct committer *c);

@@ -1,5 +1,6 @@
 /* txn.c - see txn.h */
 #include "worker/kafka/txn.h"
+#include "worker/crash_point.h"
 #include "worker/kafka/delivery.h"
 #include "worker/kafka/staged_private.h"
 #include "worker/log.h"
@@ -191,6 +192,7 @@ enum verdict txn_produce(struct txn *t, const struct staged *s)
 		v = produce_one(t, s, &s->records[i]);
 		if (v != V_OK)
 			return v;
+		crash_point("txn.among_rows");
 		if (i % 1024 == 1023) {
 			rd_kafka_poll(t->rk, 0);
 			expect_within(t, 2 * t->timeout_ms);
@@ -257,7 +259,9 @@ enum verdict txn_commit(struct txn *t)
 	if (v != V_OK)
 		return v;
 	expect_within(t, t->timeout_ms + 15000);
+	crash_point("txn.delivered");
 	e = rd_kafka_commit_transaction(t->rk, t->timeout_ms + 5000);
+	crash_point("txn.ended");
 
 	if (e == NULL)
 		return V_OK;
@@ -275,6 +279,11 @@ enum verdict txn_abort(struct txn *t)
 {
 	int64_t end_us = now_us() + (int64_t)t->timeout_ms * 2000;
 	enum verdict v;
+
+	/* The broker has ended it itself by then, and a successor may be at work. The client's abort would ask for a new epoch, and the broker takes
+	 * the epoch before the present one for a retry (KIP-360): it would end the successor's transaction and fence it. */
+	if (now_us() - t->begun_us > (int64_t)t->timeout_ms * 1000)
+		return stop(t, RD_KAFKA_RESP_ERR__TIMED_OUT);
 
 	expect_within(t, 4 * t->timeout_ms);
 	do {
@@ -357,7 +366,7 @@ int txn_new(struct txn **ret, const struct config *cfg, enum client_kind kind)
 	int id, r;
 
 	if (t == NULL)
-		return EX_OSERR;
+		return log_no_memory();
 	t->what = kind == CLIENT_STATE_PRODUCER ? "state" : "commit";
 	t->timeout_ms = (int)(kind == CLIENT_STATE_PRODUCER ? cfg->state_timeout_ms : cfg->transaction_timeout_ms);
 	client_input_topic(t->input, sizeof t->input, cfg);
@@ -367,7 +376,7 @@ int txn_new(struct txn **ret, const struct config *cfg, enum client_kind kind)
 	if (r)
 		goto out;
 
-	r = EX_OSERR;
+	r = EX_SOFTWARE; /* of calls that do not fail on these arguments */
 	t->group = rd_kafka_consumer_group_metadata_new(cfg->group_id);
 	for (id = 0; id < TOPIC_COUNT; id++) {
 		if (topic_name(name, sizeof name, cfg->topic_prefix, id) < 0)

@@ -1,6 +1,7 @@
 /* input.c - see input.h */
 #include "worker/learn/input.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -50,8 +51,11 @@ static int decoder_from_config(struct decoder **ret, const struct config *c)
 		.future_max_ms = c->time_future_max_ms,
 		.weight_max = c->weight_max,
 	};
-	if (decoder_new(ret, &o, &why) == 0)
+	int r = decoder_new(ret, &o, &why);
+	if (r == 0)
 		return 0;
+	if (r == -ENOMEM)
+		return log_no_memory();
 	log_error("the input mapping is not usable: %s (see map.*)", why);
 	return EX_CONFIG;
 }
@@ -59,7 +63,7 @@ static int decoder_from_config(struct decoder **ret, const struct config *c)
 int input_new(struct input **ret, const struct config *c, int partitions)
 {
 	struct input *in = calloc(1, sizeof *in);
-	int r = EX_OSERR;
+	int r;
 	if (!in)
 		return log_no_memory();
 
@@ -71,8 +75,10 @@ int input_new(struct input **ret, const struct config *c, int partitions)
 	in->end = calloc((size_t)partitions, sizeof *in->end);
 	in->ahead_bytes = (size_t)c->input_buffer_bytes / (size_t)partitions;
 	in->kept_max = (size_t)c->dlq_max_bytes;
-	if (!in->src || !in->heads || !in->next || !in->end || record_pool_new(&in->pool) < 0)
+	if (!in->src || !in->heads || !in->next || !in->end || record_pool_new(&in->pool) < 0) {
+		r = log_no_memory();
 		goto fail;
+	}
 
 	r = decoder_from_config(&in->decoder, c);
 	if (r)

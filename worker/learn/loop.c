@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "worker/kafka/check.h"
+#include "worker/crash_point.h"
 #include "worker/learn/loop_private.h"
 #include "worker/log.h"
 
@@ -230,6 +231,7 @@ static int begin_flush(struct loop *w)
 {
 	w->flush_ms = monotonic_ms();
 	w->flush_commit = w->submitted;
+	crash_point("flush.before_copy");
 	return state_begin(w->state, w->version, w->position, w->embedding_partitions);
 }
 
@@ -281,14 +283,17 @@ static int commit(struct loop *w)
 	if (r)
 		return r;
 	say_held(w);
+	crash_point("commit.published");
 	if (stage_position(w) < 0)
 		return log_no_memory();
 	memcpy(w->position, last->offsets, (size_t)w->partitions * sizeof *w->position);
 	w->cut_n = 0;
 	w->commit_ms = monotonic_ms();
 	r = w->learner->ranks ? ranks_flush(w->learner->ranks) : 0;
+	crash_point("commit.staged");
 	if (r == 0)
 		r = committer_submit(w->committer, &w->staged);
+	crash_point("commit.submitted");
 	w->submitted++;
 	if (r == 0 && !state_busy(w->state) && w->commit_ms - w->flush_ms >= w->cfg->state_flush_ms)
 		r = begin_flush(w);
@@ -336,10 +341,13 @@ int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 		r = step(w);
 	if (r == 0 && (!w->whole_log || refused) && commit_due(w, 0, 1))
 		r = commit(w);
+	crash_point("stop.drained");
 	if (r == 0)
 		r = committer_wait(w->committer);
+	crash_point("stop.committed");
 	if (r == 0)
 		r = last_flush(w);
+	crash_point("stop.flushed");
 	r = r ? r : refused;
 	progress_end(w->progress, r);
 	return r;

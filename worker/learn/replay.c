@@ -8,6 +8,7 @@
 #include "topics/topics.h"
 #include "worker/kafka/client.h"
 #include "worker/learn/loop_private.h"
+#include "worker/crash_point.h"
 #include "worker/log.h"
 
 /* Positions without a model: maybe its topics were emptied. It may as well be another model that reads the same input. */
@@ -34,6 +35,7 @@ static int begin_fold(struct loop *w)
 	if (r)
 		return r;
 	note_cut(w, 0, &none);
+	crash_point("start.new_model");
 	warn_used_group(w);
 	log_info("new model %s: begins where %s begins today", w->cfg->model_id, w->input_topic);
 	return 0;
@@ -222,9 +224,11 @@ static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const 
 			continue;
 		if (replayed++ == 0)
 			log_info("replaying the committed cuts of %s from step %llu on", w->cfg->topic_prefix, (unsigned long long)c.step);
+		crash_point("replay.before_cut");
 		r = replay_cut(w, &c, stop);
 		if (r)
 			return r;
+		crash_point("replay.after_cut");
 		progress_replay(w->progress, c.step);
 	}
 	if (r)
@@ -234,6 +238,7 @@ static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const 
 	log_info("replay done: step=%llu version=%llu events=%llu", (unsigned long long)w->learner->step, (unsigned long long)w->version,
 	         (unsigned long long)w->learner->events);
 	input_limit(w->input, NULL);
+	crash_point("replay.done");
 	return compare_with_group(w);
 }
 

@@ -6,6 +6,7 @@
 #include <sysexits.h>
 #include <time.h>
 
+#include "worker/crash_point.h"
 #include "worker/learn/loop_private.h"
 #include "worker/log.h"
 
@@ -77,8 +78,13 @@ static int wait_for_lead(struct standby *b, const volatile sig_atomic_t *stop)
 static int lead(struct loop *w)
 {
 	log_info("leading %s", w->cfg->topic_prefix);
+	crash_point("start.before_fence");
 	int r = committer_new(&w->committer, w->cfg);
-	return r ? r : state_write(w->state, w->run_id);
+	crash_point("start.between_fences");
+	if (r == 0)
+		r = state_write(w->state, w->run_id);
+	crash_point("start.fenced");
+	return r;
 }
 
 int loop_stand_by(struct loop *w, const volatile sig_atomic_t *stop)

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "codec/cut.h"
+#include "worker/crash_point.h"
 #include "worker/kafka/reader.h"
 #include "worker/log.h"
 #include "worker/state/state_private.h"
@@ -179,6 +180,7 @@ static int load(struct restore *x, const rd_kafka_message_t *m)
 
 static int load_and_free(struct restore *x, rd_kafka_message_t *m)
 {
+	crash_point("restore.among_rows");
 	int r = load(x, m);
 	rd_kafka_message_destroy(m);
 	return r;
@@ -237,10 +239,12 @@ static int open_topic(struct state *s)
 	x->s = s;
 	x->manifest_offset = -1;
 	int r = reader_open(&x->in, s->cfg, TOPIC_STATE, s->writer ? END_ALL : END_COMMITTED);
+	crash_point("restore.begins");
 	if (r == 0)
 		r = reader_last(&x->in, is_manifest, &value, &len, &offset);
 	if (r == 0 && value)
 		r = load_manifest(x, value, len, offset);
+	crash_point("restore.manifest_read");
 	free(value);
 	return r;
 }
@@ -317,6 +321,7 @@ static int restore(struct restore *x)
 	int r = read_rows(x);
 	if (r || (x->manifest_offset < 0 && x->records == 0))
 		return r;
+	crash_point("restore.rows_read");
 	r = x->manifest_offset < 0 ? refuse_headless(x) : check_sums(x);
 	if (r)
 		return r;
@@ -344,5 +349,6 @@ int state_restore(struct state *s, const struct manifest **ret)
 		         (unsigned long long)s->m.items, (unsigned long long)s->m.users, (unsigned long long)x->records, (unsigned long long)(x->records - before));
 	}
 	state_close_topic(s);
+	crash_point("restore.done");
 	return r;
 }

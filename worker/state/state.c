@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "codec/embedding.h"
+#include "worker/crash_point.h"
 #include "worker/learn/cutlog.h"
 #include "worker/log.h"
 #include "worker/state/state_private.h"
@@ -60,7 +61,7 @@ int state_new(struct state **ret, const struct config *c, struct learner *l, int
 {
 	struct state *s = calloc(1, sizeof *s);
 	if (!s)
-		return EX_OSERR;
+		return log_no_memory();
 
 	s->cfg = c;
 	s->l = l;
@@ -76,7 +77,7 @@ int state_new(struct state **ret, const struct config *c, struct learner *l, int
 	s->m.partitions = (size_t)partitions;
 	if (!s->config || !s->value || !s->dense_hash || !s->offsets || staged_new(&s->slice) < 0) {
 		state_free(s);
-		return EX_OSERR;
+		return log_no_memory();
 	}
 	*ret = s;
 	return 0;
@@ -121,8 +122,11 @@ static int hand_over(struct state *s)
 		return 0;
 	if (staged_new(&next) < 0)
 		return -ENOMEM;
-	int code = state_writer_put(s->writer, s->slice); /* what it says is asked for again each turn */
-	(void)code;
+	int r = state_writer_put(s->writer, s->slice);
+	if (r < 0) {
+		staged_free(next);
+		return r;
+	}
 	s->slice = next;
 	return 0;
 }
@@ -214,6 +218,7 @@ int state_begin(struct state *s, uint64_t version, const int64_t *offsets, int e
 	int r = save_forgotten(s);
 	if (r == 0)
 		r = save_dense(s);
+	crash_point("flush.dense_copied");
 	return r < 0 ? failed(r) : 0;
 }
 
@@ -256,6 +261,7 @@ static int settle(struct state *s, int wait)
 		s->stats.last_ms = now_ms() - s->begun_ms;
 		s->stats.step = s->m.step;
 		s->last_cut_offset = s->cut_offset;
+		crash_point("flush.settled");
 		log_info("state flushed: step=%llu rows=%llu ms=%.0f", (unsigned long long)s->m.step, (unsigned long long)s->rows, s->stats.last_ms);
 		return 0;
 	}
@@ -286,8 +292,10 @@ static int turn(struct state *s, int64_t cut_offset, double ms, int wait)
 	}
 	if (s->phase == FLUSH_SAVING) {
 		r = save_for(s, ms, &left);
+		crash_point("flush.rows_copied");
 		if (r == 0 && !left) {
 			r = save_manifest(s);
+			crash_point("flush.manifest_copied");
 			s->phase = FLUSH_WAITING;
 		}
 		if (r < 0)

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "worker/kafka/txn.h"
+#include "worker/crash_point.h"
 #include "worker/log.h"
 
 struct slice { struct slice *next; struct staged *s; };
@@ -71,6 +72,7 @@ static enum verdict send_slices(struct state_writer *w)
 		pthread_mutex_unlock(&w->lock);
 		if (v == V_OK)
 			v = txn_produce(w->txn, x->s);
+		crash_point("flush.among_rows");
 		free_slice(x);
 		pthread_mutex_lock(&w->lock);
 	}
@@ -80,7 +82,9 @@ static enum verdict send_slices(struct state_writer *w)
 static enum verdict send_flush(struct state_writer *w)
 {
 	pthread_mutex_unlock(&w->lock);
+	crash_point("flush.before_begin");
 	enum verdict v = txn_begin(w->txn);
+	crash_point("flush.before_rows");
 	pthread_mutex_lock(&w->lock);
 	if (v == V_OK)
 		v = send_slices(w);
@@ -89,12 +93,15 @@ static enum verdict send_flush(struct state_writer *w)
 	int whole = w->ended; /* else stopped before the end */
 	int64_t trim = w->trim;
 	pthread_mutex_unlock(&w->lock);
+	crash_point("flush.before_end");
 	if (v == V_OK)
 		v = whole ? txn_commit(w->txn) : V_ABORT;
+	crash_point("flush.after_end");
 	if (v == V_ABORT)
 		v = txn_abort(w->txn) == V_OK ? V_ABORT : V_STOP;
 	if (v == V_OK && trim > 0)
 		txn_trim_cuts(w->txn, trim);
+	crash_point("flush.trimmed");
 	txn_rest(w->txn);
 	pthread_mutex_lock(&w->lock);
 	return v;
@@ -128,7 +135,7 @@ int state_writer_new(struct state_writer **ret, const struct config *c)
 	struct state_writer *w = calloc(1, sizeof *w);
 	pthread_condattr_t attr;
 	if (!w)
-		return EX_OSERR;
+		return log_no_memory();
 
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_condattr_init(&attr);
@@ -137,7 +144,7 @@ int state_writer_new(struct state_writer **ret, const struct config *c)
 	pthread_condattr_destroy(&attr);
 	int r = txn_new(&w->txn, c, CLIENT_STATE_PRODUCER);
 	if (r == 0 && pthread_create(&w->thread, NULL, writer_thread, w) != 0)
-		r = EX_OSERR;
+		r = log_no_memory(); /* or no more threads */
 	if (r) {
 		state_writer_free(w);
 		return r;
@@ -182,10 +189,8 @@ static int check(struct state_writer *w)
 int state_writer_put(struct state_writer *w, struct staged *s)
 {
 	struct slice *x = malloc(sizeof *x);
-	if (!x) {
-		staged_free(s);
-		return EX_OSERR;
-	}
+	if (!x)
+		return -ENOMEM;
 	*x = (struct slice){ .s = s };
 	pthread_mutex_lock(&w->lock);
 	while (w->open && w->waiting_bytes > WRITER_WAITING_MAX && !check(w))
@@ -196,10 +201,9 @@ int state_writer_put(struct state_writer *w, struct staged *s)
 		w->first = x;
 	w->last = x;
 	w->waiting_bytes += staged_bytes(s);
-	int code = check(w);
 	pthread_cond_broadcast(&w->changed);
 	pthread_mutex_unlock(&w->lock);
-	return code;
+	return 0; /* what else may be wrong is asked for each turn: state_writer_poll */
 }
 
 void state_writer_open(struct state_writer *w)

@@ -12,7 +12,7 @@ struct state_writer;
 /* Runs init_transactions, which ends what a dead worker left open. Exit code. */
 int state_writer_new(struct state_writer **ret, const struct config *c);
 void state_writer_free(struct state_writer *w);
-/* Takes s. Waits while more than WRITER_WAITING_MAX wait and the flush is open. Exit code: the process must end. */
+/* Takes s. Waits while more than WRITER_WAITING_MAX wait and the flush is open. -ENOMEM: s was not taken, and this flush must not be ended. */
 int state_writer_put(struct state_writer *w, struct staged *s);
 void state_writer_open(struct state_writer *w);
 /* trim: once the flush is there, cuts below this offset of the batches topic are removed; 0 = none. */

@@ -1,0 +1,22 @@
+#!/bin/sh
+# The state topic is compacted, tombstones and all, between two runs; the second one goes on as if it had not been.
+. "$(dirname "$0")/lib.sh"
+
+reference
+P=${PREFIX}_p
+"$TOOL" create-topic "$P.state" 1 cleanup.policy=compact segment.ms=200 min.cleanable.dirty.ratio=0.01 delete.retention.ms=0 max.compaction.lag.ms=500
+prefix_new_but_state() {
+	"$TOOL" create-topic "$P.embeddings" 4 cleanup.policy=compact min.compaction.lag.ms=7200000
+	"$S4REC" topics create -t "$P" --input.topic "$INPUT" >"$TMP/create.log" 2>&1
+}
+prefix_new_but_state
+# shellcheck disable=SC2046
+CRASH_POINT=commit.after_end:40 "$S4REC" $(worker "$P" --until end --state.flush.ms 50) >"$TMP/crash.log" 2>&1 && fail "it did not end" || :
+"$RECORDS" dump "$P" >"$TMP/whole"
+records() { awk '$2 == "state"' "$1" | wc -l; }
+compacted() { "$RECORDS" dump "$P" >"$TMP/compacted"; [ "$(records "$TMP/compacted")" -lt $(($(records "$TMP/whole") * 2 / 3)) ]; }
+eventually 30 compacted
+through "$P"
+"$RECORDS" dump "$P" >"$TMP/p.dump"
+judge "$TMP/p.dump" "$P" "$FAULTS/reference.dump" "$REFERENCE" 7
+echo "ok $NAME: $(records "$TMP/whole") records became $(records "$TMP/compacted")"

@@ -1,0 +1,49 @@
+#!/bin/sh
+# A worker that was stopped for longer than its transactions may last, then goes on beside its successor; two workers of one id at once.
+# They publish nothing, and end with 75.
+. "$(dirname "$0")/lib.sh"
+
+reference
+P=${PREFIX}_p; prefix_new "$P"; follow "$P"
+
+# 1. stopped amid a transaction, or between two; woken while its successor works, or when that is through with its part
+zombies=0
+for when in commit.before_end commit.before_offsets commit.after_end flush.before_end; do
+	# the process stops itself just there
+	# shellcheck disable=SC2046
+	STOP_POINT=$when:3 "$S4REC" $(worker "$P" --until end) >"$TMP/zombie.log" 2>&1 & zombie=$!
+	PIDS="$PIDS $zombie"
+	eventually 60 logged "^stop point $when" "$TMP/zombie.log"
+	case $when in *before*) sleep 3 ;; esac # transaction.timeout.ms is 2000, and the broker looks every second
+	# shellcheck disable=SC2046
+	DELAY_POINT=commit.before_offsets:2 CRASH_POINT=commit.after_end:4 "$S4REC" $(worker "$P" --until end --transaction.timeout.ms 10000) >"$TMP/successor.log" 2>&1 & successor=$!
+	PIDS="$PIDS $successor"
+	case $when in
+	*before_offsets) eventually 60 logged '^delay point' "$TMP/successor.log" ;; # woken while its successor's transaction is open
+	*) ends "$successor" 137 ;;
+	esac
+	kill -CONT "$zombie"
+	ends "$zombie" 75
+	case $when in *before_offsets) ends "$successor" 137 ;; esac
+	zombies=$((zombies + 1))
+done
+
+# 2. two at once, again and again: each start fences the one before, unless that is through meanwhile
+older='' fenced=0
+left() { # left PID
+	code=0; wait "$1" || code=$?
+	case $code in 75) fenced=$((fenced + 1)) ;; 0) ;; *) fail "a twin ends with $code" ;; esac
+}
+for k in 1 2 3; do
+	# shellcheck disable=SC2046
+	DELAY_POINT=commit.before_begin:3 "$S4REC" $(worker "$P" --until end --transaction.timeout.ms 10000) >"$TMP/twin$k.log" 2>&1 & pid=$!
+	PIDS="$PIDS $pid"
+	[ -z "$older" ] || left "$older"
+	older=$pid
+	eventually 60 logged ' train events=\|replay done\|new model' "$TMP/twin$k.log"
+done
+left "$older"
+[ "$fenced" -ge 1 ] || fail "no twin was fenced: nothing was tested"
+through "$P"
+as_if_nothing_happened "$P"
+echo "ok $NAME: $zombies zombies, $fenced of 3 twins fenced"
