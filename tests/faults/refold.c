@@ -67,7 +67,7 @@ static int fold_batch(struct loop *w, const struct cut *c)
 	r = fold(w, c->step, w->staged, &t);
 	if (r)
 		return r;
-	if (t.events != c->events || t.dead_letters != c->dead_letters || t.records_hash != c->records_hash || t.stats.discarded != c->discarded)
+	if (t.events != c->events || t.dead_letters != c->dead_letters || t.records_hash != c->records_hash || t.discarded != c->discarded)
 		return fail("another batch than was trained", c);
 	return 0;
 }
@@ -132,7 +132,10 @@ int main(int argc, char **argv)
 		return EX_NOINPUT;
 	}
 	kernel_portable(c.kernel == 1);
+	static const volatile sig_atomic_t never;
 	r = loop_new(&w, &c);
+	if (r == 0)
+		r = loop_stand_by(w, &never);
 	if (r == 0)
 		r = refold(w, f);
 	loop_free(w);
