@@ -236,16 +236,16 @@ static void test_attention(void **state)
 	for (size_t i = 0; i < 8; i++) {
 		size_t n = shape[i / 2][0], D = shape[i / 2][1];
 		struct layer *l = layer_new(plain_attention, n, D, 0, n * D, n * 3 * D, 0, 0);
-		float p[4 * 12 * 12], scratch[2][64];
+		float p[4 * 12 * ATTENTION_ROW(12)], scratch[attention_scratch(12, 12)];
 
 		l->heads = shape[i / 2][2];
 		l->drop = dropout_from(i % 2 ? .4f : 0);
 		for (size_t t = 0; t < n; t++)
 			l->key[t] = rng_mix(t);
-		attention_forward(l->y, p, scratch[0], l->in[0], l->key, l->drop, n, D, l->heads);
+		attention_forward(l->y, p, scratch, l->in[0], l->key, l->drop, n, D, l->heads);
 		expect_output(l, "attention");
 		fill(l->d[0], 77, n * 3 * D);
-		attention_backward(l->d[0], scratch[0], scratch[1], l->dy, p, l->in[0], l->key, l->drop, n, D, l->heads);
+		attention_backward(l->d[0], scratch, l->dy, p, l->in[0], l->key, l->drop, n, D, l->heads);
 		expect_gradient(l, "attention", 0, 0);
 		free(l);
 	}
