@@ -284,6 +284,13 @@ static inline void add(float *restrict y, const float *restrict x, size_t n)
 
 /* ---- one chunk ---- */
 
+static void prefetch_items(const struct encoder *e, const struct sequence *q)
+{
+	for (size_t j = 0; j < q->n; j++)
+		if (q->item[j] != MASK_ROW)
+			vmath_prefetch(e->item + (size_t)q->item[j] * e->ld, e->cfg.D);
+}
+
 /* Activations of the chunk go to rows row.. of a (p: from p_at - p0). */
 static void chunk_forward(const struct encoder *e, struct acts *a, struct scratch *s, const struct chunk *c, size_t row, size_t p0, struct dropout drop)
 {
@@ -298,6 +305,8 @@ static void chunk_forward(const struct encoder *e, struct acts *a, struct scratc
 	for (size_t i = 0; i < c->seqs; i++) {
 		const struct sequence *q = &e->seq[c->first + i];
 
+		if (i + 1 < c->seqs)
+			prefetch_items(e, q + 1);
 		for (size_t j = 0; j < q->n; j++, t++) {
 			const float *item = q->item[j] == MASK_ROW ? w->mask : e->item + (size_t)q->item[j] * e->ld;
 			const float *pos = w->pos + (cfg->L - q->n + j) * D;

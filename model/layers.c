@@ -77,24 +77,58 @@ void linear_backward(float *dx, float *dw, float *db, int more, float *pack, con
 
 #define LN_EPS 1e-12f
 
+/* Rows are taken by the eight and stage by stage: in one row each stage waits for the last, those of eight rows overlap. */
+#define LN_ROWS 8
+
+INLINE void layernorm_rows(float *restrict y, float *restrict xhat, float *restrict rstd, const float *restrict x,
+                           const float *restrict w, const float *restrict b, float gain, int more, size_t N, size_t D)
+{
+	for (size_t n = 0; n < N; n++) {
+		float mean = sum(x + n * D, D) / (float)D;
+
+		for (size_t d = 0; d < D; d++)
+			xhat[n * D + d] = x[n * D + d] - mean;
+	}
+	for (size_t n = 0; n < N; n++)
+		rstd[n] = 1.0f / sqrtf(dot(xhat + n * D, xhat + n * D, D) / (float)D + LN_EPS);
+	for (size_t n = 0; n < N; n++)
+		for (size_t d = 0; d < D; d++) {
+			float h = xhat[n * D + d] * rstd[n];
+
+			xhat[n * D + d] = h;
+			y[n * D + d] = (more ? y[n * D + d] : 0.0f) + gain * (w[d] * h + b[d]);
+		}
+}
+
 S4_CLONES void layernorm_forward(float *restrict y, float *restrict xhat, float *restrict rstd, const float *restrict x,
                                  const float *restrict w, const float *restrict b, float gain, int more, size_t N, size_t D)
 {
+	for (size_t n = 0; n < N; n += LN_ROWS) {
+		size_t rows = N - n < LN_ROWS ? N - n : LN_ROWS, at = n * D;
 
-	for (size_t n = 0; n < N; n++) {
-		const float *x_n = x + n * D;
-		float *h_n = xhat + n * D, *y_n = y + n * D;
-		float mean = sum(x_n, D) / (float)D, r;
-
-		for (size_t d = 0; d < D; d++)
-			h_n[d] = x_n[d] - mean;
-		r = 1.0f / sqrtf(dot(h_n, h_n, D) / (float)D + LN_EPS);
-		rstd[n] = r;
-		for (size_t d = 0; d < D; d++) {
-			h_n[d] *= r;
-			y_n[d] = (more ? y_n[d] : 0.0f) + gain * (w[d] * h_n[d] + b[d]);
+		switch (D) { /* known: loops without rests */
+		case 64: layernorm_rows(y + at, xhat + at, rstd + n, x + at, w, b, gain, more, rows, 64); break;
+		default: layernorm_rows(y + at, xhat + at, rstd + n, x + at, w, b, gain, more, rows, D);
 		}
 	}
+}
+
+INLINE void layernorm_row_backward(float *restrict dx, float *restrict dw, float *restrict db, const float *restrict dy,
+                                   const float *restrict xhat, float rstd, const float *restrict w, float gain, size_t D)
+{
+	float a, c;
+
+	for (size_t d = 0; d < D; d++) {
+		float g = gain * dy[d];
+
+		db[d] += g;
+		dw[d] += g * xhat[d];
+		dx[d] = g * w[d];
+	}
+	a = sum(dx, D) / (float)D;
+	c = dot(dx, xhat, D) / (float)D;
+	for (size_t d = 0; d < D; d++)
+		dx[d] = rstd * (dx[d] - a - xhat[d] * c);
 }
 
 /* forward: y += gain (w xhat + b), so db += g, dw += g xhat with g = gain dy; with dxhat = w g:
@@ -102,23 +136,11 @@ S4_CLONES void layernorm_forward(float *restrict y, float *restrict xhat, float 
 S4_CLONES void layernorm_backward(float *restrict dx, float *restrict dw, float *restrict db, const float *restrict dy,
                                   const float *restrict xhat, const float *restrict rstd, const float *restrict w, float gain, size_t N, size_t D)
 {
-	for (size_t n = 0; n < N; n++) {
-		const float *dy_n = dy + n * D, *h_n = xhat + n * D;
-		float *dx_n = dx + n * D;
-		float a, c, r = rstd[n];
-
-		for (size_t d = 0; d < D; d++) {
-			float g = gain * dy_n[d];
-
-			db[d] += g;
-			dw[d] += g * h_n[d];
-			dx_n[d] = g * w[d];
+	for (size_t n = 0; n < N; n++)
+		switch (D) {
+		case 64: layernorm_row_backward(dx + n * D, dw, db, dy + n * D, xhat + n * D, rstd[n], w, gain, 64); break;
+		default: layernorm_row_backward(dx + n * D, dw, db, dy + n * D, xhat + n * D, rstd[n], w, gain, D);
 		}
-		a = sum(dx_n, D) / (float)D;
-		c = dot(dx_n, h_n, D) / (float)D;
-		for (size_t d = 0; d < D; d++)
-			dx_n[d] = r * (dx_n[d] - a - h_n[d] * c);
-	}
 }
 
 /* ---- dropout ---- */
