@@ -87,7 +87,8 @@ $(BUILD)/%.o: %.c | $(GEN) $(BUILD)/.checked
 	$(call show,cc $<)$(CC) $(ALLFLAGS) $(EXTRA) -c -o $@ $<
 # nobody reads errno or floating-point flags: without this sqrtf keeps Adam's loop from becoming vectors
 $(BUILD)/model/%.o: EXTRA = -fno-math-errno -fno-trapping-math
-$(BUILD)/model/vmath.o: EXTRA = -ffast-math
+# sums in any order, but divisions stay divisions: -ffast-math would estimate them by an instruction whose bits differ between CPUs
+$(BUILD)/model/vmath.o: EXTRA = -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math -ffinite-math-only
 # sqrt of these loops is one instruction on many numbers only when it need not set errno; the numbers are the same
 $(BUILD)/model/adam.o $(BUILD)/model/away.o: EXTRA = -fno-math-errno
 

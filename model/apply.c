@@ -51,6 +51,7 @@ double grad_norm(struct model *m, const struct grad *g)
 
 #define APPLY_FLOATS 8192
 #define APPLY_ROWS 256
+#define AHEAD 4 /* rows that are asked for before they are used */
 
 struct apply { struct model *m; const struct grad *g; struct adam a; size_t dense_units, count; };
 
@@ -82,6 +83,8 @@ static void apply_unit(void *ctx, size_t unit, int thread)
 	}
 	unit -= p->dense_units;
 	for (size_t i = unit * APPLY_ROWS; i < p->count && i < (unit + 1) * APPLY_ROWS; i++) {
+		if (m->cfg.loss != LOSS_FULL && i + AHEAD < p->count)
+			vmath_prefetch(model_item_row(m, g->row[i + AHEAD]), m->item_stride);
 		if (m->cfg.loss == LOSS_FULL)
 			apply_row(m, (uint32_t)i, g->item + i * D, p);
 		else

@@ -30,6 +30,7 @@
 #define SERIES_LIMIT 1e-5  /* third order against the whole move */
 #define NOTHING 1e-12      /* terms below this share of the first are left out */
 #define ROWS 64            /* rows of a unit */
+#define AHEAD 4            /* rows that are asked for before they are used */
 #define LONG 256           /* applications after which Adam's first moment is gone */
 #define OFTEN 16
 
@@ -247,8 +248,11 @@ static void wanted_unit(void *ctx, size_t unit, int thread)
 	struct model *m = ctx;
 	const struct away *x = m->away;
 
-	for (size_t i = unit * ROWS; i < x->stales && i < (unit + 1) * ROWS; i++)
+	for (size_t i = unit * ROWS; i < x->stales && i < (unit + 1) * ROWS; i++) {
+		if (i + AHEAD < x->stales)
+			vmath_prefetch(model_item_row(m, x->stale[i + AHEAD].row), m->item_stride);
 		catch_up(m, x->stale[i].row, x->stale[i].k);
+	}
 }
 
 void away_return_wanted(struct model *m)

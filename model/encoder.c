@@ -26,7 +26,7 @@ enum site { SITE_INPUT = 1, SITE_WEIGHTS, SITE_ATTENTION, SITE_LOW_PASS, SITE_FE
  * asks for; nor gelu(f), which is cheaper to make again than to read. */
 struct block_acts {
 	float *qkv;           /* 3D */
-	float *p;             /* heads n n per sequence: attention weights before dropout */
+	float *p;             /* heads n ATTENTION_ROW(n) per sequence: attention weights before dropout */
 	float *ctx;           /* D */
 	float *xhat1, *rstd1; /* D, 1 */
 	float *xhat3, *rstd3; /* D, 1: low-pass */
@@ -46,7 +46,7 @@ struct scratch {
 	float *a, *b, *dx, *dr, *dy; /* (CT,D) */
 	float *wide, *dwide, *slope; /* (CT,4D) */
 	float *pack;               /* (CT,4D) packed: the inputs of a linear layer */
-	float *run, *mask, *dp;    /* (D) (L) (L) */
+	float *run, *heads;        /* (D), attention_scratch of the longest sequence */
 	struct acts infer;         /* (CT) rows: activations nobody keeps */
 };
 
@@ -157,8 +157,8 @@ int encoder_new(struct encoder **ret, const struct model_config *c, struct pool 
 	e->chunk = calloc(seqs_max, sizeof(*e->chunk));
 	e->scratch = calloc((size_t)e->threads, sizeof(*e->scratch));
 	r = e->seq && e->p_at && e->chunk && e->scratch ? 0 : -ENOMEM;
-	/* A sequence of n <= L tokens has n n weights a head: at most L a token. Untouched memory costs nothing. */
-	r |= acts_alloc(&e->acts, c, tokens_max, tokens_max * c->L * c->heads);
+	/* A sequence of n <= L tokens has n rows of weights a head: at most one of L a token. Untouched memory costs nothing. */
+	r |= acts_alloc(&e->acts, c, tokens_max, tokens_max * ATTENTION_ROW(c->L) * c->heads);
 	r |= floats(&e->pooled, seqs_max * D) | floats(&e->dinput, tokens_max * D) | floats(&e->lane, LANES * e->dense)
 	   | floats(&e->pack, packed_point(e));
 	packed_point(e);
@@ -170,8 +170,8 @@ int encoder_new(struct encoder **ret, const struct model_config *c, struct pool 
 		r = s->base && s->key ? 0 : -ENOMEM;
 		r |= floats(&s->a, CT * D) | floats(&s->b, CT * D) | floats(&s->dx, CT * D) | floats(&s->dr, CT * D) | floats(&s->dy, CT * D)
 		   | floats(&s->wide, CT * 4 * D) | floats(&s->dwide, CT * 4 * D) | floats(&s->slope, CT * 4 * D)
-		   | floats(&s->pack, kernel_packed(CT, 4 * D)) | floats(&s->run, D) | floats(&s->mask, c->L) | floats(&s->dp, c->L);
-		r |= acts_alloc(&s->infer, c, CT, CT * c->L * c->heads);
+		   | floats(&s->pack, kernel_packed(CT, 4 * D)) | floats(&s->run, D) | floats(&s->heads, attention_scratch(c->L, D));
+		r |= acts_alloc(&s->infer, c, CT, CT * ATTENTION_ROW(c->L) * c->heads);
 	}
 	if (r) {
 		encoder_free(e);
@@ -191,7 +191,7 @@ void encoder_free(struct encoder *e)
 		struct scratch *s = &e->scratch[t];
 
 		free(s->base); free(s->key); free(s->a); free(s->b); free(s->dx); free(s->dr); free(s->dy);
-		free(s->wide); free(s->dwide); free(s->slope); free(s->pack); free(s->run); free(s->mask); free(s->dp);
+		free(s->wide); free(s->dwide); free(s->slope); free(s->pack); free(s->run); free(s->heads);
 		acts_free(&s->infer);
 	}
 	acts_free(&e->acts);
@@ -226,7 +226,7 @@ size_t encoder_plan(struct encoder *e, size_t seqs)
 		c->seqs++;
 		c->tokens += q->n;
 		at += q->n;
-		p_at += e->cfg.heads * q->n * q->n;
+		p_at += e->cfg.heads * q->n * ATTENTION_ROW(q->n);
 	}
 	assert(at <= e->tokens_max);
 	e->seqs = seqs;
@@ -284,6 +284,13 @@ static inline void add(float *restrict y, const float *restrict x, size_t n)
 
 /* ---- one chunk ---- */
 
+static void prefetch_items(const struct encoder *e, const struct sequence *q)
+{
+	for (size_t j = 0; j < q->n; j++)
+		if (q->item[j] != MASK_ROW)
+			vmath_prefetch(e->item + (size_t)q->item[j] * e->ld, e->cfg.D);
+}
+
 /* Activations of the chunk go to rows row.. of a (p: from p_at - p0). */
 static void chunk_forward(const struct encoder *e, struct acts *a, struct scratch *s, const struct chunk *c, size_t row, size_t p0, struct dropout drop)
 {
@@ -298,6 +305,8 @@ static void chunk_forward(const struct encoder *e, struct acts *a, struct scratc
 	for (size_t i = 0; i < c->seqs; i++) {
 		const struct sequence *q = &e->seq[c->first + i];
 
+		if (i + 1 < c->seqs)
+			prefetch_items(e, q + 1);
 		for (size_t j = 0; j < q->n; j++, t++) {
 			const float *item = q->item[j] == MASK_ROW ? w->mask : e->item + (size_t)q->item[j] * e->ld;
 			const float *pos = w->pos + (cfg->L - q->n + j) * D;
@@ -323,7 +332,7 @@ static void chunk_forward(const struct encoder *e, struct acts *a, struct scratc
 			const struct sequence *q = &e->seq[c->first + i];
 			size_t at = q->at - c->at;
 
-			attention_forward(k->ctx + (row + at) * D, k->p + e->p_at[c->first + i] - p0, s->mask, k->qkv + (row + at) * 3 * D,
+			attention_forward(k->ctx + (row + at) * D, k->p + e->p_at[c->first + i] - p0, s->heads, k->qkv + (row + at) * 3 * D,
 			                  s->key + at, drop, q->n, D, cfg->heads);
 		}
 		linear_forward(s->a, k->ctx + row * D, p->o_t, b->ob, n, D, D);
@@ -399,7 +408,7 @@ static void chunk_backward(struct encoder *e, struct tensors *d, struct scratch 
 			const struct sequence *q = &e->seq[c->first + i];
 			size_t at = q->at - c->at;
 
-			attention_backward(s->wide + at * 3 * D, s->dp, s->mask, s->dy + at * D, k->p + e->p_at[c->first + i], k->qkv + (row + at) * 3 * D,
+			attention_backward(s->wide + at * 3 * D, s->heads, s->dy + at * D, k->p + e->p_at[c->first + i], k->qkv + (row + at) * 3 * D,
 			                   s->key + at, drop, q->n, D, cfg->heads);
 		}
 		linear_backward(s->dx, g->qw, g->qb, 1, s->pack, s->wide, x, p->qkv, n, D, 3 * D);

@@ -25,12 +25,14 @@ void layernorm_forward(float *y, float *xhat, float *rstd, const float *x, const
 void layernorm_backward(float *dx, float *dw, float *db, const float *dy, const float *xhat, const float *rstd, const float *w,
                         float gain, size_t N, size_t D);
 
-/* Causal attention of ONE sequence of n tokens: qkv (n,3D) -> ctx (n,D); p (heads,n,n) keeps the weights before dropout for
- * backward. mask (n) is scratch. key (n): dropout keys of the tokens; drop.threshold 0 = none. */
+/* Causal attention of ONE sequence of n tokens: qkv (n,3D) -> ctx (n,D); p (heads,n,ATTENTION_ROW(n)) keeps the weights before
+ * dropout for backward. key (n): dropout keys of the tokens; drop.threshold 0 = none. scratch: attention_scratch(n, D) floats. */
+#define ATTENTION_ROW(n) (((n) + 7) / 8 * 8) /* whole vectors: no loop has a rest */
 struct dropout { uint32_t threshold; float scale; }; /* an element lives when its random byte >= threshold */
-void attention_forward(float *ctx, float *p, float *mask, const float *qkv, const uint64_t *key, struct dropout drop, size_t n, size_t D, size_t heads);
-/* dqkv (n,3D) overwritten. dp (n), mask (n) scratch. */
-void attention_backward(float *dqkv, float *dp, float *mask, const float *dctx, const float *p, const float *qkv, const uint64_t *key,
+static inline size_t attention_scratch(size_t n, size_t D) { return 2 * ATTENTION_ROW(n) * (ATTENTION_ROW(n) + 2 * D); }
+void attention_forward(float *ctx, float *p, float *scratch, const float *qkv, const uint64_t *key, struct dropout drop, size_t n, size_t D, size_t heads);
+/* dqkv (n,3D) overwritten. */
+void attention_backward(float *dqkv, float *scratch, const float *dctx, const float *p, const float *qkv, const uint64_t *key,
                         struct dropout drop, size_t n, size_t D, size_t heads);
 
 /* Low-pass of ONE sequence: u = lo + b^2 (x - lo), lo_l = mean(x_1..x_l).  u, x (n,D)  b, run (D: scratch) */

@@ -23,22 +23,24 @@ const char *kernel_name(void) { return own() ? "fma6x16" : "blas"; }
 /* Fits both forms: OpenBLAS gets its operand as (K,N) without gaps. */
 size_t kernel_packed(size_t K, size_t N) { return (N + PANEL - 1) / PANEL * PANEL * K; }
 
+#define ABREAST 4 /* panels */
+
 void kernel_pack(float *p, const float *b, size_t ldb, size_t K, size_t N)
 {
-	size_t width = own() ? PANEL : N;
+	size_t width = own() ? PANEL : N, n = 0;
 
-	for (size_t n = 0; n < N; n += width) {
+	/* Panels side by side: rows of the width of the model are read from end to end, as memory likes it. */
+	for (; width == PANEL && n + ABREAST * PANEL <= N; n += ABREAST * PANEL, p += ABREAST * K * PANEL)
+		for (size_t k = 0; k < K; k++)
+			for (size_t i = 0; i < ABREAST; i++) /* known size: two moves of a vector */
+				memcpy(p + (i * K + k) * PANEL, b + k * ldb + n + i * PANEL, PANEL * sizeof *p);
+	for (; n < N; n += width, p += K * width) {
 		size_t m = N - n < width ? N - n : width;
 
-		if (m == PANEL) /* known size: two moves of a vector */
-			for (size_t k = 0; k < K; k++)
-				memcpy(p + k * PANEL, b + k * ldb + n, PANEL * sizeof *p);
-		else
-			for (size_t k = 0; k < K; k++) {
-				memcpy(p + k * width, b + k * ldb + n, m * sizeof *p);
-				memset(p + k * width + m, 0, (width - m) * sizeof *p);
-			}
-		p += K * width;
+		for (size_t k = 0; k < K; k++) {
+			memcpy(p + k * width, b + k * ldb + n, m * sizeof *p);
+			memset(p + k * width + m, 0, (width - m) * sizeof *p);
+		}
 	}
 }
 

@@ -9,9 +9,14 @@
 #include "model/rng.h"
 #include "model/vmath.h"
 
-/* Eight lanes and a fixed order of summing: vector code without relaxed floating point. Elements may lie anywhere. */
+/* Eight lanes and a fixed order of summing: vector code without relaxed floating point. Elements may lie anywhere.
+ * Functions take vectors by address: which registers pass them depends on the target. */
 typedef float v8 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t ints8 __attribute__((vector_size(32), may_alias));
+typedef uint32_t bits8 __attribute__((vector_size(32), may_alias));
 #define INLINE static inline __attribute__((always_inline))
+#define ALL(x) ((x) - (v8){ 0 })
+#define CHOOSE(mask, x, y) ((v8)(((ints8)(x) & (mask)) | ((ints8)(y) & ~(mask)))) /* x where the mask is set, else y */
 
 INLINE float dot(const float *x, const float *y, size_t n)
 {
@@ -72,24 +77,58 @@ void linear_backward(float *dx, float *dw, float *db, int more, float *pack, con
 
 #define LN_EPS 1e-12f
 
+/* Rows are taken by the eight and stage by stage: in one row each stage waits for the last, those of eight rows overlap. */
+#define LN_ROWS 8
+
+INLINE void layernorm_rows(float *restrict y, float *restrict xhat, float *restrict rstd, const float *restrict x,
+                           const float *restrict w, const float *restrict b, float gain, int more, size_t N, size_t D)
+{
+	for (size_t n = 0; n < N; n++) {
+		float mean = sum(x + n * D, D) / (float)D;
+
+		for (size_t d = 0; d < D; d++)
+			xhat[n * D + d] = x[n * D + d] - mean;
+	}
+	for (size_t n = 0; n < N; n++)
+		rstd[n] = 1.0f / sqrtf(dot(xhat + n * D, xhat + n * D, D) / (float)D + LN_EPS);
+	for (size_t n = 0; n < N; n++)
+		for (size_t d = 0; d < D; d++) {
+			float h = xhat[n * D + d] * rstd[n];
+
+			xhat[n * D + d] = h;
+			y[n * D + d] = (more ? y[n * D + d] : 0.0f) + gain * (w[d] * h + b[d]);
+		}
+}
+
 S4_CLONES void layernorm_forward(float *restrict y, float *restrict xhat, float *restrict rstd, const float *restrict x,
                                  const float *restrict w, const float *restrict b, float gain, int more, size_t N, size_t D)
 {
+	for (size_t n = 0; n < N; n += LN_ROWS) {
+		size_t rows = N - n < LN_ROWS ? N - n : LN_ROWS, at = n * D;
 
-	for (size_t n = 0; n < N; n++) {
-		const float *x_n = x + n * D;
-		float *h_n = xhat + n * D, *y_n = y + n * D;
-		float mean = sum(x_n, D) / (float)D, r;
-
-		for (size_t d = 0; d < D; d++)
-			h_n[d] = x_n[d] - mean;
-		r = 1.0f / sqrtf(dot(h_n, h_n, D) / (float)D + LN_EPS);
-		rstd[n] = r;
-		for (size_t d = 0; d < D; d++) {
-			h_n[d] *= r;
-			y_n[d] = (more ? y_n[d] : 0.0f) + gain * (w[d] * h_n[d] + b[d]);
+		switch (D) { /* known: loops without rests */
+		case 64: layernorm_rows(y + at, xhat + at, rstd + n, x + at, w, b, gain, more, rows, 64); break;
+		default: layernorm_rows(y + at, xhat + at, rstd + n, x + at, w, b, gain, more, rows, D);
 		}
 	}
+}
+
+INLINE void layernorm_row_backward(float *restrict dx, float *restrict dw, float *restrict db, const float *restrict dy,
+                                   const float *restrict xhat, float rstd, const float *restrict w, float gain, size_t D)
+{
+	float a, c;
+
+	for (size_t d = 0; d < D; d++) {
+		float g = gain * dy[d];
+
+		db[d] += g;
+		dw[d] += g * xhat[d];
+		dx[d] = g * w[d];
+	}
+	a = sum(dx, D) / (float)D;
+	c = dot(dx, xhat, D) / (float)D;
+	for (size_t d = 0; d < D; d++)
+		dx[d] = rstd * (dx[d] - a - xhat[d] * c);
 }
 
 /* forward: y += gain (w xhat + b), so db += g, dw += g xhat with g = gain dy; with dxhat = w g:
@@ -97,23 +136,11 @@ S4_CLONES void layernorm_forward(float *restrict y, float *restrict xhat, float 
 S4_CLONES void layernorm_backward(float *restrict dx, float *restrict dw, float *restrict db, const float *restrict dy,
                                   const float *restrict xhat, const float *restrict rstd, const float *restrict w, float gain, size_t N, size_t D)
 {
-	for (size_t n = 0; n < N; n++) {
-		const float *dy_n = dy + n * D, *h_n = xhat + n * D;
-		float *dx_n = dx + n * D;
-		float a, c, r = rstd[n];
-
-		for (size_t d = 0; d < D; d++) {
-			float g = gain * dy_n[d];
-
-			db[d] += g;
-			dw[d] += g * h_n[d];
-			dx_n[d] = g * w[d];
+	for (size_t n = 0; n < N; n++)
+		switch (D) {
+		case 64: layernorm_row_backward(dx + n * D, dw, db, dy + n * D, xhat + n * D, rstd[n], w, gain, 64); break;
+		default: layernorm_row_backward(dx + n * D, dw, db, dy + n * D, xhat + n * D, rstd[n], w, gain, D);
 		}
-		a = sum(dx_n, D) / (float)D;
-		c = dot(dx_n, h_n, D) / (float)D;
-		for (size_t d = 0; d < D; d++)
-			dx_n[d] = r * (dx_n[d] - a - h_n[d] * c);
-	}
 }
 
 /* ---- dropout ---- */
@@ -126,40 +153,54 @@ struct dropout dropout_from(float p)
 	return (struct dropout){ t, 256.0f / (256.0f - (float)t) };
 }
 
-#define MASK_CHUNK 256
-
-/* One 64-bit mix per eight elements: byte j of mix(key + g * odd) decides about element 8 g + j. */
-INLINE void mask_chunk(float *restrict mask, uint64_t key, size_t first, struct dropout drop, size_t n)
+/* Masks of elements 32 b .. 32 b + 31: byte k of bits l decides about element 8 k + l. bits is a 32-bit mix (the finaliser of MurmurHash3)
+ * of the low half of key and the place, with the high half put in between: vectors know no 64-bit product. */
+INLINE void mask32(v8 m[4], uint64_t key, size_t b, struct dropout drop)
 {
-	uint64_t bits[MASK_CHUNK / 8];
-	uint8_t byte[MASK_CHUNK];
-	uint8_t t = (uint8_t)drop.threshold;
+	bits8 x = { 0, 1, 2, 3, 4, 5, 6, 7 };
+	v8 scale = ALL(drop.scale);
 
-	for (size_t g = 0; g < (n + 7) / 8; g++)
-		bits[g] = rng_mix(key + (first / 8 + g) * 0xd1342543de82ef95u);
-	memcpy(byte, bits, (n + 7) / 8 * 8);
-	for (size_t i = 0; i < n; i++)
-		mask[i] = byte[i] >= t ? drop.scale : 0.0f;
+	x = (x + (uint32_t)(8 * b)) * 0x9e3779b9u + (uint32_t)key;
+	x = (x ^ x >> 16) * 0x85ebca6bu ^ (uint32_t)(key >> 32);
+	x = (x ^ x >> 13) * 0xc2b2ae35u;
+	x ^= x >> 16;
+#pragma GCC unroll 4
+	for (int k = 0; k < 4; k++)
+		m[k] = (v8)((ints8)scale & ((ints8)(x >> 8 * k & 255) >= (int32_t)drop.threshold));
 }
 
 S4_CLONES void dropout_mask(float *restrict mask, uint64_t key, struct dropout drop, size_t n)
 {
-	for (size_t at = 0; at < n; at += MASK_CHUNK)
-		mask_chunk(mask + at, key, at, drop, n - at < MASK_CHUNK ? n - at : MASK_CHUNK);
+	for (size_t i = 0; i < n; i += 32) {
+		v8 m[4];
+
+		mask32(m, key, i / 32, drop);
+		memcpy(mask + i, m, (n - i < 32 ? n - i : 32) * sizeof *mask);
+	}
 }
 
 /* The loop of both: y = x mask, and on top of base. */
 INLINE void masked(float *y, const float *base, const float *x, uint64_t key, struct dropout drop, size_t n)
 {
-	float mask[MASK_CHUNK];
+	size_t i = 0;
+	v8 m[4];
 
-	for (size_t at = 0; at < n; at += MASK_CHUNK) {
-		size_t len = n - at < MASK_CHUNK ? n - at : MASK_CHUNK;
+	for (; i + 32 <= n; i += 32) {
+		mask32(m, key, i / 32, drop);
+#pragma GCC unroll 4
+		for (size_t k = 0; k < 4; k++) {
+			v8 r = *(const v8 *)(x + i + 8 * k) * m[k];
 
-		mask_chunk(mask, key, at, drop, len);
-		for (size_t i = 0; i < len; i++)
-			y[at + i] = base ? base[at + i] + x[at + i] * mask[i] : x[at + i] * mask[i];
+			if (base)
+				r += *(const v8 *)(base + i + 8 * k);
+			*(v8 *)(y + i + 8 * k) = r;
+		}
 	}
+	if (i == n)
+		return;
+	mask32(m, key, i / 32, drop);
+	for (size_t k = 0; i + k < n; k++)
+		y[i + k] = (base ? base[i + k] : 0.0f) + x[i + k] * m[k / 8][k % 8];
 }
 
 S4_CLONES void dropout_apply(float *y, const float *x, uint64_t key, struct dropout drop, size_t n)
@@ -181,105 +222,235 @@ S4_CLONES void dropout_add(float *y, const float *base, const float *x, uint64_t
 
 /* ---- attention ---- */
 
-/* s_ij = q_i.k_j / sqrt(dh), j <= i;  p_i = softmax(s_i) less its own maximum;  ctx_i = sum_j mask_ij p_ij v_j.
- * Plain loops: at a mean length of 6 a BLAS call would cost more than its product. */
-INLINE void forward_heads(float *restrict ctx, float *restrict p, float *restrict mask, const float *restrict qkv,
+#define NEVER -1e30f /* as a score: a weight of exactly 0 */
+
+/* x = exp(x) for x <= 0, as in vmath.c. */
+INLINE void exp8(v8 *x)
+{
+	v8 xc = CHOOSE(*x > -88.0f, *x, ALL(-88.0f)), r, e;
+	ints8 k = __builtin_convertvector(xc * 1.44269504088896341f + 128.5f, ints8) - 128;
+
+	r = xc - __builtin_convertvector(k, v8) * 0.69314718056f;
+	e = r * 1.9875691500e-4f + 1.3981999507e-3f;
+	e = e * r + 8.3334519073e-3f;
+	e = e * r + 4.1665795894e-2f;
+	e = e * r + 1.6666665459e-1f;
+	e = e * r + 5.0000001201e-1f;
+	*x = (e * r * r + r + 1.0f) * (v8)((k + 127) << 23);
+}
+
+#define MIX(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#define PAIRS(a, b) (MIX(a, b, 0, 2, 8, 10, 4, 6, 12, 14) + MIX(a, b, 1, 3, 9, 11, 5, 7, 13, 15))
+
+/* ret[k] = x.y_k, y (8,n). Eight sums end in one vector by seven additions of neighbours. */
+INLINE void dots8(v8 *ret, const float *x, const float *y, size_t n)
+{
+	v8 s[8], t[4];
+	size_t d = 0;
+
+#pragma GCC unroll 8
+	for (size_t k = 0; k < 8; k++)
+		s[k] = (v8){ 0 };
+	for (; d + 8 <= n; d += 8)
+#pragma GCC unroll 8
+		for (size_t k = 0; k < 8; k++)
+			s[k] += *(const v8 *)(x + d) * *(const v8 *)(y + k * n + d);
+#pragma GCC unroll 4
+	for (size_t k = 0; k < 4; k++)
+		t[k] = MIX(s[k], s[k + 4], 0, 1, 2, 3, 8, 9, 10, 11) + MIX(s[k], s[k + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+	t[0] = PAIRS(t[0], t[1]);
+	t[2] = PAIRS(t[2], t[3]);
+	*ret = PAIRS(t[0], t[2]);
+	for (; d < n; d++)
+		for (size_t k = 0; k < 8; k++)
+			(*ret)[k] += x[d] * y[k * n + d];
+}
+
+/* y_i (n) = sum over rows 8 from .. 8 to - 1 of a_i[row * step] x_row for two i, x (..,n). 32 elements of both at a time stay in
+ * registers, and their eight chains of additions keep the unit busy. */
+INLINE void combine(float *y0, float *y1, const float *a0, const float *a1, size_t step, const float *x, size_t from, size_t to, size_t n)
+{
+	size_t d = 0;
+
+	for (; d + 32 <= n; d += 32) {
+		v8 s0[4] = { { 0 } }, s1[4] = { { 0 } };
+
+		for (size_t j = 8 * from; j < 8 * to; j++)
+#pragma GCC unroll 4
+			for (size_t k = 0; k < 4; k++) {
+				v8 x_j = *(const v8 *)(x + j * n + d + 8 * k);
+
+				s0[k] += a0[j * step] * x_j;
+				s1[k] += a1[j * step] * x_j;
+			}
+#pragma GCC unroll 4
+		for (size_t k = 0; k < 4; k++) {
+			*(v8 *)(y0 + d + 8 * k) = s0[k];
+			*(v8 *)(y1 + d + 8 * k) = s1[k];
+		}
+	}
+	for (; d < n; d++) {
+		float s0 = 0, s1 = 0;
+
+		for (size_t j = 8 * from; j < 8 * to; j++) {
+			s0 += a0[j * step] * x[j * n + d];
+			s1 += a1[j * step] * x[j * n + d];
+		}
+		y0[d] = s0;
+		y1[d] = s1;
+	}
+}
+
+INLINE float max8(const v8 *x)
+{
+	v8 y = MIX(*x, *x, 4, 5, 6, 7, 0, 1, 2, 3), z;
+
+	y = CHOOSE(*x > y, *x, y);
+	z = MIX(y, y, 2, 3, 0, 1, 6, 7, 4, 5);
+	z = CHOOSE(y > z, y, z);
+	return z[0] > z[1] ? z[0] : z[1];
+}
+
+/* p (8 G) = softmax(scale p), less its own maximum. */
+INLINE void softmax(v8 *p, float scale, size_t G)
+{
+	v8 top = p[0], total = { 0 };
+	float max, inv;
+
+	for (size_t g = 1; g < G; g++)
+		top = CHOOSE(p[g] > top, p[g], top);
+	max = max8(&top);
+	for (size_t g = 0; g < G; g++) {
+		p[g] = scale * (p[g] - max);
+		exp8(&p[g]);
+		total += p[g];
+	}
+	inv = 1.0f / sum((const float *)&total, 8);
+	for (size_t g = 0; g < G; g++)
+		p[g] *= inv;
+}
+
+/* One head's part of n rows that lie ld apart, side by side and with rows of 0 up to a whole eight. */
+INLINE float *gather(float **at, const float *restrict x, size_t ld, size_t n, size_t dh)
+{
+	float *y = *at;
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t d = 0; d < dh; d++)
+			y[i * dh + d] = x[i * ld + d];
+	for (size_t k = n * dh; k < ATTENTION_ROW(n) * dh; k++)
+		y[k] = 0;
+	*at += ATTENTION_ROW(n) * dh;
+	return y;
+}
+
+/* a (8 G) = p times the mask of token key's row in head h. */
+INLINE void drop_weights(v8 *a, const v8 *p, uint64_t key, size_t h, struct dropout drop, size_t G)
+{
+	v8 m[4];
+
+	for (size_t g = 0; g < G; g++) {
+		if (drop.threshold && g % 4 == 0)
+			mask32(m, rng_mix(key + h), g / 4, drop);
+		a[g] = p[g];
+		if (drop.threshold)
+			a[g] *= m[g % 4];
+	}
+}
+
+/* s_ij = q_i.k_j / sqrt(dh), j <= i;  p_i = softmax(s_i);  ctx_i = sum_j mask_ij p_ij v_j.
+ * Eight j at a time, those beyond i and n too: at a mean length of 6 a guessed end of a loop costs more than its products. And one
+ * loop over i for each stage: within one i all depends on all. */
+INLINE void forward_heads(float *restrict ctx, float *restrict p, float *restrict scratch, const float *restrict qkv,
                           const uint64_t *restrict key, struct dropout drop, size_t n, size_t D, size_t heads, size_t dh)
 {
-	size_t ld = 3 * D;
+	const ints8 lane = { 0, 1, 2, 3, 4, 5, 6, 7 };
+	size_t ld = 3 * D, row = ATTENTION_ROW(n);
 	float scale = 1.0f / sqrtf((float)dh);
 
-	for (size_t h = 0; h < heads; h++) {
-		const float *q = qkv + h * dh, *k = q + D, *v = q + 2 * D;
+	for (size_t h = 0; h < heads; h++, p += n * row) {
+		const float *q = qkv + h * dh;
+		float *at = scratch, *k = gather(&at, q + D, ld, n, dh), *v = gather(&at, q + 2 * D, ld, n, dh);
 
-		for (size_t i = 0; i < n; i++) {
-			float *p_i = p + (h * n + i) * n, *c_i = ctx + i * D + h * dh;
-			float max = -INFINITY, inv;
+		for (size_t i = 0; i < n; i++)
+			for (size_t g = 0; g <= i / 8; g++) {
+				v8 *s = (v8 *)(p + i * row) + g;
 
-			for (size_t j = 0; j <= i; j++) {
-				p_i[j] = dot(q + i * ld, k + j * ld, dh);
-				max = p_i[j] > max ? p_i[j] : max;
+				dots8(s, q + i * ld, k + 8 * g * dh, dh);
+				*s = CHOOSE(lane + (int32_t)(8 * g) <= (int32_t)i, *s, ALL(NEVER));
 			}
-			inv = 1.0f / vmath_exp_sum(p_i, p_i, scale, max, i + 1);
-			for (size_t j = 0; j <= i; j++)
-				p_i[j] *= inv;
+		for (size_t i = 0; i < n; i++)
+			softmax((v8 *)(p + i * row), scale, i / 8 + 1);
+		for (size_t i = 0; i < n; i += 2) {
+			size_t next = i + (i + 1 < n); /* the last of an odd number is done twice */
+			float *c = ctx + h * dh;
 
-			if (drop.threshold)
-				dropout_mask(mask, rng_mix(key[i] + h), drop, i + 1);
-			for (size_t d = 0; d < dh; d++)
-				c_i[d] = 0;
-			for (size_t j = 0; j <= i; j++) {
-				float a = drop.threshold ? p_i[j] * mask[j] : p_i[j];
-
-				if (a != 0)
-					for (size_t d = 0; d < dh; d++)
-						c_i[d] += a * v[j * ld + d];
-			}
+			drop_weights((v8 *)at, (const v8 *)(p + i * row), key[i], h, drop, i / 8 + 1);
+			drop_weights((v8 *)(at + row), (const v8 *)(p + next * row), key[next], h, drop, i / 8 + 1);
+			combine(c + i * D, c + next * D, at, at + row, 1, v, 0, i / 8 + 1, dh);
 		}
 	}
 }
 
-S4_CLONES void attention_forward(float *restrict ctx, float *restrict p, float *restrict mask, const float *restrict qkv,
+S4_CLONES void attention_forward(float *restrict ctx, float *restrict p, float *restrict scratch, const float *restrict qkv,
                                  const uint64_t *restrict key, struct dropout drop, size_t n, size_t D, size_t heads)
 {
 	switch (D / heads) {
-	case 32: forward_heads(ctx, p, mask, qkv, key, drop, n, D, heads, 32); break;
-	default: forward_heads(ctx, p, mask, qkv, key, drop, n, D, heads, D / heads);
+	case 32: forward_heads(ctx, p, scratch, qkv, key, drop, n, D, heads, 32); break;
+	default: forward_heads(ctx, p, scratch, qkv, key, drop, n, D, heads, D / heads);
 	}
 }
 
-/* forward: ctx_i = sum_j a_ij v_j, a = mask p, so dv_j += a_ij dctx_i, dp_ij = mask_ij dctx_i.v_j;
- * p = softmax(s), so ds_ij = p_ij (dp_ij - sum_j p_ij dp_ij);  s = q.k scale, so dq_i += scale ds_ij k_j, dk_j += scale ds_ij q_i. */
-INLINE void backward_heads(float *restrict dqkv, float *restrict dp, float *restrict mask, const float *restrict dctx,
+/* forward: ctx_i = sum_j a_ij v_j, a = mask p, so dv_j = sum_i a_ij dctx_i, da_ij = dctx_i.v_j;
+ * p = softmax(s), so ds_ij = p_ij (mask_ij da_ij - sum_j a_ij da_ij);  s = q.k scale, so dq_i = scale sum_j ds_ij k_j, dk_j = scale sum_i ds_ij q_i. */
+INLINE void backward_heads(float *restrict dqkv, float *restrict scratch, const float *restrict dctx,
                            const float *restrict p, const float *restrict qkv, const uint64_t *restrict key,
                            struct dropout drop, size_t n, size_t D, size_t heads, size_t dh)
 {
-	size_t ld = 3 * D;
+	size_t ld = 3 * D, row = ATTENTION_ROW(n), G = row / 8;
 	float scale = 1.0f / sqrtf((float)dh);
 
-	memset(dqkv, 0, n * ld * sizeof(*dqkv));
-	for (size_t h = 0; h < heads; h++) {
-		const float *q = qkv + h * dh, *k = q + D, *v = q + 2 * D;
+	for (size_t h = 0; h < heads; h++, p += n * row) {
+		const float *qkv_h = qkv + h * dh;
+		float *at = scratch, *q = gather(&at, qkv_h, ld, n, dh), *k = gather(&at, qkv_h + D, ld, n, dh), *v = gather(&at, qkv_h + 2 * D, ld, n, dh);
+		float *dc = gather(&at, dctx + h * dh, D, n, dh), *a = at, *ds = a + row * row; /* (row,row) */
 		float *dq = dqkv + h * dh, *dk = dq + D, *dv = dq + 2 * D;
 
 		for (size_t i = 0; i < n; i++) {
-			const float *p_i = p + (h * n + i) * n, *dc_i = dctx + i * D + h * dh;
-			float along = 0;
+			const v8 *p_i = (const v8 *)(p + i * row);
+			v8 *a_i = (v8 *)(a + i * row), *ds_i = (v8 *)(ds + i * row), total = { 0 };
+			float along;
 
-			if (drop.threshold)
-				dropout_mask(mask, rng_mix(key[i] + h), drop, i + 1);
-			for (size_t j = 0; j <= i; j++) {
-				float m = drop.threshold ? mask[j] : 1.0f, a = m * p_i[j];
-
-				dp[j] = 0;
-				if (m == 0)
-					continue;
-
-				dp[j] = m * dot(dc_i, v + j * ld, dh);
-				along += p_i[j] * dp[j];
-				for (size_t d = 0; d < dh; d++)
-					dv[j * ld + d] += a * dc_i[d];
+			drop_weights(a_i, p_i, key[i], h, drop, i / 8 + 1);
+			for (size_t g = 0; g <= i / 8; g++) {
+				dots8(&ds_i[g], dc + i * dh, v + 8 * g * dh, dh);
+				ds_i[g] *= a_i[g];
+				total += ds_i[g];
 			}
-			/* two loops: in each, what stays at i stays in registers */
-			for (size_t j = 0; j <= i; j++) {
-				dp[j] = scale * p_i[j] * (dp[j] - along);
-				for (size_t d = 0; d < dh; d++)
-					dk[j * ld + d] += dp[j] * q[i * ld + d];
-			}
-			for (size_t j = 0; j <= i; j++)
-				for (size_t d = 0; d < dh; d++)
-					dq[i * ld + d] += dp[j] * k[j * ld + d];
+			along = sum((const float *)&total, 8);
+			for (size_t g = 0; g <= i / 8; g++)
+				ds_i[g] = scale * (ds_i[g] - p_i[g] * along);
+		}
+		memset(a + n * row, 0, (row - n) * row * sizeof *a);
+		memset(ds + n * row, 0, (row - n) * row * sizeof *ds);
+
+		for (size_t i = 0; i < n; i += 2) {
+			size_t next = i + (i + 1 < n);
+
+			combine(dq + i * ld, dq + next * ld, ds + i * row, ds + next * row, 1, k, 0, i / 8 + 1, dh);
+			combine(dk + i * ld, dk + next * ld, ds + i, ds + next, row, q, i / 8, G, dh);
+			combine(dv + i * ld, dv + next * ld, a + i, a + next, row, dc, i / 8, G, dh);
 		}
 	}
 }
 
-S4_CLONES void attention_backward(float *restrict dqkv, float *restrict dp, float *restrict mask, const float *restrict dctx,
+S4_CLONES void attention_backward(float *restrict dqkv, float *restrict scratch, const float *restrict dctx,
                                   const float *restrict p, const float *restrict qkv, const uint64_t *restrict key,
                                   struct dropout drop, size_t n, size_t D, size_t heads)
 {
 	switch (D / heads) {
-	case 32: backward_heads(dqkv, dp, mask, dctx, p, qkv, key, drop, n, D, heads, 32); break;
-	default: backward_heads(dqkv, dp, mask, dctx, p, qkv, key, drop, n, D, heads, D / heads);
+	case 32: backward_heads(dqkv, scratch, dctx, p, qkv, key, drop, n, D, heads, 32); break;
+	default: backward_heads(dqkv, scratch, dctx, p, qkv, key, drop, n, D, heads, D / heads);
 	}
 }
 

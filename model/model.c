@@ -94,7 +94,10 @@ static size_t touched_max(const struct model *m)
 	return m->cfg.loss == LOSS_FULL ? 0 : n < m->cfg.items_max ? n : m->cfg.items_max;
 }
 
-/* <kernel>-<version of the loops>[-<OpenBLAS version>-<its core>]-libm-<version> */
+/* A change of this folder that changes bits raises it. */
+#define REVISION "r2"
+
+/* <kernel>-<instructions of the loops>-<revision>[-<OpenBLAS version>-<its core>]-libm-<version> */
 static void name_numerics(char *ret, size_t len)
 {
 	char version[24] = "0", core[24] = "";
@@ -105,14 +108,14 @@ static void name_numerics(char *ret, size_t len)
 		loops = "v3";
 #endif
 	if (strcmp(kernel_name(), "blas")) {
-		snprintf(ret, len, "%s-%s-libm-%s", kernel_name(), loops, gnu_get_libc_version());
+		snprintf(ret, len, "%s-%s-" REVISION "-libm-%s", kernel_name(), loops, gnu_get_libc_version());
 		return;
 	}
 	sscanf(openblas_get_config(), "OpenBLAS %23s", version);
 	snprintf(core, sizeof(core), "%s", openblas_get_corename());
 	for (char *p = core; *p; p++)
 		*p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);
-	snprintf(ret, len, "blas-%s-%s-%s-libm-%s", loops, version, core, gnu_get_libc_version());
+	snprintf(ret, len, "blas-%s-" REVISION "-%s-%s-libm-%s", loops, version, core, gnu_get_libc_version());
 }
 
 int model_new(struct model **ret, const struct model_config *cfg)

@@ -415,22 +415,14 @@ static double bce_pair(struct job *j, float *dx, float *de, size_t i, uint32_t r
 	return softplus(v);
 }
 
-#define AHEAD 4 /* positions */
-
-/* An item row lies anywhere in the catalogue: its cache lines are asked for some positions before they are used. */
-static void ask_for(const struct job *j, uint32_t row)
-{
-	const char *e = (const char *)(j->E + row * j->ldE);
-
-	for (size_t at = 0; at < j->x->D * sizeof(float); at += 64)
-		__builtin_prefetch(e + at);
-}
+#define AHEAD 4 /* positions that item rows are asked for before they are used */
 
 static void bce_unit(void *ctx, size_t unit, int thread)
 {
 	struct job *j = ctx;
 	struct nextitem *x = j->x;
 	size_t D = x->D, S = j->M, from = unit * RB, to = j->n - from < RB ? j->n : from + RB;
+	const float *E = j->E;
 
 	query_block(j, from, to);
 	for (size_t i = from; i < to; i++) {
@@ -438,9 +430,9 @@ static void bce_unit(void *ctx, size_t unit, int thread)
 		double l;
 
 		if (i + AHEAD < to) {
-			ask_for(j, j->target[i + AHEAD]);
+			vmath_prefetch(E + j->target[i + AHEAD] * j->ldE, D);
 			for (size_t k = 0; k < S; k++)
-				ask_for(j, j->negative[(i + AHEAD) * S + k]);
+				vmath_prefetch(E + j->negative[(i + AHEAD) * S + k] * j->ldE, D);
 		}
 
 		memset(dx, 0, D * sizeof *dx);

@@ -34,6 +34,35 @@ struct job {
 
 typedef float vec __attribute__((vector_size(32), aligned(4), may_alias));
 
+#define MIX(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+
+/* Elements d .. d + 7 of eight rows become eight rows of a panel: neighbours in pairs, in fours, in eights. */
+static inline __attribute__((always_inline)) void transpose8(float *e, const float *const w[8], size_t d)
+{
+	vec r[8], s[8];
+
+#pragma GCC unroll 8
+	for (size_t i = 0; i < 8; i++)
+		r[i] = *(const vec *)(w[i] + d);
+#pragma GCC unroll 4
+	for (size_t i = 0; i < 8; i += 2) {
+		s[i] = MIX(r[i], r[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+		s[i + 1] = MIX(r[i], r[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+	}
+#pragma GCC unroll 2
+	for (size_t i = 0; i < 8; i += 4) {
+		r[i] = MIX(s[i], s[i + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+		r[i + 1] = MIX(s[i], s[i + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+		r[i + 2] = MIX(s[i + 1], s[i + 3], 0, 1, 8, 9, 4, 5, 12, 13);
+		r[i + 3] = MIX(s[i + 1], s[i + 3], 2, 3, 10, 11, 6, 7, 14, 15);
+	}
+#pragma GCC unroll 4
+	for (size_t i = 0; i < 4; i++) {
+		*(vec *)(e + i * PANEL) = MIX(r[i], r[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+		*(vec *)(e + (i + 4) * PANEL) = MIX(r[i], r[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+	}
+}
+
 /* The items of a panel (D,PANEL) to length 1: sixteen norms side by side. */
 S4_CLONES static void normalise_panel(float *e, size_t D)
 {
@@ -70,13 +99,18 @@ S4_CLONES static void item_block(const struct model *m, float *e, const uint32_t
 	for (size_t p = 0; p < count; p += PANEL, e += D * PANEL) {
 		const float *w[PANEL];
 		float now[PANEL * D];
+		size_t d = 0;
 
 		for (size_t i = 0; i < PANEL; i++) {
 			size_t at = p + i < count ? p + i : p;
 
 			w[i] = model_item_now(m, now + i * D, row ? row[at] : (uint32_t)(first + at));
 		}
-		for (size_t d = 0; d < D; d++)
+		for (; d + 8 <= D; d += 8) {
+			transpose8(e + d * PANEL, w, d);
+			transpose8(e + d * PANEL + 8, w + 8, d);
+		}
+		for (; d < D; d++)
 			for (size_t i = 0; i < PANEL; i++)
 				e[d * PANEL + i] = w[i][d];
 		if (m->cfg.cosine)

@@ -1,4 +1,4 @@
-/* vmath.c - loops the compiler turns into vectors. Compiled with -ffast-math (see Makefile): no NaN test may live here,
+/* vmath.c - loops the compiler turns into vectors. Compiled with relaxed floating point (see Makefile): no NaN test may live here,
  * and nothing may depend on the order of operations (the classic two-part ln 2 would be folded back into one).
  */
 #include <stdint.h>

@@ -149,11 +149,11 @@ static void k_dropout(void *ctx, size_t unit, int t)
 static void k_attention(void *ctx, size_t unit, int t)
 {
 	struct bench *b = &bench[t];
-	float mask[64], dp[64];
+	float scratch[attention_scratch(b->L, b->D)];
 
 	for (size_t n = 0; n + b->L <= TOKENS; n += b->L) {
-		attention_forward(b->x + n * b->D, b->p, mask, b->wide + n * 3 * b->D, b->key, dropout_from(.5f), b->L, b->D, 2);
-		attention_backward(b->wide2 + n * 3 * b->D, dp, mask, b->x + n * b->D, b->p, b->wide + n * 3 * b->D, b->key, dropout_from(.5f), b->L, b->D, 2);
+		attention_forward(b->x + n * b->D, b->p, scratch, b->wide + n * 3 * b->D, b->key, dropout_from(.5f), b->L, b->D, 2);
+		attention_backward(b->wide2 + n * 3 * b->D, scratch, b->x + n * b->D, b->p, b->wide + n * 3 * b->D, b->key, dropout_from(.5f), b->L, b->D, 2);
 	}
 }
 static void k_adam(void *ctx, size_t unit, int t)

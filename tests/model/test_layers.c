@@ -195,9 +195,9 @@ static void plain_layernorm(struct layer *l)
 
 static void test_layernorm(void **state)
 {
-	static const size_t shape[][2] = { { 1, 2 }, { 3, 7 }, { 9, 16 }, { 5, 33 } };
+	static const size_t shape[][2] = { { 1, 2 }, { 3, 7 }, { 9, 16 }, { 5, 33 }, { 11, 64 } };
 
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < 5; i++) {
 		size_t N = shape[i][0], D = shape[i][1];
 		struct layer *l = layer_new(plain_layernorm, N, D, 0, N * D, N * D, D, D);
 		float *xhat = calloc(N * D, sizeof *xhat), rstd[16];
@@ -221,7 +221,7 @@ static void test_layernorm(void **state)
 
 static void plain_attention(struct layer *l)
 {
-	float alive[4 * 12 * 12];
+	float alive[4 * 18 * 18];
 
 	for (size_t h = 0; h < l->heads; h++)
 		for (size_t i = 0; i < l->N; i++)
@@ -231,21 +231,23 @@ static void plain_attention(struct layer *l)
 
 static void test_attention(void **state)
 {
-	static const size_t shape[][3] = { { 1, 4, 1 }, { 2, 6, 3 }, { 7, 8, 2 }, { 12, 12, 4 } };
+	static const size_t shape[][3] = { { 1, 4, 1 }, { 2, 6, 3 }, { 7, 8, 2 }, { 12, 12, 4 }, { 11, 64, 2 }, { 18, 42, 1 } }; /* heads of 1 .. 42, 32 among them */
 
-	for (size_t i = 0; i < 8; i++) {
+	for (size_t i = 0; i < 12; i++) {
 		size_t n = shape[i / 2][0], D = shape[i / 2][1];
 		struct layer *l = layer_new(plain_attention, n, D, 0, n * D, n * 3 * D, 0, 0);
-		float p[4 * 12 * 12], scratch[2][64];
+		float p[4 * 18 * ATTENTION_ROW(18)], scratch[attention_scratch(18, 64)];
 
 		l->heads = shape[i / 2][2];
 		l->drop = dropout_from(i % 2 ? .4f : 0);
 		for (size_t t = 0; t < n; t++)
 			l->key[t] = rng_mix(t);
-		attention_forward(l->y, p, scratch[0], l->in[0], l->key, l->drop, n, D, l->heads);
+		fill(scratch, NAN, sizeof scratch / sizeof *scratch);
+		attention_forward(l->y, p, scratch, l->in[0], l->key, l->drop, n, D, l->heads);
 		expect_output(l, "attention");
 		fill(l->d[0], 77, n * 3 * D);
-		attention_backward(l->d[0], scratch[0], scratch[1], l->dy, p, l->in[0], l->key, l->drop, n, D, l->heads);
+		fill(scratch, NAN, sizeof scratch / sizeof *scratch);
+		attention_backward(l->d[0], scratch, l->dy, p, l->in[0], l->key, l->drop, n, D, l->heads);
 		expect_gradient(l, "attention", 0, 0);
 		free(l);
 	}
