@@ -605,6 +605,19 @@ static int check_together(const struct config *c, unsigned command)
 	return r == 0 && (command & (C_TRAIN | C_FILES)) ? check_stream(c) : r;
 }
 
+/* A group of its own for each model, unless somebody names one. */
+static int default_group(struct config *c)
+{
+	if (*c->group_id)
+		return 0;
+	char *copy = strdup(c->topic_prefix);
+	if (!copy)
+		return log_no_memory();
+	free(c->group_id);
+	c->group_id = copy;
+	return 0;
+}
+
 int config_parse(struct config *c, unsigned command, const char *usage, const char *example, int argc, char **argv)
 {
 	struct asked a = { 0 };
@@ -637,6 +650,8 @@ int config_parse(struct config *c, unsigned command, const char *usage, const ch
 			r = parse_env(c, *e);
 	if (r == 0)
 		r = apply_arguments(c, &a);
+	if (r == 0)
+		r = default_group(c);
 	if (r == 0)
 		r = check_together(c, command);
 	c->args = argv + optind;

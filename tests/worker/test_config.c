@@ -79,6 +79,18 @@ static void test_defaults(void **state)
 	config_release(&c);
 }
 
+static void test_group_is_the_prefix_unless_named(void **state)
+{
+	struct config c;
+
+	assert_int_equal(parse(&c, "--topic.prefix=shop", NULL), 0);
+	assert_string_equal(c.group_id, "shop");
+	config_release(&c);
+	assert_int_equal(parse(&c, "--topic.prefix=shop", "--group.id=mine"), 0);
+	assert_string_equal(c.group_id, "mine");
+	config_release(&c);
+}
+
 static void test_later_sources_win(void **state)
 {
 	struct config c;
@@ -369,7 +381,7 @@ static int teardown(void **state) { return unlink(file_name); }
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults), cmocka_unit_test(test_later_sources_win),
+		cmocka_unit_test(test_defaults), cmocka_unit_test(test_group_is_the_prefix_unless_named), cmocka_unit_test(test_later_sources_win),
 		cmocka_unit_test(test_booleans_letters_and_arguments), cmocka_unit_test(test_command_line_errors),
 		cmocka_unit_test(test_file_and_environment_errors), cmocka_unit_test(test_many_flags_in_one_argument),
 		cmocka_unit_test(test_fold_hash), cmocka_unit_test(test_training_options),

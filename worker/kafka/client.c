@@ -161,7 +161,7 @@ static int set_member(rd_kafka_conf_t *conf, const struct config *c, const struc
 		{ "group.id", group }, { "client.id", m->client_id }, { "session.timeout.ms", session }, { "heartbeat.interval.ms", heartbeat },
 		{ "max.poll.interval.ms", poll }, { "partition.assignment.strategy", "range" },
 	};
-	snprintf(group, sizeof group, "%s-trainer", c->topic_prefix); /* not of group.id, which models may share */
+	snprintf(group, sizeof group, "%s-trainer", c->group_id);
 	snprintf(session, sizeof session, "%lld", (long long)c->election_timeout_ms);
 	snprintf(heartbeat, sizeof heartbeat, "%lld", (long long)c->election_timeout_ms / 5);
 	snprintf(poll, sizeof poll, "%lld", (long long)(c->election_timeout_ms > MEMBER_POLL_MS ? c->election_timeout_ms : MEMBER_POLL_MS));
@@ -191,7 +191,7 @@ static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_
 		/* A full queue makes librdkafka 2.0 pause a partition for a second; memory is bounded by queued.max.messages.kbytes. */
 		{ "queued.min.messages", "1000000" }, { "fetch.queue.backoff.ms", "10" },
 		{ "isolation.level", kind == CLIENT_CONSUMER ? "read_committed" : "read_uncommitted" },
-		{ "group.id", c->group_id && *c->group_id ? c->group_id : "s4rec" }, /* assign() asks for one; nobody joins it */
+		{ "group.id", c->group_id }, /* assign() asks for one; nobody joins it */
 	};
 	char id[512], timeout[32], kbytes[32];
 	const struct pair bounded = { "queued.max.messages.kbytes", kbytes };

@@ -86,7 +86,7 @@ static struct census count_members(struct election *e)
 	const struct rd_kafka_group_list *list = NULL;
 	struct census n = { .low = UINT64_MAX };
 	char group[512];
-	snprintf(group, sizeof group, "%s-trainer", e->cfg->topic_prefix);
+	snprintf(group, sizeof group, "%s-trainer", e->cfg->group_id);
 	rd_kafka_resp_err_t err = rd_kafka_list_groups(e->rk, group, &list, DESCRIBE_MS);
 	if (err)
 		log_warn("group %s is not described: %s", group, rd_kafka_err2str(err));
@@ -171,7 +171,7 @@ static int judge(const struct election *e, const rd_kafka_message_t *m)
 	switch (m->err) {
 	case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
 	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-		log_error("group %s-trainer: %s: this user must be allowed to read and describe it and %s", e->cfg->topic_prefix, rd_kafka_message_errstr(m), e->topic);
+		log_error("group %s-trainer: %s: this user must be allowed to read and describe it and %s", e->cfg->group_id, rd_kafka_message_errstr(m), e->topic);
 		return EX_NOPERM;
 	case RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT:
 		log_error("election.timeout.ms=%lld is outside of what the broker allows (its group.min.session.timeout.ms and group.max.session.timeout.ms)",
@@ -181,7 +181,7 @@ static int judge(const struct election *e, const rd_kafka_message_t *m)
 		log_error("%s is gone: was the topic deleted?", e->topic);
 		return EX_CONFIG;
 	default:
-		log_warn("group %s-trainer: %s; trying on", e->cfg->topic_prefix, rd_kafka_message_errstr(m));
+		log_warn("group %s-trainer: %s; trying on", e->cfg->group_id, rd_kafka_message_errstr(m));
 		return 0;
 	}
 }
@@ -196,7 +196,7 @@ static int join(struct election *e)
 	rd_kafka_topic_partition_list_destroy(topics);
 	if (!err)
 		return 0;
-	log_error("cannot join group %s-trainer: %s", e->cfg->topic_prefix, rd_kafka_err2str(err));
+	log_error("cannot join group %s-trainer: %s", e->cfg->group_id, rd_kafka_err2str(err));
 	return EX_UNAVAILABLE;
 }
 

@@ -1,4 +1,4 @@
-/* election.h - which worker of a model trains: the member of group <topic.prefix>-trainer to whom the one partition of <prefix>.batches is assigned.
+/* election.h - which worker of a model trains: the member of group <group.id>-trainer to whom the one partition of <prefix>.batches is assigned.
  * Nothing is read from it and nothing committed; only the membership counts.
  *
  *     WAITING --the partition is ours, or nobody before us lives--> LEADING --given to another, or not heard of in time--> LOST (the process ends)
