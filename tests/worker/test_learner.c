@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include "model/rng.h"
 #include "worker/learn/learner.h"
@@ -149,8 +150,59 @@ static void test_held(void **state)
 	learner_free(l);
 }
 
+static const float *vector(struct learner *l, const char *id, uint32_t *ret_row)
+{
+	static float v[2][8];
+	static int turn;
+	turn = !turn;
+	*ret_row = idmap_find(l->item_ids, id, strlen(id));
+	assert_int_not_equal(*ret_row, NO_ROW);
+	model_item_vector(l->model, v[turn], *ret_row);
+	return v[turn];
+}
+
+/* Items are found by their ids, wherever their rows are; those that the file lacks begin anew, those that only it knows come along. */
+static void test_adopt(void **state)
+{
+	static const int items[] = { 5, 77, 3, 78, 8 };
+	struct learner *l = learner(), *f = learner(), *fresh = learner();
+	uint32_t row, other;
+	for (int i = 0; i < 30; i++)
+		step(l, 1);
+	for (int i = 0; i < 10; i++) {
+		struct record_list batch = { 0 };
+		struct train_result t;
+		for (int u = 0; u < USERS; u++)
+			event(&batch, u, items[(i + u) % 5], 1);
+		assert_int_equal(learner_train(f, &batch, 1, f->step + 1, NULL, &t), 0);
+	}
+
+	uint64_t events = l->events, steps = l->step;
+	assert_int_equal(learner_adopt(f, l->model, l->item_ids), EX_CONFIG); /* of a later step */
+	assert_int_equal(learner_adopt(l, f->model, f->item_ids), 0);
+	assert_true(l->events == events && l->step == steps && l->space == 2 && l->republish == 1);
+	assert_int_equal(model_items(l->model), ITEMS + 2);
+	for (int i = 0; i < 5; i++) {
+		char id[8];
+		snprintf(id, sizeof id, "i%d", items[i]);
+		const float *is = vector(l, id, &row), *was = vector(f, id, &other);
+		assert_memory_equal(is, was, 8 * sizeof *is);
+	}
+	const float *is = vector(l, "i11", &row);
+	for (uint32_t i = 0; i <= row; i++)
+		assert_int_equal(model_add_item(fresh->model, &other), 0);
+	float begins[8];
+	model_item_vector(fresh->model, begins, row);
+	assert_memory_equal(is, begins, sizeof begins);
+	assert_int_equal(publish(l, 1), USERS + ITEMS + 2 + K + 1);
+	assert_int_equal(step(l, 1).discarded, DISCARD_NONE);
+	learner_free(l);
+	learner_free(f);
+	learner_free(fresh);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_explosion), cmocka_unit_test(test_held) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_explosion), cmocka_unit_test(test_held), cmocka_unit_test(test_adopt) };
 	return cmocka_run_group_tests(tests, begin, end);
 }
