@@ -50,48 +50,24 @@ int txn_overdue(const struct txn *t)
 	return deadline_ms && now_us() / 1000 > deadline_ms + OVERDUE_MS;
 }
 
-/* Codes after which this producer is no longer the one. */
-static int is_final(rd_kafka_resp_err_t code)
-{
-	switch (code) {
-	case RD_KAFKA_RESP_ERR__FENCED:
-	case RD_KAFKA_RESP_ERR__FATAL:
-	case RD_KAFKA_RESP_ERR_PRODUCER_FENCED:
-	case RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH:
-	case RD_KAFKA_RESP_ERR_INVALID_TXN_STATE:
-	case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
-	case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-	case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-	case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-		return 1;
-	default:
-		return 0;
-	}
-}
-
-/* What a process that has to end over this error ends with: again would help (75), or somebody has to do something first. */
+/* The process ends over this error; begun_us tells whether the broker may have ended the transaction for its age. */
 static enum verdict stop(struct txn *t, rd_kafka_resp_err_t code)
 {
-	switch (code) {
-	case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-		log_error("%s: a record is too large: raise max.message.bytes of the topic and kafka.message.max.bytes, or lower dlq.max.bytes", t->what);
-		t->code = EX_CONFIG;
-		break;
-	case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
-	case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-	case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-		log_error("%s: %s: this user must be allowed to write all topics of the prefix, its transactional ids and the group", t->what, rd_kafka_err2str(code));
-		t->code = EX_NOPERM;
-		break;
-	default:
-		if (t->begun_us && now_us() - t->begun_us > (int64_t)t->timeout_ms * 1000)
-			log_error("%s: its transaction took %.1f s, and the broker ends one after %d ms: raise %s.timeout.ms", t->what,
-			          (double)(now_us() - t->begun_us) / 1e6, t->timeout_ms, strcmp(t->what, "state") ? "transaction" : "state");
-		t->code = EX_TEMPFAIL;
-	}
+	const char *hint;
+
+	t->code = verdict_exit(code, &hint);
+	if (hint)
+		log_error("%s: %s: %s", t->what, rd_kafka_err2str(code), hint);
+	else if (t->begun_us && now_us() - t->begun_us > (int64_t)t->timeout_ms * 1000)
+		log_error("%s: its transaction took %.1f s, and the broker ends one after %d ms: raise %s.timeout.ms", t->what,
+		          (double)(now_us() - t->begun_us) / 1e6, t->timeout_ms, strcmp(t->what, "state") ? "transaction" : "state");
 	return V_STOP;
+}
+
+static struct error_flags flags_of(const rd_kafka_error_t *e)
+{
+	return (struct error_flags){ .fatal = rd_kafka_error_is_fatal(e), .wants_abort = rd_kafka_error_txn_requires_abort(e),
+	                             .retriable = rd_kafka_error_is_retriable(e) };
 }
 
 /* Destroys e. */
@@ -103,14 +79,7 @@ static enum verdict judge(struct txn *t, const char *what, rd_kafka_error_t *e)
 	if (e == NULL)
 		return V_OK;
 	code = rd_kafka_error_code(e);
-	if (rd_kafka_error_is_fatal(e) || is_final(code))
-		v = V_STOP;
-	else if (rd_kafka_error_txn_requires_abort(e))
-		v = V_ABORT;
-	else if (rd_kafka_error_is_retriable(e))
-		v = V_AGAIN;
-	else
-		v = V_STOP;
+	v = verdict_of(code, flags_of(e));
 	if (v != V_AGAIN)
 		log_warn("%s %s code=%s: %s", t->what, what, rd_kafka_error_name(e), rd_kafka_error_string(e));
 	rd_kafka_error_destroy(e);
@@ -178,9 +147,7 @@ static enum verdict produce_one(struct txn *t, const struct staged *s, const str
 	log_warn("%s produce topic=%s partition=%d key_bytes=%u value_bytes=%u: %s", t->what, rd_kafka_topic_name(t->topics[rec->topic]),
 	         rec->partition, rec->key_len, rec->value_len, rd_kafka_err2str(err));
 	/* Refused for what it is: it will be refused again, and leaving it out would break the promise. */
-	if (is_final(err) || err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
-		return stop(t, err);
-	return V_ABORT;
+	return verdict_of_record(err) == V_STOP ? stop(t, err) : V_ABORT;
 }
 
 enum verdict txn_produce(struct txn *t, const struct staged *s)
@@ -219,7 +186,7 @@ static enum verdict flush_all(struct txn *t)
 	err = d->failed ? d->first_error : c->first_error;
 	log_warn("%s deliver records=%llu failed=%llu unknown=%llu first=%s", t->what, (unsigned long long)(d->sent + c->sent),
 	         (unsigned long long)(d->failed + c->failed), (unsigned long long)(d->sent + c->sent - d->ok - c->ok - d->failed - c->failed), rd_kafka_err2name(err));
-	return is_final(err) ? stop(t, err) : V_ABORT;
+	return verdict_of_record(err) == V_STOP ? stop(t, err) : V_ABORT;
 }
 
 int64_t txn_last_cut(const struct txn *t)
@@ -255,6 +222,7 @@ enum verdict txn_commit(struct txn *t)
 {
 	rd_kafka_error_t *e;
 	enum verdict v = flush_all(t);
+	int unknown;
 
 	if (v != V_OK)
 		return v;
@@ -266,8 +234,8 @@ enum verdict txn_commit(struct txn *t)
 	if (e == NULL)
 		return V_OK;
 	/* Whatever the client thinks of it: after a timeout nobody knows, and a second EndTxn may hit a later transaction. */
-	if (!rd_kafka_error_txn_requires_abort(e) || rd_kafka_error_code(e) == RD_KAFKA_RESP_ERR__TIMED_OUT ||
-	    rd_kafka_error_code(e) == RD_KAFKA_RESP_ERR__TRANSPORT) {
+	verdict_of_commit(rd_kafka_error_code(e), flags_of(e), &unknown);
+	if (unknown) {
 		log_warn("%s outcome=unknown code=%s: %s", t->what, rd_kafka_error_name(e), rd_kafka_error_string(e));
 		rd_kafka_error_destroy(e);
 		return stop(t, RD_KAFKA_RESP_ERR__TIMED_OUT);
@@ -298,24 +266,23 @@ enum verdict txn_abort(struct txn *t)
 static int init_transactions(struct txn *t)
 {
 	int64_t end_us = now_us() + (int64_t)INIT_MS * 1000;
+	rd_kafka_resp_err_t code;
 	rd_kafka_error_t *e;
-	int again;
 
 	for (;;) {
 		e = rd_kafka_init_transactions(t->rk, 10000);
 		if (e == NULL)
 			return 0;
-		again = rd_kafka_error_is_retriable(e) && !rd_kafka_error_is_fatal(e) && now_us() < end_us;
-		if (!again)
+		code = rd_kafka_error_code(e);
+		if (verdict_of(code, flags_of(e)) != V_AGAIN || now_us() > end_us)
 			break;
 		rd_kafka_error_destroy(e);
 		usleep(50000);
 	}
 	log_error("cannot start transactions: %s (%s)", rd_kafka_error_string(e), rd_kafka_error_name(e));
-	stop(t, rd_kafka_error_code(e));
-	again = rd_kafka_error_is_retriable(e) || is_final(rd_kafka_error_code(e));
 	rd_kafka_error_destroy(e);
-	return again ? t->code : EX_UNAVAILABLE;
+	stop(t, code);
+	return t->code;
 }
 
 enum verdict txn_offsets(struct txn *t, const struct staged *s)

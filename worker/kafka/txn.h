@@ -1,5 +1,4 @@
-/* txn.h - a transactional producer: the calls of one transaction, each with a verdict about its outcome. The decisions of the
- * whole program about Kafka errors while writing are made here, by error code.
+/* txn.h - a transactional producer: the calls of one transaction, each with a verdict about its outcome (verdict.h).
  *
  *     begin -> produce every staged record -> offsets -> commit (which first awaits all delivery reports)
  *     |____________ an error here: abort, and send the same again ___________|  \_ an error here: outcome unknown, stop
@@ -13,8 +12,7 @@
 #define S4REC_TXN_H
 #include "worker/kafka/client.h"
 #include "worker/kafka/staged.h"
-
-enum verdict { V_OK, V_AGAIN /* the same call; only inside txn.c */, V_ABORT /* then send the same again */, V_STOP /* the process ends */ };
+#include "worker/kafka/verdict.h"
 
 struct txn;
 /* CLIENT_TXN_PRODUCER or CLIENT_STATE_PRODUCER. Runs init_transactions, which fences whoever held this id and ends what it left
