@@ -31,6 +31,7 @@ int cut_encode(void *ret, size_t size, size_t *ret_len, const struct cut *c)
 	m.republish = c->republish != 0;
 	m.rollback = c->rollback != 0;
 	m.numeric_id = (char *)c->numeric_id;
+	m.skipped = c->skipped != 0;
 
 	*ret_len = s4rec__cut__get_packed_size(&m);
 	if (*ret_len > size)
@@ -85,6 +86,8 @@ static int cut_field(void *message, struct wire *w, uint64_t tag)
 		return read_u64(w, tag, &c->max_users);
 	case 16:
 		return read_u64(w, tag, &c->max_items);
+	case 17:
+		return read_bool(w, tag, &c->skipped);
 	case 20:
 		return read_bool(w, tag, &c->republish);
 	case 21:
@@ -101,5 +104,47 @@ int cut_decode(struct cut *ret, int64_t *offsets, size_t partitions_max, const v
 
 	if (r == 0)
 		*ret = in.cut;
+	return r;
+}
+
+int attempt_encode(void *ret, size_t size, size_t *ret_len, const struct attempt *a)
+{
+	S4rec__Attempt m = S4REC__ATTEMPT__INIT;
+
+	m.step = a->step;
+	m.run_id = (char *)a->run_id;
+	m.now_ms = a->now_ms;
+
+	*ret_len = s4rec__attempt__get_packed_size(&m);
+	if (*ret_len > size)
+		return -ENOSPC;
+
+	s4rec__attempt__pack(&m, ret);
+	return 0;
+}
+
+static int attempt_field(void *message, struct wire *w, uint64_t tag)
+{
+	struct attempt *a = message;
+
+	switch (tag >> 3) {
+	case 1:
+		return read_u64(w, tag, &a->step);
+	case 2:
+		return read_text(w, tag, a->run_id, sizeof(a->run_id));
+	case 3:
+		return read_i64(w, tag, &a->now_ms);
+	default:
+		return wire_skip(w, tag);
+	}
+}
+
+int attempt_decode(struct attempt *ret, const void *buf, size_t len)
+{
+	struct attempt a = { 0 };
+	int r = len ? read_message(buf, len, attempt_field, &a) : -EBADMSG;
+
+	if (r == 0)
+		*ret = a;
 	return r;
 }

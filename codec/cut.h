@@ -1,4 +1,4 @@
-/* cut.h - batch cuts as structs and as bytes of the batches topic (topics/cut.proto). Any thread. */
+/* cut.h - batch cuts and attempts as structs and as bytes of the batches topic (topics/cut.proto). Any thread. */
 #ifndef S4REC_CODEC_CUT_H
 #define S4REC_CODEC_CUT_H
 
@@ -25,10 +25,21 @@ struct cut {
 	uint64_t records_hash; /* over the batch's records in the order of the fold */
 	uint64_t max_users, max_items; /* the limits that held */
 	int republish, rollback;
+	int skipped; /* an operator passed the batch by */
+};
+
+/* A start that is about to train its first batch. */
+struct attempt {
+	uint64_t step; /* of that batch */
+	char run_id[64];
+	int64_t now_ms;
 };
 
 int cut_encode(void *ret, size_t size, size_t *ret_len, const struct cut *c);
 /* offsets (partitions_max) receives the offsets. -EBADMSG, -E2BIG. */
 int cut_decode(struct cut *ret, int64_t *offsets, size_t partitions_max, const void *buf, size_t len);
+
+int attempt_encode(void *ret, size_t size, size_t *ret_len, const struct attempt *a); /* -ENOSPC */
+int attempt_decode(struct attempt *ret, const void *buf, size_t len); /* -EBADMSG, -E2BIG */
 
 #endif

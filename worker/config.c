@@ -415,10 +415,20 @@ static int wrong_command(const struct row *o, unsigned command)
 	return EX_USAGE;
 }
 
+/* --skip-batch is --skip.batch: what many programs have taught. NULL: the name has no dot. */
+static const char *dashed(char *ret, size_t size, const char *name)
+{
+	snprintf(ret, size, "%s", name);
+	for (char *dot = ret; (dot = strchr(dot, '.')); )
+		*dot = '-';
+	return strchr(name, '.') ? ret : NULL;
+}
+
 static int read_arguments(struct asked *a, unsigned command, int argc, char **argv)
 {
-	struct option longs[ROW_COUNT + 3] = { 0 };
-	char shorts[3 * ROW_COUNT + 8] = ":hX:", name[256];
+	struct option longs[2 * ROW_COUNT + 3] = { 0 };
+	char shorts[3 * ROW_COUNT + 8] = ":hX:", name[256], dashes[ROW_COUNT][32];
+	int n = ROW_COUNT + 2;
 	size_t s = strlen(shorts);
 	int ch, index;
 
@@ -433,6 +443,11 @@ static int read_arguments(struct asked *a, unsigned command, int argc, char **ar
 	}
 	longs[ROW_COUNT] = (struct option){ "config", required_argument, NULL, LONG_CONFIG };
 	longs[ROW_COUNT + 1] = (struct option){ "help", no_argument, NULL, SHORT_HELP };
+	for (size_t i = 0; i < ROW_COUNT; i++) {
+		longs[n] = longs[i];
+		longs[n].name = dashed(dashes[i], sizeof(dashes[i]), rows[i].name);
+		n += longs[n].name != NULL; /* a name of NULL ends the list */
+	}
 
 	optind = 0; /* glibc: start afresh */
 	opterr = 0;

@@ -12,7 +12,7 @@ static void random_cut(struct cut *c, int64_t *offsets, size_t partitions)
 		.step = check_bits() >> check_below(64), .offsets = offsets, .partitions = partitions, .now_ms = (int64_t)check_bits(),
 		.commit = (int)check_below(2), .version = check_bits(), .events = (uint32_t)check_bits(), .dead_letters = (uint32_t)check_below(9), .embedding_partitions = (uint32_t)check_bits(),
 		.records_hash = check_bits(), .max_users = check_bits(), .max_items = check_bits(), .republish = (int)check_below(2), .rollback = (int)check_below(2),
-		.discarded = (enum discard)check_below(3), .config_hash = check_bits(),
+		.discarded = (enum discard)check_below(3), .config_hash = check_bits(), .skipped = (int)check_below(2),
 	};
 	c->model_id[check_text(c->model_id, 63)] = 0;
 	c->run_id[check_text(c->run_id, 63)] = 0;
@@ -39,6 +39,7 @@ static void assert_same(const struct cut *a, const struct cut *b)
 	assert_int_equal(a->dead_letters, b->dead_letters);
 	assert_int_equal(a->discarded, b->discarded);
 	assert_int_equal(a->config_hash, b->config_hash);
+	assert_int_equal(a->skipped, b->skipped);
 	assert_string_equal(a->model_id, b->model_id);
 	assert_string_equal(a->run_id, b->run_id);
 	assert_string_equal(a->numeric_id, b->numeric_id);
@@ -91,9 +92,25 @@ static void test_refusals(void **state)
 	assert_true(c.partitions == 2 && offsets[0] == 5 && offsets[1] == 6 && c.step == 9);
 }
 
+static void test_attempt(void **state)
+{
+	struct attempt a = { .step = 4711, .run_id = "1767225600000-42", .now_ms = 1767225600000 }, got = { 0 };
+	uint8_t buf[128];
+	size_t len, need;
+
+	assert_int_equal(attempt_encode(buf, sizeof(buf), &len, &a), 0);
+	assert_int_equal(attempt_encode(buf, len - 1, &need, &a), -ENOSPC);
+	assert_int_equal(attempt_decode(&got, buf, len), 0);
+	assert_true(got.step == a.step && got.now_ms == a.now_ms && !strcmp(got.run_id, a.run_id));
+	for (size_t n = 0; n < len; n++)
+		if (attempt_decode(&got, buf, n) == 0) /* cut between two fields: they have no end of their own */
+			assert_true(got.step == a.step);
+	assert_int_equal(attempt_decode(&got, buf, 0), -EBADMSG);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_roundtrip), cmocka_unit_test(test_refusals) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_roundtrip), cmocka_unit_test(test_refusals), cmocka_unit_test(test_attempt) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@ export S4REC_BOOTSTRAP_SERVERS="$BROKER"
 NAME=$(basename "$0" .sh)
 PREFIX=${NAME}_$$_$(date +%s) # a broker may see many runs, and process ids come again
 export S4REC_TOPIC_PREFIX="$PREFIX"
+export S4REC_ATTEMPTS_MAX=0 # tests kill for reasons of their own
 TMP=$(mktemp -d)
 PIDS=
 cleanup() {

@@ -164,6 +164,10 @@ static void test_command_line_errors(void **state)
 	assert_said("batch.usrs");
 	assert_said("'batch.users'");
 	assert_int_equal(parse(&c, "--batch.us", "1"), EX_USAGE); /* no abbreviations */
+	assert_int_equal(parse(&c, "--batch-users", "7"), 0); /* a dash for a dot */
+	assert_int_equal(c.batch_users, 7);
+	config_release(&c);
+	assert_int_equal(parse(&c, "--batch-us", "1"), EX_USAGE);
 	assert_int_equal(parse(&c, "--width", NULL), EX_USAGE);
 	assert_said("--width needs a value");
 	assert_int_equal(parse(&c, "-z", NULL), EX_USAGE);

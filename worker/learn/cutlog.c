@@ -3,12 +3,15 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "worker/kafka/reader.h"
 #include "worker/log.h"
+
+#define ATTEMPT_KEY "attempt"
 
 /* ---- made ---- */
 
@@ -40,12 +43,22 @@ int cutlog_stage(struct staged *s, const struct cut *c)
 	return r < 0 ? r : staged_record(s, TOPIC_BATCHES, 0, key, (size_t)key_len, value, len);
 }
 
+int cutlog_stage_attempt(struct staged *s, const struct attempt *a)
+{
+	uint8_t value[128];
+	size_t len;
+	int r = attempt_encode(value, sizeof value, &len, a);
+	return r < 0 ? r : staged_record(s, TOPIC_BATCHES, 0, ATTEMPT_KEY, strlen(ATTEMPT_KEY), value, len);
+}
+
 /* ---- read back ---- */
 
 struct cutlog {
 	const struct config *cfg;
 	struct reader in;
 	uint64_t expect;     /* next step number; UINT64_MAX = any, the first record tells */
+	uint64_t attempts;   /* since the last commit ... */
+	struct attempt first; /* ... the first of them */
 	int64_t offsets[CUT_PARTITIONS_MAX];
 };
 
@@ -90,18 +103,56 @@ static int check(const struct cutlog *l, const struct cut *c, int64_t offset)
 	return 0;
 }
 
-static int decode(struct cutlog *l, int64_t offset, const void *value, size_t len, struct cut *ret)
+static int foreign(const struct cutlog *l, int64_t offset)
 {
-	if (value && cut_decode(ret, l->offsets, CUT_PARTITIONS_MAX, value, len) == 0)
-		return 0;
 	log_error("%s offset %lld is not a cut record: has something else written to this topic?", l->in.topic, (long long)offset);
 	return EX_DATAERR;
+}
+
+static int decode(struct cutlog *l, int64_t offset, const void *value, size_t len, struct cut *ret)
+{
+	return value && cut_decode(ret, l->offsets, CUT_PARTITIONS_MAX, value, len) == 0 ? 0 : foreign(l, offset);
+}
+
+static int is_cut(const rd_kafka_message_t *m)
+{
+	return m->key_len != strlen(ATTEMPT_KEY) || memcmp(m->key, ATTEMPT_KEY, m->key_len) != 0;
+}
+
+static int count_attempt(struct cutlog *l, const rd_kafka_message_t *m)
+{
+	struct attempt a;
+	if (!m->payload || attempt_decode(&a, m->payload, m->len) < 0)
+		return foreign(l, m->offset);
+	if (l->attempts++ == 0)
+		l->first = a;
+	return 0;
+}
+
+uint64_t cutlog_attempts(const struct cutlog *l, struct attempt *ret_first)
+{
+	*ret_first = l->first;
+	return l->attempts;
+}
+
+/* The next record that is a cut; NULL at the end. */
+static int next_cut(struct cutlog *l, rd_kafka_message_t **ret)
+{
+	int r = reader_next(&l->in, ret);
+	while (r == 0 && *ret && !is_cut(*ret)) {
+		r = count_attempt(l, *ret);
+		rd_kafka_message_destroy(*ret);
+		*ret = NULL;
+		if (r == 0)
+			r = reader_next(&l->in, ret);
+	}
+	return r;
 }
 
 int cutlog_next(struct cutlog *l, struct cut *ret, int64_t *ret_offset, int *ret_end)
 {
 	rd_kafka_message_t *m;
-	int r = reader_next(&l->in, &m);
+	int r = next_cut(l, &m);
 	*ret_end = !m;
 	if (r || !m)
 		return r;
@@ -110,13 +161,10 @@ int cutlog_next(struct cutlog *l, struct cut *ret, int64_t *ret_offset, int *ret
 	if (r == 0)
 		r = check(l, ret, m->offset);
 	l->expect = ret->step + 1;
+	if (ret->commit)
+		l->attempts = 0;
 	rd_kafka_message_destroy(m);
 	return r;
-}
-
-static int any(const rd_kafka_message_t *m)
-{
-	return 1;
 }
 
 int cutlog_last(struct cutlog *l, struct cut *ret, int *ret_none)
@@ -124,7 +172,7 @@ int cutlog_last(struct cutlog *l, struct cut *ret, int *ret_none)
 	void *value;
 	size_t len;
 	int64_t offset;
-	int r = reader_last(&l->in, any, &value, &len, &offset);
+	int r = reader_last(&l->in, is_cut, &value, &len, &offset);
 	*ret_none = !value;
 	if (value)
 		r = decode(l, offset, value, len, ret);

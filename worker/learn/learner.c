@@ -552,3 +552,19 @@ out:
 	record_free_all(&done);
 	return code;
 }
+
+int learner_skip(struct learner *l, struct record_list *batch, int partitions, uint64_t step, struct staged *out, struct train_result *ret)
+{
+	int code = 0, p;
+	*ret = (struct train_result){ .skipped = 1 };
+	assert(step == l->step + 1);
+	l->step = step;
+	while (code == 0 && (p = record_merge(batch, NULL, partitions)) >= 0) {
+		struct record *r = record_shift(&batch[p]);
+		ret->records_hash = record_hash(ret->records_hash, r);
+		ret->dead_letters++;
+		code = dead_letter(l, r, r->reason ? r->reason : "skipped batch", out);
+		record_free(r);
+	}
+	return code;
+}

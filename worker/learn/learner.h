@@ -70,6 +70,7 @@ struct train_result {
 	uint32_t events, dead_letters;
 	uint64_t records_hash; /* over the records in the order of the fold */
 	size_t users;
+	int skipped;             /* by learner_skip */
 	struct step_stats stats; /* zeros when the batch held no user */
 	enum discard discarded;
 };
@@ -88,6 +89,8 @@ int learner_adopt(struct learner *l, const struct model *m, const struct idmap *
 
 /* Folds one batch: lists by partition of the input (emptied and freed). out = NULL: silent. */
 int learner_train(struct learner *l, struct record_list *batch, int partitions, uint64_t step, struct staged *out, struct train_result *ret);
+/* The same place in the fold, but nothing is learned: every record is a dead letter. */
+int learner_skip(struct learner *l, struct record_list *batch, int partitions, uint64_t step, struct staged *out, struct train_result *ret);
 
 /* One commit of the fold: decides which rows readers get, stages them and a version record per partition.
  * now_ms: the clock value of the commit's last cut; offsets (partitions of the input): its positions. */

@@ -146,10 +146,10 @@ void batch_clear(struct loop *w)
 	userset_clear(w->batch_users);
 }
 
-/* Folds the batch as step `step`. out NULL = silent. */
-int fold(struct loop *w, uint64_t step, struct staged *out, struct train_result *ret)
+/* Folds the batch as step `step`, or passes it by. out NULL = silent. */
+int fold(struct loop *w, uint64_t step, int skip, struct staged *out, struct train_result *ret)
 {
-	int r = learner_train(w->learner, w->batch, w->partitions, step, out, ret);
+	int r = skip ? learner_skip(w->learner, w->batch, w->partitions, step, out, ret) : learner_train(w->learner, w->batch, w->partitions, step, out, ret);
 	batch_clear(w);
 	return r;
 }
@@ -160,7 +160,7 @@ void note_cut(struct loop *w, uint64_t step, const struct train_result *t)
 	*c = (struct cut){
 		.step = step, .offsets = w->cut_offsets + w->cut_n * (size_t)w->partitions, .partitions = (size_t)w->partitions,
 		.now_ms = wall_ms(), .events = t->events, .dead_letters = t->dead_letters, .discarded = t->discarded,
-		.records_hash = t->records_hash,
+		.records_hash = t->records_hash, .skipped = t->skipped,
 	};
 	memcpy(c->offsets, input_offsets(w->input), (size_t)w->partitions * sizeof *c->offsets);
 	cutlog_sign(c, w->learner, w->run_id, w->embedding_partitions);
@@ -188,14 +188,34 @@ static void say_discarded(const struct loop *w, uint64_t number, const struct tr
 		         (unsigned long long)number, t->stats.loss, t->stats.grad_norm, g->loss, g->norm, w->cfg->guard_factor, GUARD_REFUSALS);
 }
 
+/* Before the first batch of this start is trained, and committed by itself: should the batch end the process, the next start knows. A start that
+ * has nothing to train leaves none. */
+static int note_attempt(struct loop *w, uint64_t step)
+{
+	struct attempt a = { .step = step, .now_ms = wall_ms() };
+	struct staged *s = NULL;
+	snprintf(a.run_id, sizeof a.run_id, "%s", w->run_id);
+	int r = staged_new(&s) < 0 || cutlog_stage_attempt(s, &a) < 0 ? log_no_memory() : committer_submit(w->committer, &s);
+	w->submitted++;
+	staged_free(s);
+	w->attempted = 1;
+	return r ? r : committer_wait(w->committer);
+}
+
 static int step(struct loop *w)
 {
 	struct train_result t;
 	uint64_t number = w->learner->step + 1;
-	int r = fold(w, number, w->staged, &t);
+	int skip = (uint64_t)w->cfg->skip_batch == number; /* loop_replay saw to it that it is the first one */
+	int r = w->attempted ? 0 : note_attempt(w, number);
+	if (r == 0)
+		r = fold(w, number, skip, w->staged, &t);
 	if (r)
 		return r;
 
+	if (skip)
+		log_warn("step=%llu skipped: its %u records are in %s.dlq, none was trained, none forgot a user", (unsigned long long)number, t.dead_letters,
+		         w->cfg->topic_prefix);
 	say_discarded(w, number, &t);
 	note_cut(w, number, &t);
 	progress_step(w->progress, &t);

@@ -41,6 +41,7 @@ struct loop {
 	uint64_t version;           /* of the last commit */
 	int64_t commit_ms;          /* monotonic time of the last commit */
 	uint64_t submitted;         /* commits handed to the committer */
+	int attempted;              /* the batches topic says that this start trains */
 	uint64_t flush_commit;      /* the one that the flush under way describes */
 	int64_t flush_ms;           /* monotonic time of the last flush */
 	int republish;              /* the next commit's cut says that all rows are due */
@@ -52,7 +53,7 @@ struct loop {
 void batch_add(struct loop *w, struct record *r, int64_t now_ms);
 int batch_full(const struct loop *w);
 void batch_clear(struct loop *w); /* after its records were taken */
-int fold(struct loop *w, uint64_t step, struct staged *out, struct train_result *ret);
+int fold(struct loop *w, uint64_t step, int skip, struct staged *out, struct train_result *ret);
 void note_cut(struct loop *w, uint64_t step, const struct train_result *t);
 /* replay.c: where --until ends; whether the newest committed cut, if there is one, is of a model that this worker can go on with. Exit codes. */
 int loop_set_until(struct loop *w);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 
 #include "topics/topics.h"
 #include "worker/kafka/client.h"
@@ -122,7 +123,7 @@ static int refold(struct loop *w, const struct cut *c, const volatile sig_atomic
 		return r;
 	w->learner->max_users = c->max_users;
 	w->learner->max_items = c->max_items;
-	r = fold(w, c->step, NULL, &t);
+	r = fold(w, c->step, c->skipped, NULL, &t);
 	w->learner->max_users = (size_t)w->cfg->max_users;
 	w->learner->max_items = (size_t)w->cfg->max_items;
 	if (r)
@@ -332,6 +333,29 @@ static int restore(struct loop *w, struct cutlog *log, uint64_t *ret_step)
 	return r ? r : input_seek(w->input, m->offsets);
 }
 
+/* A batch that has ended process after process will end this one, too. */
+static int check_attempts(const struct loop *w, const struct cutlog *log)
+{
+	struct attempt first;
+	uint64_t n = cutlog_attempts(log, &first), next = w->learner->step + 1;
+	time_t since_s = (time_t)(first.now_ms / 1000);
+	char since[32];
+	struct tm tm;
+	if (w->cfg->skip_batch && (uint64_t)w->cfg->skip_batch != next) {
+		log_error("skip.batch=%lld: the next batch is that of step %llu; only that one can be skipped (was it skipped already?)", (long long)w->cfg->skip_batch,
+		          (unsigned long long)next);
+		return EX_USAGE;
+	}
+	if (n == 0 || w->cfg->skip_batch || w->cfg->attempts_max == 0 || n < (uint64_t)w->cfg->attempts_max)
+		return 0;
+	gmtime_r(&since_s, &tm);
+	strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	log_error("step %llu: %llu starts since %s have ended without a commit, so this one will not try (attempts.max=%lld). Look into their logs; then try "
+	          "once more with --attempts.max 0, or pass the batch with --skip.batch %llu",
+	          (unsigned long long)next, (unsigned long long)n, since, (long long)w->cfg->attempts_max, (unsigned long long)next);
+	return EX_DATAERR;
+}
+
 int loop_replay(struct loop *w, const volatile sig_atomic_t *stop)
 {
 	struct cutlog *log = NULL;
@@ -345,6 +369,8 @@ int loop_replay(struct loop *w, const volatile sig_atomic_t *stop)
 		r = ranks_resume(w->learner->ranks, from);
 	if (r == 0)
 		r = replay_cuts(w, log, from, stop);
+	if (r == 0)
+		r = check_attempts(w, log);
 	cutlog_free(log);
 	if (r == 0)
 		r = check_readers(w);

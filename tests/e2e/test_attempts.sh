@@ -1,0 +1,58 @@
+#!/bin/sh
+# A batch that ends process after process stops the worker for good; an operator passes it by, and every replay passes it the same way.
+. "$(dirname "$0")/lib.sh"
+export S4REC_ATTEMPTS_MAX=3
+
+stream "$TMP/events.jsonl" 6000
+attempts() { "$TOOL" dump "$1.batches" | grep -c ' attempt ' || :; }
+no_commit="--commit.steps 1000 --state.flush.ms 3600000 --progress.ms 100"
+# dies PREFIX: a start that trains and is killed before its first commit
+dies() {
+	# shellcheck disable=SC2086
+	start "$TMP/dies.log" train -t "$1" --until end $(small $no_commit)
+	eventually 60 logged ' train events=' "$TMP/dies.log"
+	kill -KILL "$pid" 2>/dev/null; ends "$pid" 137
+}
+
+# 1. three starts die over one batch; the fourth says so and does not try
+A=${PREFIX}_a; load "$A" "$TMP/events.jsonl"
+for n in 1 2 3; do dies "$A"; [ "$(attempts "$A")" = $n ] || fail "$n starts left $(attempts "$A") attempts"; done
+expect 65 train -t "$A" --until end $(small)
+says 'step 1: 3 starts since 20'; says '--attempts.max 0'; says '--skip.batch 1'
+[ "$(attempts "$A")" = 3 ] || fail "a refused start left an attempt"
+
+# 2. only the next batch can be skipped
+expect 64 train -t "$A" --until end --skip-batch 2 $(small)
+says 'skip.batch=2: the next batch is that of step 1'
+
+# 3. skipped: its records are dead letters; killed behind it, the replay passes it, too
+# shellcheck disable=SC2086
+start "$TMP/skip.log" train -t "$A" --until end --skip-batch 1 --state.flush.ms 3600000 --progress.ms 100 $(small)
+eventually 60 logged ' train events=[1-9][0-9][0-9][0-9]' "$TMP/skip.log"
+kill -KILL "$pid" 2>/dev/null; ends "$pid" 137
+skipped=$(sed -n 's/.*step=1 skipped: its \([0-9]*\) records.*/\1/p' "$TMP/skip.log")
+[ "${skipped:-0}" -gt 0 ] || fail "the log does not say how many records were skipped"
+expect 64 train -t "$A" --until end --skip-batch 1 $(small) # its cut is committed: the position is behind it
+expect 0 train -t "$A" --until end $(small)
+says 'replaying the committed cuts'
+"$TOOL" dump "$A.dlq" >"$TMP/dlq"
+reasons=$(grep -c 's4rec.reason=skipped batch' "$TMP/dlq")
+of_others=$((bad - $(grep -vc 's4rec.reason=skipped batch' "$TMP/dlq"))) # malformed ones keep their reason, whichever batch they are in
+[ "$of_others" = 0 ] || fail "$of_others malformed records have another reason"
+says " events=$((good - reasons)) "
+[ "$reasons" -gt 0 ] && [ "$reasons" -le "$skipped" ] || fail "$reasons of $skipped skipped records are dead letters for that"
+view "$A" >"$TMP/a.view"
+
+# 4. one that was not killed ends with the same rows
+B=${PREFIX}_b; load "$B" "$TMP/events.jsonl"
+expect 0 train -t "$B" --until end --skip-batch 1 $(small)
+same_view "$TMP/a.view" "$B" "skipped without a kill"
+
+# 5. a start that has nothing to train leaves no attempt; the commits have reset the count
+before=$(attempts "$A")
+expect 0 train -t "$A" --until end $(small)
+[ "$(attempts "$A")" = "$before" ] || fail "an idle start left an attempt"
+"$S4REC" load -t "$A" "$TMP/events.jsonl" >"$TMP/load.log" 2>&1
+dies "$A"; dies "$A"
+expect 0 train -t "$A" --until end $(small)
+echo "ok $NAME: $skipped records skipped"
