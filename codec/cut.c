@@ -32,6 +32,8 @@ int cut_encode(void *ret, size_t size, size_t *ret_len, const struct cut *c)
 	m.rollback = c->rollback != 0;
 	m.numeric_id = (char *)c->numeric_id;
 	m.skipped = c->skipped != 0;
+	m.gap = c->gap != 0;
+	m.gap_base = c->gap_base;
 
 	*ret_len = s4rec__cut__get_packed_size(&m);
 	if (*ret_len > size)
@@ -88,6 +90,10 @@ static int cut_field(void *message, struct wire *w, uint64_t tag)
 		return read_u64(w, tag, &c->max_items);
 	case 17:
 		return read_bool(w, tag, &c->skipped);
+	case 18:
+		return read_bool(w, tag, &c->gap);
+	case 19:
+		return read_u64(w, tag, &c->gap_base);
 	case 20:
 		return read_bool(w, tag, &c->republish);
 	case 21:

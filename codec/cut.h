@@ -26,6 +26,8 @@ struct cut {
 	uint64_t max_users, max_items; /* the limits that held */
 	int republish, rollback;
 	int skipped; /* an operator passed the batch by */
+	int gap; /* no batch: here the fold went on from the state of step gap_base, since input behind that was gone */
+	uint64_t gap_base;
 };
 
 /* A start that is about to train its first batch. */

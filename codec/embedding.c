@@ -196,9 +196,11 @@ int version_encode(void *ret, size_t size, size_t *ret_len, enum embedding_forma
 	m.freshness_p50_ms = v->freshness_p50_ms;
 	m.freshness_p99_ms = v->freshness_p99_ms;
 	m.numeric_id = (char *)v->numeric_id;
-	m.accepted_gap = v->accepted_gap != 0;
 	m.held = v->held != 0;
 	m.held_why = (char *)v->held_why;
+	m.gaps = v->gaps;
+	m.gap_base = v->gap_base;
+	m.gap_step = v->gap_step;
 
 	*ret_len = s4rec__version__get_packed_size(&m);
 	if (*ret_len > size)
@@ -235,9 +237,11 @@ static int version_field(void *message, struct wire *w, uint64_t tag)
 	case 17: return read_i64(w, tag, &v->freshness_p50_ms);
 	case 18: return read_i64(w, tag, &v->freshness_p99_ms);
 	case 19: return read_text(w, tag, v->numeric_id, sizeof(v->numeric_id));
-	case 20: return read_bool(w, tag, &v->accepted_gap);
 	case 21: return read_bool(w, tag, &v->held);
 	case 22: return read_text(w, tag, v->held_why, sizeof(v->held_why));
+	case 20: return read_u64(w, tag, &v->gaps);
+	case 23: return read_u64(w, tag, &v->gap_base);
+	case 24: return read_u64(w, tag, &v->gap_step);
 	default: return wire_skip(w, tag);
 	}
 }

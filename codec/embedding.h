@@ -31,8 +31,9 @@ struct version {
 	uint64_t oldest_user_steps;
 	uint32_t dimension;
 	int64_t freshness_p50_ms, freshness_p99_ms;
-	int accepted_gap, held;
+	int held;
 	char held_why[64];
+	uint64_t gaps, gap_base, gap_step; /* topics/embedding.proto */
 };
 
 /* Encodes; *ret_len = bytes needed, also with -ENOSPC. int8: scale = max|x| / 127, so the largest error is scale / 2.

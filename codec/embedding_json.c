@@ -48,9 +48,11 @@ static const struct field version_fields[] = {
 	FIELD(version, I64, freshness_p50_ms),
 	FIELD(version, I64, freshness_p99_ms),
 	FIELD(version, TEXT64, numeric_id),
-	FIELD(version, BOOL, accepted_gap),
 	FIELD(version, BOOL, held),
 	FIELD(version, TEXT64, held_why),
+	FIELD(version, U64, gaps),
+	FIELD(version, U64, gap_base),
+	FIELD(version, U64, gap_step),
 	{ 0 },
 };
 

@@ -37,7 +37,8 @@ struct user_state {
 	X(14, dense_hash) X(15, item_rows) X(16, user_rows) X(17, events) X(18, dead_letters) X(19, recent_records) X(20, recent_refused) \
 	X(21, items_published) X(22, users_published) X(23, watermark_ms) X(24, published_step) X(25, sweep) X(26, queue_count) \
 	X(27, queue_next) X(28, recent_n) X(29, recent_next) X(30, prequential_count) X(31, popularity_started) X(32, popularity_origin_ms) \
-	X(33, embedding_partitions) X(34, applied) X(35, limited) X(36, item_slice) X(37, self_hash) X(38, space) X(39, republish)
+	X(33, embedding_partitions) X(34, applied) X(35, limited) X(36, item_slice) X(37, self_hash) X(38, space) X(39, republish) \
+	X(41, gaps) X(42, gap_base) X(43, gap_step)
 
 struct manifest {
 	char model_id[64], run_id[64], numeric_id[64];

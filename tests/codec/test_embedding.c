@@ -121,7 +121,7 @@ static void test_version_roundtrip(void **state)
 			.offsets = offsets, .offset_count = check_below(65), .partition = (int32_t)check_below(9), .items = check_bits(),
 			.users = check_below(9), .prototypes = 3, .total_items = check_bits(), .total_users = 5, .total_prototypes = 6,
 			.oldest_user_steps = check_bits(), .dimension = (uint32_t)check_bits(), .freshness_p50_ms = -1, .freshness_p99_ms = 88,
-			.accepted_gap = (int)check_below(2), .held = 1, .held_why = "below \"it\"",
+			.gaps = check_below(9), .gap_base = check_below(1000), .gap_step = check_below(1000), .held = 1, .held_why = "below \"it\"",
 		}, got;
 		enum embedding_format f = i % 2 ? EMBEDDING_JSON : EMBEDDING_FLOAT32;
 		size_t len, need;
@@ -149,7 +149,7 @@ static void test_version_roundtrip(void **state)
 		            got.partition == v.partition && got.items == v.items && got.users == v.users && got.prototypes == 3 &&
 		            got.total_items == v.total_items && got.total_users == 5 && got.total_prototypes == 6 &&
 		            got.oldest_user_steps == v.oldest_user_steps && got.dimension == v.dimension && got.freshness_p50_ms == -1 &&
-		            got.freshness_p99_ms == 88 && got.accepted_gap == v.accepted_gap && got.held == 1 && !strcmp(got.held_why, v.held_why));
+		            got.freshness_p99_ms == 88 && got.gaps == v.gaps && got.gap_base == v.gap_base && got.gap_step == v.gap_step && got.held == 1 && !strcmp(got.held_why, v.held_why));
 	}
 }
 

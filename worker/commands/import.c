@@ -85,7 +85,7 @@ static int found(struct import *x)
 	if (r)
 		return r;
 	cutlog_sign(&first, l, x->run_id, x->counts[TOPIC_EMBEDDINGS]);
-	r = state_found(x->state, &first);
+	r = state_found(x->state, &first, NULL);
 	if (r == 0)
 		log_info("imported to %s: step=%llu items=%zu; `s4rec train` goes on from the beginning of %s and publishes all item rows first", x->cfg->topic_prefix,
 		         (unsigned long long)l->step, model_items(l->model), x->input);

@@ -45,9 +45,9 @@ static void put_version(const struct version *v, int32_t partition)
 	put_text(v->numeric_id, strlen(v->numeric_id));
 	printf("\",\"watermark_ms\":%" PRId64 ",\"published_ms\":%" PRId64 ",\"freshness_p50_ms\":%" PRId64 ",\"freshness_p99_ms\":%" PRId64
 	       ",\"items\":%" PRIu64 ",\"users\":%" PRIu64 ",\"prototypes\":%" PRIu64 ",\"total_items\":%" PRIu64 ",\"total_users\":%" PRIu64
-	       ",\"total_prototypes\":%" PRIu64 ",\"oldest_user_steps\":%" PRIu64 ",\"dimension\":%u,\"accepted_gap\":%s,\"held\":%s,\"held_why\":\"",
+	       ",\"total_prototypes\":%" PRIu64 ",\"oldest_user_steps\":%" PRIu64 ",\"dimension\":%u,\"gaps\":%" PRIu64 ",\"gap_base\":%" PRIu64 ",\"gap_step\":%" PRIu64 ",\"held\":%s,\"held_why\":\"",
 	       v->watermark_ms, v->published_ms, v->freshness_p50_ms, v->freshness_p99_ms, v->items, v->users, v->prototypes, v->total_items,
-	       v->total_users, v->total_prototypes, v->oldest_user_steps, v->dimension, v->accepted_gap ? "true" : "false",
+	       v->total_users, v->total_prototypes, v->oldest_user_steps, v->dimension, v->gaps, v->gap_base, v->gap_step,
 	       v->held ? "true" : "false");
 	put_text(v->held_why, strlen(v->held_why));
 	printf("\",\"offsets\":[");

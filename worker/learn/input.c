@@ -130,8 +130,8 @@ int input_check(struct input *in, const int64_t *offsets)
 			return EX_UNAVAILABLE;
 		}
 		if (offsets[p] < low) {
-			log_error("input is gone: %s [%d] begins at offset %lld, this model needs it from %lld; raise retention.ms of the topic, "
-			          "or begin a new model with a new topic.prefix",
+			log_error("input is gone: %s [%d] begins at offset %lld, this model needs it from %lld. Raise retention.ms of the topic; then begin a new model "
+			          "with a new topic.prefix, or go on from the newest state without what is gone: --accept.gap",
 			          in->topic, p, (long long)low, (long long)offsets[p]);
 			return EX_DATAERR;
 		}

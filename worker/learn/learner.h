@@ -49,6 +49,7 @@ struct learner {
 	uint64_t published_step;    /* step of the last learner_publish */
 	uint64_t space;             /* from 1; the vectors of two numbers are not comparable */
 	uint64_t republish;         /* all rows are sent again by the next publication */
+	uint64_t gaps, gap_base, gap_step; /* accepted gaps, and between which steps the newest one lies (gap.c) */
 	uint64_t events, dead_letters;
 	uint64_t limited;           /* of the dead letters: refused by max.users or max.items */
 	size_t max_users, max_items; /* the limits that hold now: the configuration's, in a replay those of the cut */
@@ -109,7 +110,7 @@ void published_turns(struct learner *l, uint32_t **ret_sweep, uint32_t **ret_sli
 int published_recount(struct learner *l);                        /* after a restore: how many rows readers have, by partition */
 int learner_reserve_items(struct learner *l, size_t rows);       /* item_ms; -ENOMEM */
 
-/* For learner.c, batch.c and publish.c only. */
+/* For learner.c, batch.c, publish.c and gap.c only. */
 int published_new(struct published **ret, const struct config *c, int partitions);
 void published_free(struct published *p);
 int published_mark_user(struct learner *l, uint32_t row);        /* to be encoded and sent by the next commit */

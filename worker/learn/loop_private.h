@@ -1,4 +1,4 @@
-/* loop_private.h - the inside of struct loop, for loop.c, standby.c and replay.c. */
+/* loop_private.h - the inside of struct loop, for loop.c, standby.c, replay.c and gap.c. */
 #ifndef S4REC_LOOP_PRIVATE_H
 #define S4REC_LOOP_PRIVATE_H
 #include "worker/kafka/committer.h"
@@ -41,6 +41,7 @@ struct loop {
 	uint64_t version;           /* of the last commit */
 	int64_t commit_ms;          /* monotonic time of the last commit */
 	uint64_t submitted;         /* commits handed to the committer */
+	int gap;                    /* input behind the state is gone, and that is accepted: cuts are passed over, up to loop_pass_gap */
 	int attempted;              /* the batches topic says that this start trains */
 	uint64_t flush_commit;      /* the one that the flush under way describes */
 	int64_t flush_ms;           /* monotonic time of the last flush */
@@ -61,4 +62,6 @@ int loop_check_model(struct loop *w);
 /* standby.c: a new learner in place of one whose state does not add up; 75 when this worker does not lead any more. Exit codes. */
 int loop_read_anew(struct loop *w);
 int loop_check_lead(struct loop *w);
+/* gap.c: all that was committed behind the state of step `base` stays lost; the fold goes on behind the last cut. Exit code. */
+int loop_pass_gap(struct loop *w, uint64_t base, const struct cut *last);
 #endif

@@ -534,6 +534,7 @@ static int send_version(struct learner *l, struct staged *out, uint64_t number, 
 		.offsets = (int64_t *)offsets, .offset_count = (size_t)input_partitions,
 		.total_items = p->total[ROW_ITEM], .total_users = p->total[ROW_USER], .total_prototypes = p->total[ROW_PROTOTYPE],
 		.oldest_user_steps = oldest_user_steps(l), .dimension = (uint32_t)p->D, .held = l->guard.held != 0,
+		.gaps = l->gaps, .gap_base = l->gap_base, .gap_step = l->gap_step,
 	};
 	int r = 0;
 	freshness(p, now_ms, &v.freshness_p50_ms, &v.freshness_p99_ms);

@@ -1,5 +1,5 @@
 /* replay.c - where a start begins: the state, then what was committed behind it, folded again silently along the recorded cuts; with neither,
- * a new model. Reading order: loop_replay, restore, replay_cuts. And loop_rollback, which changes what was found.
+ * a new model. Input that is gone is an error, or a gap that is accepted (gap.c). Reading order: loop_replay, restore, replay_cuts. And loop_rollback, which changes what was found.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -133,6 +133,21 @@ static int refold(struct loop *w, const struct cut *c, const volatile sig_atomic
 	return 0;
 }
 
+/* The input from these offsets on, or the decision to do without it. */
+static int begin_at(struct loop *w, const int64_t *offsets)
+{
+	w->gap = w->cfg->accept_gap && input_reaches(w->input, offsets) == 0;
+	return w->gap ? 0 : input_seek(w->input, offsets);
+}
+
+/* The cut of a gap and the state that goes on there are one transaction. */
+static int no_state_of_gap(const struct loop *w, const struct cut *c)
+{
+	log_error("step %llu of %s went on over input that was gone, from a state that is there no more: begin a new model with a new topic.prefix",
+	          (unsigned long long)c->step, w->cfg->topic_prefix);
+	return EX_DATAERR;
+}
+
 /* Cut 0 says where the fold begins, every other one where a batch ended; a commit is an event of the fold, too. (The first cut of a model from a
  * file has the step of the file; state stands behind it always, so it is passed over.) */
 static int replay_cut(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
@@ -142,8 +157,8 @@ static int replay_cut(struct loop *w, const struct cut *c, const volatile sig_at
 		          w->cfg->topic_prefix);
 		return EX_DATAERR;
 	}
-	int r = c->step == 0 ? input_seek(w->input, c->offsets) : refold(w, c, stop);
-	if (r || !c->commit)
+	int r = c->gap ? no_state_of_gap(w, c) : c->step == 0 ? begin_at(w, c->offsets) : refold(w, c, stop);
+	if (r || w->gap || !c->commit)
 		return r;
 	w->learner->republish |= (uint64_t)c->republish;
 	w->version = c->version;
@@ -216,12 +231,12 @@ static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const 
 			r = check_begin(w, &c, from);
 		if (r)
 			return r;
-		if (from && c.step == from && cuts > 1)
+		if (from && c.step == from && cuts > 1 && !c.gap)
 			r = check_input(w, begin, &c, stop);
 		if (r)
 			return r;
 		memcpy(begin, c.offsets, sizeof begin);
-		if (from && c.step <= from)
+		if (w->gap || (from && c.step <= from))
 			continue;
 		if (replayed++ == 0)
 			log_info("replaying the committed cuts of %s from step %llu on", w->cfg->topic_prefix, (unsigned long long)c.step);
@@ -236,6 +251,8 @@ static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const 
 		return r;
 	if (cuts == 0)
 		return begin_fold(w);
+	if (w->gap)
+		return loop_pass_gap(w, from, &c);
 	log_info("replay done: step=%llu version=%llu events=%llu", (unsigned long long)w->learner->step, (unsigned long long)w->version,
 	         (unsigned long long)w->learner->events);
 	input_limit(w->input, NULL);
@@ -285,7 +302,7 @@ static int check_state(const struct loop *w, const struct manifest *m, const str
 static int check_last_cut(struct loop *w, const struct cut *last)
 {
 	int r = check_cut(w, last);
-	if (r == 0)
+	if (r == 0 && !(w->cfg->accept_gap && input_reaches(w->input, last->offsets) == 0))
 		r = input_check(w->input, last->offsets);
 	return r ? r : check_numerics(w, last);
 }
@@ -330,14 +347,14 @@ static int restore(struct loop *w, struct cutlog *log, uint64_t *ret_step)
 		covisit_free(w->learner->covisit);
 		w->learner->covisit = NULL;
 	}
-	return r ? r : input_seek(w->input, m->offsets);
+	return r ? r : begin_at(w, m->offsets);
 }
 
 /* A batch that has ended process after process will end this one, too. */
 static int check_attempts(const struct loop *w, const struct cutlog *log)
 {
 	struct attempt first;
-	uint64_t n = cutlog_attempts(log, &first), next = w->learner->step + 1;
+	uint64_t n = w->gap ? 0 : cutlog_attempts(log, &first), next = w->learner->step + 1; /* a gap is a commit */
 	time_t since_s = (time_t)(first.now_ms / 1000);
 	char since[32];
 	struct tm tm;
@@ -395,7 +412,7 @@ int loop_rollback(struct loop *w, const struct model *m, const struct idmap *ids
 	struct cut *c = &w->cuts[0];
 	c->commit = c->rollback = 1;
 	c->version = w->version;
-	r = state_found(w->state, c);
+	r = state_found(w->state, c, NULL);
 	if (r == 0)
 		log_info("rolled back %s: step=%llu space=%llu items=%zu, %zu of them from the file; the first commit of `s4rec train` publishes all rows", w->cfg->topic_prefix,
 		         (unsigned long long)l->step, (unsigned long long)l->space, model_items(l->model), idmap_rows(ids));

@@ -215,7 +215,7 @@ int state_dense(struct learner *l, size_t i, struct dense *ret)
 #define LEARNER_NUMBERS(X) \
 	X(uint64_t, step) X(uint64_t, events) X(uint64_t, dead_letters) X(uint64_t, limited) X(uint64_t, recent_records) \
 	X(uint64_t, recent_refused) X(uint64_t, items_published) X(uint64_t, users_published) X(int64_t, watermark_ms) X(uint64_t, published_step) \
-	X(uint64_t, space) X(uint64_t, republish)
+	X(uint64_t, space) X(uint64_t, republish) X(uint64_t, gaps) X(uint64_t, gap_base) X(uint64_t, gap_step)
 
 /* Steps and rates of the last applications, oldest first; unused ones are zeros. */
 static void save_history(struct learner *l, struct manifest *m)

@@ -318,9 +318,11 @@ int state_finish(struct state *s, int64_t cut_offset)
 	return s->phase == FLUSH_IDLE ? 0 : turn(s, cut_offset, HUGE_VAL, 1);
 }
 
-int state_found(struct state *s, const struct cut *first)
+int state_found(struct state *s, const struct cut *first, struct staged *rows)
 {
-	int r = state_begin(s, first->version, first->offsets, (int)first->embedding_partitions);
+	int r = rows ? state_writer_put(s->writer, rows) : 0;
+	if (r == 0)
+		r = state_begin(s, first->version, first->offsets, (int)first->embedding_partitions);
 	if (r == 0 && cutlog_stage(s->slice, first) < 0)
 		r = failed(-ENOMEM);
 	if (r == 0)

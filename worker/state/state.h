@@ -50,10 +50,11 @@ int state_turn(struct state *s, int64_t cut_offset);
 /* Ends the flush under way, however long it takes; the commit that it describes has returned. */
 int state_finish(struct state *s, int64_t cut_offset);
 
-/* A flush whose model comes from a file, new or in place of the one before: all that changed of the learner, and the cut at which its fold begins or
- * goes on, in one transaction. A crash leaves both or nothing, so that no start can find cuts without their state (and would begin an empty
- * model there, or go on with the one before) or the reverse. */
-int state_found(struct state *s, const struct cut *first);
+/* A flush at a place that no replay leads to (a model from a file, new or in place of the one before; a gap): all that changed of the learner, the
+ * cut at which its fold begins or goes on, and what readers get (rows, which is taken; NULL = nothing), in one transaction. A crash leaves all of
+ * it or nothing, so that no start can find cuts without their state (and would begin an empty model there, or go on with the one before) or the
+ * reverse. */
+int state_found(struct state *s, const struct cut *first, struct staged *rows);
 
 struct state_stats { uint64_t flushes, rows; double last_ms; uint64_t step; /* of the newest manifest */ };
 struct state_stats state_stats(const struct state *s);

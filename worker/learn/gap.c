@@ -1,0 +1,132 @@
+/* gap.c - a start over input that retention has removed, accepted by an operator (--accept.gap).
+ *
+ * The learner is as the newest state has it, or new where there is none; what was committed behind that cannot be folded again, though readers
+ * have it. So readers get all rows once more, as the model has them now, and lose those that it does not know. The steps and versions that are
+ * lost keep their numbers: the gap is the next cut, the next version, and a state of its own, all in one transaction. A crash leaves all of
+ * that or nothing, and no later replay has to find its way over the gap: the state stands behind it.
+ *
+ * One thing of what is lost is known from the readers' topic: a user that the state has, and readers had, but have no more, was forgotten
+ * meanwhile, and is forgotten here, too.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+
+#include "codec/embedding.h"
+#include "worker/kafka/view.h"
+#include "worker/learn/loop_private.h"
+#include "worker/log.h"
+
+#define KEY_MAX_BYTES (16 + 4096)
+
+static int read_view(struct view **ret, const struct config *c, uint64_t expected)
+{
+	char why[256];
+	uint64_t version;
+	int end = 0, r = view_new(ret, c, 0, NULL, NULL);
+	while (r == 0 && !end)
+		r = view_poll(*ret, 1000, &end);
+	if (r)
+		return r;
+	if (view_complete(*ret, &version, why, sizeof why)) {
+		if (version == expected)
+			return 0;
+		snprintf(why, sizeof why, "it is at version %llu, the cuts at %llu", (unsigned long long)version, (unsigned long long)expected);
+	}
+	log_error("%s.embeddings does not hold what its versions say (%s), so that nobody knows who was forgotten since the state was written: begin a new model "
+	          "with a new topic.prefix", c->topic_prefix, why);
+	return EX_DATAERR;
+}
+
+static int knows(const struct learner *l, enum row_kind kind, const char *id, size_t len)
+{
+	if (kind == ROW_PROTOTYPE)
+		return 1; /* all of them are sent */
+	return idmap_find(kind == ROW_ITEM ? l->item_ids : l->user_ids, id, len) != UINT32_MAX;
+}
+
+static int delete_unknown(const struct loop *w, struct staged *out, const struct view *v, enum row_kind kind)
+{
+	char key[KEY_MAX_BYTES];
+	size_t key_len, len;
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < view_rows(v, kind); i++) {
+		const char *id = view_id(v, kind, i, &len);
+		if (knows(w->learner, kind, id, len))
+			continue;
+		r = row_key(key, sizeof key, &key_len, kind, id, len);
+		if (r == 0)
+			r = staged_record(out, TOPIC_EMBEDDINGS, partition_of(key, key_len, w->embedding_partitions), key, key_len, NULL, 0);
+	}
+	return r;
+}
+
+static int forget_deleted(struct learner *l, const struct view *v)
+{
+	size_t len;
+	int r = 0;
+	for (uint32_t row = 0; r == 0 && row < users_rows(l->users); row++) {
+		const char *id = idmap_id(l->user_ids, row, &len);
+		if (id && users_get(l->users, row)->published && view_find(v, ROW_USER, id, len) == SIZE_MAX)
+			r = published_forget_user(l, row);
+	}
+	return r;
+}
+
+/* Nothing was published before version 1. */
+static int reconcile(struct loop *w, struct staged *out)
+{
+	struct view *v = NULL;
+	int r = w->version ? read_view(&v, w->cfg, w->version) : 0;
+	if (r == 0 && v && (delete_unknown(w, out, v, ROW_ITEM) < 0 || delete_unknown(w, out, v, ROW_USER) < 0 || forget_deleted(w->learner, v) < 0))
+		r = log_no_memory();
+	view_free(v);
+	return r;
+}
+
+/* Behind what was committed, and not before what is there. */
+static int find_position(struct loop *w, const struct cut *last)
+{
+	int64_t low[w->partitions];
+	int r = client_input_watermarks(w->cfg, w->partitions, low, NULL);
+	for (int p = 0; r == 0 && p < w->partitions; p++)
+		w->position[p] = last->offsets[p] > low[p] ? last->offsets[p] : low[p];
+	return r;
+}
+
+int loop_pass_gap(struct loop *w, uint64_t base, const struct cut *last)
+{
+	struct learner *l = w->learner;
+	struct staged *rows = NULL;
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (last->commit)
+		w->version = last->version;
+	int r = find_position(w, last);
+	if (r == 0 && staged_new(&rows) < 0)
+		r = log_no_memory();
+	if (r == 0)
+		r = reconcile(w, rows);
+	struct cut gap = { .step = last->step + 1, .offsets = w->position, .partitions = (size_t)w->partitions, .commit = 1, .version = w->version + 1,
+		.now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, .gap = 1, .gap_base = base };
+	cutlog_sign(&gap, l, w->run_id, w->embedding_partitions);
+	l->step = gap.step;
+	l->gaps++;
+	l->gap_base = base;
+	l->gap_step = gap.step;
+	l->republish = 1;
+	if (r == 0)
+		r = learner_publish(l, rows, gap.version, gap.now_ms, gap.offsets, w->partitions);
+	if (r) {
+		staged_free(rows);
+		return r;
+	}
+	r = state_found(w->state, &gap, rows);
+	if (r)
+		return r;
+	w->version = gap.version;
+	log_warn("gap accepted: the model goes on from the state of step %llu as step %llu, version %llu; %llu steps behind it are lost, all rows are published again",
+	         (unsigned long long)base, (unsigned long long)gap.step, (unsigned long long)gap.version, (unsigned long long)(last->step - base));
+	return input_seek(w->input, w->position);
+}
