@@ -5,13 +5,20 @@
  *   kafkatool create-topic TOPIC PARTITIONS [SETTING=VALUE ...]
  *   kafkatool delete-topic TOPIC                     both return when everybody sees it
  *   kafkatool delete-records TOPIC PARTITION OFFSET  everything before OFFSET is gone
+ *   kafkatool tamper TOPIC KEY [sums]                writes the last record of KEY in a state topic again, with one bit of a weight changed;
+ *                                                    sums: and the manifest again, as if it were right
  *   kafkatool dump TOPIC                             one line a record: partition offset key value-bytes header=value ...
  */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "codec/state.h"
 
 static void die(const char *what, const char *why)
 {
@@ -246,6 +253,64 @@ static void dump(const char *topic)
 	rd_kafka_destroy(rk);
 }
 
+/* The last value of a key, owned by the caller. */
+static void *last_value(const char *topic, const char *key, size_t *ret_len)
+{
+	void *value = NULL;
+	rd_kafka_t *rk = handle(RD_KAFKA_CONSUMER);
+	rd_kafka_topic_partition_list_t *l = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_list_add(l, topic, 0)->offset = RD_KAFKA_OFFSET_BEGINNING;
+	rd_kafka_assign(rk, l);
+	rd_kafka_topic_partition_list_destroy(l);
+	for (int end = 0; !end; ) {
+		rd_kafka_message_t *m = rd_kafka_consumer_poll(rk, 10000);
+		end = !m || m->err;
+		if (!end && m->key_len == strlen(key) && !memcmp(m->key, key, m->key_len)) {
+			value = realloc(value, m->len);
+			memcpy(value, m->payload, m->len);
+			*ret_len = m->len;
+		}
+		if (m)
+			rd_kafka_message_destroy(m);
+	}
+	rd_kafka_consumer_close(rk);
+	rd_kafka_destroy(rk);
+	if (!value)
+		die(topic, "no such key");
+	return value;
+}
+
+/* As worker/state/ does it. */
+static uint64_t row_hash(const char *key, const void *value, size_t len)
+{
+	return XXH3_64bits_withSeed(value, len, XXH3_64bits(key, strlen(key)));
+}
+
+static void tamper(const char *topic, const char *key, int sums)
+{
+	static int64_t offsets[1024];
+	static uint8_t bytes[MANIFEST_BYTES(1024)];
+	size_t len, n;
+	uint8_t *row = last_value(topic, key, &len);
+	uint64_t before = row_hash(key, row, len);
+	row[len / 2] ^= 1;
+	produce(topic, 0, key, row, len);
+	if (sums) {
+		struct manifest m;
+		void *was = last_value(topic, "manifest", &n);
+		if (manifest_decode(&m, offsets, 1024, was, n) < 0)
+			die(topic, "no manifest");
+		m.item_hash += row_hash(key, row, len) - before;
+		m.self_hash = 0;
+		manifest_encode(bytes, sizeof bytes, &n, &m);
+		m.self_hash = XXH3_64bits(bytes, n);
+		manifest_encode(bytes, sizeof bytes, &n, &m);
+		produce(topic, 0, "manifest", bytes, n);
+		free(was);
+	}
+	free(row);
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -268,6 +333,8 @@ int main(int argc, char **argv)
 		delete_topic(argv[2]);
 	} else if (argc == 5 && !strcmp(what, "delete-records")) {
 		delete_records(argv[2], atoi(argv[3]), atoll(argv[4]));
+	} else if ((argc == 4 || argc == 5) && !strcmp(what, "tamper")) {
+		tamper(argv[2], argv[3], argc == 5);
 	} else if (argc == 3 && !strcmp(what, "dump")) {
 		dump(argv[2]);
 	} else {

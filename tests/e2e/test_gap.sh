@@ -2,6 +2,8 @@
 # Input that retention removed behind the state: an error that names the choices; with --accept.gap the worker goes on from the state, readers
 # get all rows again and lose those that it does not know, and no later start sees the gap again.
 . "$(dirname "$0")/lib.sh"
+# shellcheck disable=SC2086
+model=$(small | sed 's/--commit.steps [0-9]* //') # what the model depends on
 unflushed="--state.flush.ms 3600000 --progress.ms 100"
 versions_of() { raw "$1" | sed -n 's/^{"key":"model",.*"version":\([0-9]*\),.*/\1/p' | sort -nu; }
 newest() { "$S4REC" read -e -t "$1" --vectors 0 2>/dev/null | grep '^{"key":"model",' | sort -t: -k4 -n | tail -n 1; }
@@ -75,11 +77,15 @@ complete "$A"
 # 3. later starts need no option, and training goes on
 expect 0 train -t "$A" --until end $(small)
 ! grep -q ' replaying ' "$TMP/err.log" || fail "a start behind the gap replays"
+expect 69 verify -t "$A" $model
+says 'nothing to compare'
 "$S4REC" load -t "$A" "$TMP/second.jsonl" >"$TMP/load.log" 2>&1
 killed_behind "$A" '[3-9][0-9][0-9][0-9]' # and is replayed from the state of the gap
 expect 0 train -t "$A" --until end $(small)
 complete "$A"
 [ "$(field "$A" gaps)" = 1 ] || fail "gaps=$(field "$A" gaps)"
+expect 0 verify -t "$A" $model # from the state of the gap along the cuts behind it: the same bits
+prints "equal: $A, steps $((last + 2)) to "
 
 # 4. what comes after the gap is learned
 grep -q '"key":"user/late1"' "$TMP/now.view" || fail "the later events were not learned"

@@ -1,4 +1,4 @@
-/* loop_private.h - the inside of struct loop, for loop.c, standby.c, replay.c and gap.c. */
+/* loop_private.h - the inside of struct loop, for loop.c, standby.c, replay.c, gap.c and verify.c. */
 #ifndef S4REC_LOOP_PRIVATE_H
 #define S4REC_LOOP_PRIVATE_H
 #include "worker/kafka/committer.h"
@@ -62,6 +62,9 @@ int loop_check_model(struct loop *w);
 /* standby.c: a new learner in place of one whose state does not add up; 75 when this worker does not lead any more. Exit codes. */
 int loop_read_anew(struct loop *w);
 int loop_check_lead(struct loop *w);
+/* replay.c: is the cut one of these topics? And folds it again, silently. Exit codes. */
+int check_cut(const struct loop *w, const struct cut *c);
+int replay_cut(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop);
 /* gap.c: all that was committed behind the state of step `base` stays lost; the fold goes on behind the last cut. Exit code. */
 int loop_pass_gap(struct loop *w, uint64_t base, const struct cut *last);
 #endif

@@ -42,7 +42,7 @@ static int begin_fold(struct loop *w)
 	return 0;
 }
 
-static int check_cut(const struct loop *w, const struct cut *c)
+int check_cut(const struct loop *w, const struct cut *c)
 {
 	if (c->partitions == (size_t)w->partitions && c->embedding_partitions == (uint32_t)w->embedding_partitions)
 		return 0;
@@ -150,7 +150,7 @@ static int no_state_of_gap(const struct loop *w, const struct cut *c)
 
 /* Cut 0 says where the fold begins, every other one where a batch ended; a commit is an event of the fold, too. (The first cut of a model from a
  * file has the step of the file; state stands behind it always, so it is passed over.) */
-static int replay_cut(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
+int replay_cut(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
 {
 	if (c->rollback) {
 		log_error("step %llu is a rollback to a file, and the state of %s that knew it is gone: begin a new model with a new topic.prefix", (unsigned long long)c->step,

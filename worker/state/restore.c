@@ -198,6 +198,10 @@ static int read_rows(struct restore *x)
 
 static int differs(const struct restore *x, const char *what, uint64_t found, uint64_t manifest)
 {
+	if (x->s->read_before) {
+		log_info("%s: the rows of step %llu are not whole any more: newer flushes took their place", x->in.topic, (unsigned long long)x->s->m.step);
+		return EX_DATAERR;
+	}
 	log_error("%s: %s differ from the manifest of step %llu: %llu (or a sum of their hashes) against %llu; %s", x->in.topic, what,
 	          (unsigned long long)x->s->m.step, (unsigned long long)found, (unsigned long long)manifest,
 	          x->s->writer ? "records are missing or foreign: begin a new model with a new topic.prefix"
@@ -239,6 +243,8 @@ static int open_topic(struct state *s)
 	x->s = s;
 	x->manifest_offset = -1;
 	int r = reader_open(&x->in, s->cfg, TOPIC_STATE, s->writer ? END_ALL : END_COMMITTED);
+	if (s->read_before && s->read_before < x->in.end)
+		x->in.end = s->read_before;
 	crash_point("restore.begins");
 	if (r == 0)
 		r = reader_last(&x->in, is_manifest, &value, &len, &offset);

@@ -75,6 +75,7 @@ int state_new(struct state **ret, const struct config *c, struct learner *l, int
 	s->dense_hash = calloc(s->dense_n + 1, sizeof *s->dense_hash);
 	s->offsets = calloc((size_t)partitions, sizeof *s->offsets);
 	s->m.partitions = (size_t)partitions;
+	s->run_id = "";
 	if (!s->config || !s->value || !s->dense_hash || !s->offsets || staged_new(&s->slice) < 0) {
 		state_free(s);
 		return log_no_memory();
@@ -120,6 +121,10 @@ static int hand_over(struct state *s)
 	struct staged *next = NULL;
 	if (staged_records(s->slice) == 0)
 		return 0;
+	if (!s->writer) { /* state_sums */
+		staged_clear(s->slice);
+		return 0;
+	}
 	if (staged_new(&next) < 0)
 		return -ENOMEM;
 	int r = state_writer_put(s->writer, s->slice);
@@ -318,11 +323,32 @@ int state_finish(struct state *s, int64_t cut_offset)
 	return s->phase == FLUSH_IDLE ? 0 : turn(s, cut_offset, HUGE_VAL, 1);
 }
 
+void state_read_before(struct state *s, int64_t offset)
+{
+	s->read_before = offset;
+}
+
+int state_sums(struct state *s, uint64_t version, const int64_t *offsets, int embedding_partitions, const struct manifest **ret)
+{
+	int left, r = state_begin(s, version, offsets, embedding_partitions);
+	*ret = &s->m;
+	if (r)
+		return r;
+	r = save_for(s, HUGE_VAL, &left);
+	if (r == 0)
+		r = save_manifest(s);
+	s->phase = FLUSH_IDLE;
+	return r < 0 ? failed(r) : 0;
+}
+
 int state_found(struct state *s, const struct cut *first, struct staged *rows)
 {
 	int r = rows ? state_writer_put(s->writer, rows) : 0;
-	if (r == 0)
-		r = state_begin(s, first->version, first->offsets, (int)first->embedding_partitions);
+	if (r < 0) {
+		staged_free(rows);
+		return failed(r);
+	}
+	r = state_begin(s, first->version, first->offsets, (int)first->embedding_partitions);
 	if (r == 0 && cutlog_stage(s->slice, first) < 0)
 		r = failed(-ENOMEM);
 	if (r == 0)

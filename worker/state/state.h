@@ -40,6 +40,11 @@ struct state_followed {
 int state_follow(struct state *s, int timeout_ms, struct state_followed *ret);
 /* Forgets what was read, to begin again with a learner that is new. The old one is not touched any more. */
 void state_restart(struct state *s, struct learner *l);
+/* state_restore reads only what lies before this offset of the state topic: an older manifest and its rows, as long as compaction has left them
+ * (else EX_DATAERR). */
+void state_read_before(struct state *s, int64_t offset);
+/* The manifest that a flush of the fold would write now; nothing is sent. Instead of state_write, not after it. *ret: until the next call. */
+int state_sums(struct state *s, uint64_t version, const int64_t *offsets, int embedding_partitions, const struct manifest **ret);
 
 /* A flush of the fold as it is now, just after the commit `version` was staged. offsets (partitions of the input). */
 int state_begin(struct state *s, uint64_t version, const int64_t *offsets, int embedding_partitions);

@@ -34,6 +34,7 @@ struct state {
 	int64_t *offsets;          /* m.offsets */
 	int64_t cut_offset;        /* in the batches topic, of the flush under way ... */
 	int64_t last_cut_offset;   /* ... and of the one before; 0 = not known */
+	int64_t read_before;       /* where restoring ends; 0 = at the topic's end */
 	double begun_ms;
 	uint64_t rows;             /* of the flush under way */
 	struct state_stats stats;
