@@ -11,6 +11,8 @@
 #include "worker/crash_point.h"
 #include "worker/log.h"
 
+#define END_S 5 /* that the thread gets to end: more than an abort takes when the broker answers */
+
 struct slice { struct slice *next; struct staged *s; };
 
 struct state_writer {
@@ -22,6 +24,7 @@ struct state_writer {
 	struct slice *first, *last;
 	size_t waiting_bytes;
 	int open, ended, stop;
+	int gone;                 /* the thread has left */
 	int64_t trim;
 	enum writer_outcome outcome; /* of the ended flush */
 	int code;                 /* exit code that the process must end with */
@@ -126,6 +129,8 @@ static void *writer_thread(void *arg)
 			w->code = txn_exit_code(w->txn);
 		pthread_cond_broadcast(&w->changed);
 	}
+	w->gone = 1;
+	pthread_cond_broadcast(&w->changed);
 	pthread_mutex_unlock(&w->lock);
 	return NULL;
 }
@@ -154,6 +159,18 @@ int state_writer_new(struct state_writer **ret, const struct config *c)
 	return 0;
 }
 
+/* With the lock held. */
+static int leaves_in_time(struct state_writer *w)
+{
+	struct timespec end;
+	int late = 0;
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += END_S;
+	while (!w->gone && !late)
+		late = pthread_cond_timedwait(&w->changed, &w->lock, &end) == ETIMEDOUT;
+	return w->gone;
+}
+
 void state_writer_free(struct state_writer *w)
 {
 	if (!w)
@@ -162,10 +179,10 @@ void state_writer_free(struct state_writer *w)
 		pthread_mutex_lock(&w->lock);
 		w->stop = 1;
 		pthread_cond_broadcast(&w->changed);
-		int stuck = txn_overdue(w->txn);
+		int stuck = !leaves_in_time(w);
 		pthread_mutex_unlock(&w->lock);
 		if (stuck)
-			return; /* its thread is inside librdkafka: the end of the process frees both */
+			return; /* its thread is inside librdkafka, for as long as a flush may last: the end of the process frees both */
 		pthread_join(w->thread, NULL);
 	}
 	for (struct slice *x; (x = take_slice(w));)
