@@ -289,7 +289,7 @@ static uint64_t row_hash(const char *key, const void *value, size_t len)
 static void tamper(const char *topic, const char *key, int sums)
 {
 	static int64_t offsets[1024];
-	static uint8_t bytes[MANIFEST_BYTES(1024)];
+	static uint8_t bytes[MANIFEST_BYTES(1024, 65536)];
 	size_t len, n;
 	uint8_t *row = last_value(topic, key, &len);
 	uint64_t before = row_hash(key, row, len);

@@ -39,7 +39,7 @@ all() {
 
 # 1. 20 s, and transactions may last 60: the same process goes on
 A=${PREFIX}_a; load "$A" "$TMP/events.jsonl"
-start "$TMP/short.log" train -t "$A" --transaction.timeout.ms 60000 --state.flush.ms 500 $live $(small)
+start "$TMP/short.log" train -t "$A" --transaction.timeout.ms 60000 --election.timeout.ms 60000 --state.flush.ms 500 $live $(small)
 feed "$A" "$TMP/more.jsonl" 500
 eventually 60 logged ' train events=[1-9][0-9][0-9][0-9]' "$TMP/short.log"
 stopped; sleep 20; goes_on

@@ -64,7 +64,7 @@ static int fold_batch(struct loop *w, const struct cut *c)
 		return r;
 	w->learner->max_users = c->max_users;
 	w->learner->max_items = c->max_items;
-	r = fold(w, c->step, w->staged, &t);
+	r = fold(w, c->step, c->skipped, w->staged, &t);
 	if (r)
 		return r;
 	if (t.events != c->events || t.dead_letters != c->dead_letters || t.records_hash != c->records_hash || t.discarded != c->discarded)
