@@ -66,10 +66,20 @@ void reader_close(struct reader *r)
 	r->assigned = 0;
 }
 
+/* Did a delete of the oldest records, such as the cuts that nobody needs any more, overtake this reader? A killed worker's last one may arrive late. */
+static int was_overtaken(struct reader *r)
+{
+	int64_t low, high;
+	if (client_watermarks(r->rk, r->topic, 0, &low, &high) < 0 || low <= r->next)
+		return 0;
+	r->low = low;
+	return 1;
+}
+
 /* One thing that the client has, within timeout_ms: a record (*ret), an end or an error (*ret NULL). *ret_any 0: nothing. */
 static int poll_one(struct reader *r, int timeout_ms, rd_kafka_message_t **ret, int *ret_any)
 {
-	int code = 0;
+	int code = 0, overtaken = 0;
 	rd_kafka_message_t *m = rd_kafka_consumer_poll(r->rk, timeout_ms);
 	*ret = NULL;
 	*ret_any = m != NULL;
@@ -83,11 +93,15 @@ static int poll_one(struct reader *r, int timeout_ms, rd_kafka_message_t **ret, 
 	if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
 		r->next = m->offset > r->next ? m->offset : r->next;
 		r->at_end = 1;
+	} else if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET && was_overtaken(r)) {
+		overtaken = 1;
 	} else {
 		code = client_read_error(m->err, r->topic, 0, r->next, rd_kafka_message_errstr(m));
 	}
-	rd_kafka_message_destroy(m);
-	return code;
+	rd_kafka_message_destroy(m); /* before its handle is closed */
+	if (overtaken)
+		code = reader_seek(r, r->low);
+	return code || !overtaken ? code : assign(r);
 }
 
 int reader_next(struct reader *r, rd_kafka_message_t **ret)

@@ -3,7 +3,8 @@
  *
  * Where is the end? END_ALL: behind the last record of all, so that nobody's open transaction can hide what was committed behind it; for a
  * worker, after init_transactions has ended what earlier runs left open. END_COMMITTED: before the first open transaction; for those who only
- * look on while a worker writes.
+ * look on while a worker writes. Where does it begin? At the oldest record that is there: one that a delete of old records overtakes goes on with
+ * what is left.
  */
 #ifndef S4REC_KAFKA_READER_H
 #define S4REC_KAFKA_READER_H
