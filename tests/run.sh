@@ -2,7 +2,7 @@
 # run.sh - runs tests that are built, prints a line for each, and at last, alone on a line: N passed, N failed.
 #   tests/run.sh [STAGE ...]     default: unit e2e faults sanitizers fuzz lint
 #   unit            all unit tests and golden files of BUILD; unit-topics, unit-codec, unit-model, unit-worker: one folder
-#   e2e             tests/e2e/test_*.sh, with one broker for all of them (BROKER=host:port: that one); e2e-x: only test_x.sh;
+#   e2e             tests/e2e/test_*.sh, two at a time, with one broker for all of them (BROKER=host:port: that one); e2e-x: only test_x.sh;
 #                   a build with sanitizers leaves out those that say `# not with sanitizers` in their head
 #   faults          tests/faults/test_*.sh, with a broker that they may stop; faults-x: only test_x.sh
 #   sanitizers      builds in BUILD/asan and BUILD/tsan, runs unit tests there, and the end-to-end tests with the former
@@ -41,6 +41,24 @@ one() {
 	return 1
 }
 
+# beside NAME COMMAND...: the same, while another one runs: a test that talks to a broker mostly waits. collect: until one of them has ended
+declare -A beside=()
+beside() {
+	while [ ${#beside[@]} -ge 2 ]; do collect; done
+	(
+		trap '[ -z "$running" ] || { kill -TERM "$running"; wait "$running"; }; exit 130' INT TERM HUP
+		one "$@"
+	) >"$logs/$(echo "$1" | tr -c 'a-zA-Z0-9\n' _).line" &
+	beside[$!]=$1
+}
+collect() {
+	local pid code=0
+	wait -n -p pid "${!beside[@]}" || code=$?
+	if [ "$code" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)) failures="$failures ${beside[$pid]}"; fi
+	cat "$logs/$(echo "${beside[$pid]}" | tr -c 'a-zA-Z0-9\n' _).line"
+	unset "beside[$pid]"
+}
+
 # Sanitizers want the classic layout of the address space; without the right to ask for it they mostly work all the same.
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 layout=
@@ -63,7 +81,7 @@ unit() { # unit FOLDER
 broker_dir= running=
 stop_broker() { [ -z "$broker_dir" ] || tests/broker/broker.sh stop "$broker_dir"; broker_dir=; }
 trap stop_broker EXIT
-trap '[ -z "$running" ] || { kill -TERM "$running"; wait "$running"; }; exit 130' INT TERM HUP # timeout hands it to the whole test
+trap 'for pid in $running "${!beside[@]}"; do kill -TERM "$pid"; wait "$pid"; done; exit 130' INT TERM HUP # timeout hands it to the whole test
 
 faults() { # faults SCRIPT...: always a broker of their own, since they stop and kill it
 	local script before=$failed
@@ -94,8 +112,9 @@ e2e() { # e2e SCRIPT...
 	for script; do
 		case $BUILD in *san) if [ $# -gt 1 ] && head -n 5 "$script" | grep -q '^# not with sanitizers'; then continue; fi ;; esac
 		if [ ! -e "$script" ]; then echo "no $script" >&2; failed=$((failed + 1)); continue; fi
-		one "e2e/$(basename "$script" .sh | sed 's/^test_//')" "$(head -n 1 "$script" | grep -q bash && echo bash || echo sh)" "$script"
+		beside "e2e/$(basename "$script" .sh | sed 's/^test_//')" "$(head -n 1 "$script" | grep -q bash && echo bash || echo sh)" "$script"
 	done
+	while [ ${#beside[@]} -gt 0 ]; do collect; done
 	if [ -n "$broker_dir" ]; then
 		stop_broker
 		unset BROKER

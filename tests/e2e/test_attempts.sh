@@ -1,5 +1,6 @@
 #!/bin/sh
 # A batch that ends process after process stops the worker for good; an operator passes it by, and every replay passes it the same way.
+# not with sanitizers: long; the code is that of train
 . "$(dirname "$0")/lib.sh"
 export S4REC_ATTEMPTS_MAX=3
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Input that retention removed behind the state: an error that names the choices; with --accept.gap the worker goes on from the state, readers
 # get all rows again and lose those that it does not know, and no later start sees the gap again.
+# not with sanitizers: long
 . "$(dirname "$0")/lib.sh"
 # shellcheck disable=SC2086
 model=$(small | sed 's/--commit.steps [0-9]* //') # what the model depends on

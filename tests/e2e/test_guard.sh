@@ -1,5 +1,6 @@
 #!/bin/sh
 # What is served is protected: an exploding step is not applied, and a model that has become worse than popularity is not published.
+# not with sanitizers: kills in a short time
 . "$(dirname "$0")/lib.sh"
 
 export S4REC_WEIGHT_MAX=1000000

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Model files: `eval loo --model.out`, `import` into a new prefix, `train` from there, `export`: whole, killed, refused; a worker is never disturbed.
+# not with sanitizers: long; its parts have unit tests there
 . "$(dirname "$0")/lib.sh"
 
 stream "$TMP/events.jsonl" 2000

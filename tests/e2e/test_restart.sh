@@ -1,5 +1,6 @@
 #!/bin/sh
 # Stopped and killed at any place, a worker that goes on ends with the rows, dead letters and scores of one that was left alone.
+# not with sanitizers: kills at random places; the code is that of train and state
 . "$(dirname "$0")/lib.sh"
 
 # 1. the run that nobody disturbs

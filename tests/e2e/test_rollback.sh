@@ -1,5 +1,6 @@
 #!/bin/sh
 # `rollback`: an exported model again, in a new space; all rows are published once more, as they are when readers have lost theirs.
+# not with sanitizers: long
 . "$(dirname "$0")/lib.sh"
 
 "$S4REC" generate --events 6000 --users 300 --items 80 --interests 4 --malformed 0 --duplicates 0 --late 0 2>"$TMP/gen.log" >"$TMP/all.jsonl"
