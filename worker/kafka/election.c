@@ -29,6 +29,7 @@ struct election {
 	struct member self;
 	char *member_id;     /* under which the partition was given to us; NULL = never yet */
 	enum election_role role;
+	int joined;          /* the group has answered at least once */
 	int expired;         /* the group has forgotten us */
 	int closing;
 	int doubt;           /* the partition went to another one, who may be dead */
@@ -154,6 +155,7 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic
 	struct election *e = opaque;
 	if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
 		rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(1);
+		e->joined = 1;
 		assigned(e, list->cnt > 0);
 		rd_kafka_assign(rk, none); /* accepted, though nothing shall be read */
 		rd_kafka_topic_partition_list_destroy(none);
@@ -244,7 +246,8 @@ void election_free(struct election *e)
 	if (!e)
 		return;
 	e->closing = 1;
-	if (e->rk && !e->expired)
+	/* A join that still waits for dead members would hold up the leaving, too, for longer than it is worth. */
+	if (e->rk && e->joined && !e->expired)
 		rd_kafka_consumer_close(e->rk); /* (its sister with a queue of one's own makes 2.0.2 hang in destroy) */
 	client_free(e->rk);
 	free(e->member_id);

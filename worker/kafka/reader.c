@@ -104,6 +104,18 @@ static int poll_one(struct reader *r, int timeout_ms, rd_kafka_message_t **ret, 
 	return code || !overtaken ? code : assign(r);
 }
 
+/* The broker is away, or somebody's open transaction hides what is there. */
+static int say_silent(const struct reader *r)
+{
+	int64_t low, stable;
+	if (client_watermarks(r->rk, r->topic, 0, &low, &stable) == 0 && stable <= r->next)
+		log_error("%s: a transaction that is open hides what lies behind offset %lld, for %d s now; it ends when its producer does or its time is over, "
+		          "and where Kafka has lost it, by `kafka-transactions.sh find-hanging` and `abort`", r->topic, (long long)r->next, SILENCE_MAX * POLL_MS / 1000);
+	else
+		log_error("%s: no answer for %d s at offset %lld of %lld", r->topic, SILENCE_MAX * POLL_MS / 1000, (long long)r->next, (long long)r->end);
+	return EX_UNAVAILABLE;
+}
+
 int reader_next(struct reader *r, rd_kafka_message_t **ret)
 {
 	int any, silence = 0, code = r->assigned || r->next >= r->end ? 0 : assign(r);
@@ -112,8 +124,7 @@ int reader_next(struct reader *r, rd_kafka_message_t **ret)
 		code = poll_one(r, POLL_MS, ret, &any);
 		silence = any ? 0 : silence + 1;
 		if (silence == SILENCE_MAX) {
-			log_error("%s: no answer for %d s at offset %lld of %lld", r->topic, SILENCE_MAX * POLL_MS / 1000, (long long)r->next, (long long)r->end);
-			return EX_UNAVAILABLE;
+			return say_silent(r);
 		}
 		if (*ret && (*ret)->offset < r->end) {
 			r->next = (*ret)->offset + 1;
