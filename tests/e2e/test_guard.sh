@@ -22,6 +22,7 @@ killed() { # PREFIX TEXT TIMES OPTIONS...
 		start "$TMP/killed.log" train -t "$prefix" --until end --progress.ms 100 --state.flush.ms 0 $(small "$@")
 		while kill -0 "$pid" 2>/dev/null && ! logged "$text" "$TMP/killed.log"; do sleep 0.01; done
 		logged "$text" "$TMP/killed.log" || break
+		sleep "0.$((hits * 12))" # at first before that commit is there to be seen, later after it
 		kill -9 "$pid" 2>/dev/null || :
 		wait "$pid" || :
 		hits=$((hits + 1))

@@ -20,7 +20,12 @@ CRASH_POINT=commit.after_end:6 "$S4REC" $(worker "$P" --until end) >"$TMP/killed
 # shellcheck disable=SC2046
 start "$TMP/killed.log" $(worker "$P" --until end)
 eventually 60 logged ' train events=\|replay done' "$TMP/killed.log"
+# In the middle of a transaction, but not while the broker ends one: a single node that is killed between its answer to a commit and the markers of
+# it forgets these when it starts (4.3.1: "Couldn't find leader endpoint ... likely deleted already", its coordinator is elected before all topics are
+# known), and the records stay hidden for ever. With more than one broker another one sends them.
+kill -STOP "$pid"; sleep 0.5
 tests/broker/broker.sh kill "$FAULTS"
+kill -CONT "$pid"
 tests/broker/broker.sh start "$FAULTS" >"$TMP/broker.out"
 code=0; wait "$pid" || code=$?
 case $code in 0 | 69 | 75) ;; *) fail "a crashed broker ends it with $code: $(tail -n 3 "$TMP/killed.log")" ;; esac
