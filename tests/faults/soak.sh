@@ -89,7 +89,10 @@ fault() {
 		kill -CONT "$old"; gone_within 60 "$old" ;;
 	twin) old=$worker_pid; start_worker; gone_within 60 "$old" ;;
 	pause) draw 20; kill -STOP "$(cat "$FAULTS/pid")"; sleep $((drawn + 1)); kill -CONT "$(cat "$FAULTS/pid")"; t=$(now) ;;
-	crash) tests/broker/broker.sh kill "$FAULTS"; draw 3; sleep "$drawn"; tests/broker/broker.sh start "$FAULTS" >"$TMP/broker.out"; t=$(now) ;;
+	crash) # not between the answer to a commit and its markers: see test_broker.sh
+		kill -STOP "$worker_pid"; sleep 0.5
+		tests/broker/broker.sh kill "$FAULTS"; kill -CONT "$worker_pid"
+		draw 3; sleep "$drawn"; tests/broker/broker.sh start "$FAULTS" >"$TMP/broker.out"; t=$(now) ;;
 	answer) draw ${#orders[@]}; echo "${orders[drawn]} 1" | tr : ' ' >&3 ;;
 	*) fail "no fault $1" ;;
 	esac

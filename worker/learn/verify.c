@@ -323,21 +323,29 @@ static int name_differences(struct learner *a, struct learner *b)
 	return x.differences ? EX_DATAERR : 0;
 }
 
-/* The rows as they stand in the topic. A newer flush may have taken their place meanwhile: *ret_whole 0, and the sums must do. */
+/* The rows as they stand in the topic, to its end, where a foreign one would be, or, when a flush came meanwhile, to the newest manifest of ours: then
+ * its rows may be gone (*ret_whole 0), and the sums must do. */
 static int compare_with_rows(struct verify *v, int *ret_whole)
 {
 	struct loop *theirs = NULL;
 	const struct manifest *m = NULL;
 	int64_t newest = v->newest.offset;
-	int r = loop_new(&theirs, v->cfg);
-	if (r)
-		return r;
-	state_read_before(theirs->state, newest + 1); /* a flush may come at any moment */
-	r = state_restore(theirs->state, &m);
+	int overtaken, r;
+	for (overtaken = 0; ; overtaken = 1) {
+		r = loop_new(&theirs, v->cfg);
+		if (r)
+			return r;
+		state_read_before(theirs->state, overtaken ? newest + 1 : 0);
+		r = state_restore(theirs->state, &m);
+		if (overtaken || !flushed_since(v, newest))
+			break;
+		loop_free(theirs);
+		theirs = NULL;
+	}
 	*ret_whole = r == 0;
 	if (r == 0)
 		r = name_differences(v->w->learner, theirs->learner);
-	else if (r == EX_DATAERR && flushed_since(v, newest))
+	else if (r == EX_DATAERR && overtaken)
 		r = 0;
 	loop_free(theirs);
 	return r;
