@@ -355,15 +355,18 @@ static int check_attempts(const struct loop *w, const struct cutlog *log)
 {
 	struct attempt first;
 	uint64_t n = w->gap ? 0 : cutlog_attempts(log, &first), next = w->learner->step + 1; /* a gap is a commit */
+	uint64_t skip = (uint64_t)w->cfg->skip_batch;
 	time_t since_s = (time_t)(first.now_ms / 1000);
 	char since[32];
 	struct tm tm;
-	if (w->cfg->skip_batch && (uint64_t)w->cfg->skip_batch != next) {
-		log_error("skip.batch=%lld: the next batch is that of step %llu; only that one can be skipped (was it skipped already?)", (long long)w->cfg->skip_batch,
-		          (unsigned long long)next);
+	if (skip > next) {
+		log_error("skip.batch=%llu: the next batch is that of step %llu; only that one can be skipped", (unsigned long long)skip, (unsigned long long)next);
 		return EX_USAGE;
 	}
-	if (n == 0 || w->cfg->skip_batch || w->cfg->attempts_max == 0 || n < (uint64_t)w->cfg->attempts_max)
+	if (skip && skip < next) /* a start that comes again, or a standby behind whose leader it was passed */
+		log_warn("skip.batch=%llu: step %llu is behind already, the next one is %llu: nothing is skipped by this start", (unsigned long long)skip,
+		         (unsigned long long)skip, (unsigned long long)next);
+	if (n == 0 || skip == next || w->cfg->attempts_max == 0 || n < (uint64_t)w->cfg->attempts_max)
 		return 0;
 	gmtime_r(&since_s, &tm);
 	strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", &tm);
