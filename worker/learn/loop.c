@@ -67,7 +67,8 @@ int loop_new(struct loop **ret, const struct config *c)
 	w->batch = calloc((size_t)w->partitions, sizeof *w->batch);
 	w->cut_offsets = calloc(CUTS_MAX * (size_t)w->partitions, sizeof *w->cut_offsets);
 	w->position = calloc((size_t)w->partitions, sizeof *w->position);
-	if (!w->batch || !w->cut_offsets || !w->position || staged_new(&w->staged) < 0 || userset_new(&w->batch_users, (size_t)c->batch_users) < 0) {
+	size_t users = (size_t)c->batch_users + 1; /* a replay may meet one too many */
+	if (!w->batch || !w->cut_offsets || !w->position || staged_new(&w->staged) < 0 || userset_new(&w->batch_users, users) < 0) {
 		log_no_memory();
 		goto fail;
 	}

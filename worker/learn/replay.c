@@ -62,20 +62,27 @@ static int differs(const struct loop *w, const struct cut *c)
 	return EX_DATAERR;
 }
 
-/* Reads one recorded batch again, from where `in` stands, into w->batch. */
+/* More than one batch can hold: the topic has other records than it had. */
+static int batch_too_large(const struct loop *w)
+{
+	return userset_count(w->batch_users) > (size_t)w->cfg->batch_users || w->batch_records > (size_t)w->cfg->batch_events;
+}
+
+/* Reads one recorded batch again, from where `in` stands, into w->batch. Its offsets alone say where it ends: a live worker has met the partitions'
+ * records in another order, and the user with whom the batch was full need not be the last new one here. */
 static int reread(struct loop *w, struct input *in, const struct cut *c, const volatile sig_atomic_t *stop)
 {
 	struct record *rec;
 	input_limit(in, c->offsets);
 	for (int waits = 0; ; waits++) {
-		while (!batch_full(w) && (rec = input_next(in, 1))) {
+		while ((rec = input_next(in, 1))) {
 			batch_add(w, rec, 0);
 			waits = 0;
+			if (batch_too_large(w))
+				return differs(w, c);
 		}
 		if (input_at_end(in))
 			return 0;
-		if (batch_full(w))
-			return differs(w, c); /* the batch was cut where it was full */
 		if (*stop)
 			return LOOP_STOPPED;
 		int r = input_fill(in, POLL_MS);
