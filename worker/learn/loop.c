@@ -111,7 +111,7 @@ void batch_add(struct loop *w, struct record *r, int64_t now_ms)
 	record_push(&w->batch[r->partition], r);
 }
 
-int batch_full(const struct loop *w)
+static int batch_full(const struct loop *w)
 {
 	return userset_count(w->batch_users) >= (size_t)w->cfg->batch_users || w->batch_records >= (size_t)w->cfg->batch_events;
 }
@@ -207,7 +207,7 @@ static int step(struct loop *w)
 {
 	struct train_result t;
 	uint64_t number = w->learner->step + 1;
-	int skip = (uint64_t)w->cfg->skip_batch == number; /* loop_replay saw to it that it is the first one */
+	int skip = (uint64_t)w->cfg->skip_batch == number; /* loop_replay saw to it that none behind the first is asked for */
 	int r = w->attempted ? 0 : note_attempt(w, number);
 	if (r == 0)
 		r = fold(w, number, skip, w->staged, &t);
