@@ -67,7 +67,8 @@ int loop_new(struct loop **ret, const struct config *c)
 	w->batch = calloc((size_t)w->partitions, sizeof *w->batch);
 	w->cut_offsets = calloc(CUTS_MAX * (size_t)w->partitions, sizeof *w->cut_offsets);
 	w->position = calloc((size_t)w->partitions, sizeof *w->position);
-	if (!w->batch || !w->cut_offsets || !w->position || staged_new(&w->staged) < 0 || userset_new(&w->batch_users, (size_t)c->batch_users) < 0) {
+	size_t users = (size_t)c->batch_users + 1; /* a replay may meet one too many */
+	if (!w->batch || !w->cut_offsets || !w->position || staged_new(&w->staged) < 0 || userset_new(&w->batch_users, users) < 0) {
 		log_no_memory();
 		goto fail;
 	}
@@ -110,7 +111,7 @@ void batch_add(struct loop *w, struct record *r, int64_t now_ms)
 	record_push(&w->batch[r->partition], r);
 }
 
-int batch_full(const struct loop *w)
+static int batch_full(const struct loop *w)
 {
 	return userset_count(w->batch_users) >= (size_t)w->cfg->batch_users || w->batch_records >= (size_t)w->cfg->batch_events;
 }
@@ -206,7 +207,7 @@ static int step(struct loop *w)
 {
 	struct train_result t;
 	uint64_t number = w->learner->step + 1;
-	int skip = (uint64_t)w->cfg->skip_batch == number; /* loop_replay saw to it that it is the first one */
+	int skip = (uint64_t)w->cfg->skip_batch == number; /* loop_replay saw to it that none behind the first is asked for */
 	int r = w->attempted ? 0 : note_attempt(w, number);
 	if (r == 0)
 		r = fold(w, number, skip, w->staged, &t);

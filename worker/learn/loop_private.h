@@ -52,7 +52,6 @@ struct loop {
 
 /* loop.c: the batch being filled; as step `step`, with out NULL silently; its end as a cut of the next commit. */
 void batch_add(struct loop *w, struct record *r, int64_t now_ms);
-int batch_full(const struct loop *w);
 void batch_clear(struct loop *w); /* after its records were taken */
 int fold(struct loop *w, uint64_t step, int skip, struct staged *out, struct train_result *ret);
 void note_cut(struct loop *w, uint64_t step, const struct train_result *t);

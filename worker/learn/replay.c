@@ -62,20 +62,27 @@ static int differs(const struct loop *w, const struct cut *c)
 	return EX_DATAERR;
 }
 
-/* Reads one recorded batch again, from where `in` stands, into w->batch. */
+/* More than one batch can hold: the topic has other records than it had. */
+static int batch_too_large(const struct loop *w)
+{
+	return userset_count(w->batch_users) > (size_t)w->cfg->batch_users || w->batch_records > (size_t)w->cfg->batch_events;
+}
+
+/* Reads one recorded batch again, from where `in` stands, into w->batch. Its offsets alone say where it ends: a live worker has met the partitions'
+ * records in another order, and the user with whom the batch was full need not be the last new one here. */
 static int reread(struct loop *w, struct input *in, const struct cut *c, const volatile sig_atomic_t *stop)
 {
 	struct record *rec;
 	input_limit(in, c->offsets);
 	for (int waits = 0; ; waits++) {
-		while (!batch_full(w) && (rec = input_next(in, 1))) {
+		while ((rec = input_next(in, 1))) {
 			batch_add(w, rec, 0);
 			waits = 0;
+			if (batch_too_large(w))
+				return differs(w, c);
 		}
 		if (input_at_end(in))
 			return 0;
-		if (batch_full(w))
-			return differs(w, c); /* the batch was cut where it was full */
 		if (*stop)
 			return LOOP_STOPPED;
 		int r = input_fill(in, POLL_MS);
@@ -355,15 +362,18 @@ static int check_attempts(const struct loop *w, const struct cutlog *log)
 {
 	struct attempt first;
 	uint64_t n = w->gap ? 0 : cutlog_attempts(log, &first), next = w->learner->step + 1; /* a gap is a commit */
+	uint64_t skip = (uint64_t)w->cfg->skip_batch;
 	time_t since_s = (time_t)(first.now_ms / 1000);
 	char since[32];
 	struct tm tm;
-	if (w->cfg->skip_batch && (uint64_t)w->cfg->skip_batch != next) {
-		log_error("skip.batch=%lld: the next batch is that of step %llu; only that one can be skipped (was it skipped already?)", (long long)w->cfg->skip_batch,
-		          (unsigned long long)next);
+	if (skip > next) {
+		log_error("skip.batch=%llu: the next batch is that of step %llu; only that one can be skipped", (unsigned long long)skip, (unsigned long long)next);
 		return EX_USAGE;
 	}
-	if (n == 0 || w->cfg->skip_batch || w->cfg->attempts_max == 0 || n < (uint64_t)w->cfg->attempts_max)
+	if (skip && skip < next) /* a start that comes again, or a standby behind whose leader it was passed */
+		log_warn("skip.batch=%llu: step %llu is behind already, the next one is %llu: nothing is skipped by this start", (unsigned long long)skip,
+		         (unsigned long long)skip, (unsigned long long)next);
+	if (n == 0 || skip == next || w->cfg->attempts_max == 0 || n < (uint64_t)w->cfg->attempts_max)
 		return 0;
 	gmtime_r(&since_s, &tm);
 	strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", &tm);
