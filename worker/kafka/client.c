@@ -14,6 +14,7 @@
 
 /* --- librdkafka's own log ------------------------------------------------------------------------------------------- */
 
+#define WATERMARKS_S 30
 #define QUEUE_KBYTES_MAX 2097151 /* what librdkafka allows */
 #define MEMBER_POLL_MS 60000 /* a member that does not call for so long is put out of its group */
 #define LOG_KINDS 16
@@ -388,15 +389,15 @@ int client_read_error(rd_kafka_resp_err_t err, const char *topic, int partition,
 
 int client_watermarks(rd_kafka_t *rk, const char *topic, int partition, int64_t *ret_low, int64_t *ret_high)
 {
-	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__TIMED_OUT;
-	int i;
+	rd_kafka_resp_err_t err;
+	time_t end = time(NULL) + WATERMARKS_S;
 
-	for (i = 0; i < 20; i++) { /* a leader that moves is no reason to give up */
+	do { /* a leader that moves is no reason to give up */
 		err = rd_kafka_query_watermark_offsets(rk, topic, partition, ret_low, ret_high, 5000);
 		if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
 			return 0;
 		usleep(100000);
-	}
+	} while (time(NULL) < end);
 	log_error("kafka no_watermarks topic=%s partition=%d: %s", topic, partition, rd_kafka_err2str(err));
 	return -EIO;
 }

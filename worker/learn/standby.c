@@ -10,6 +10,7 @@
 #include "worker/learn/loop_private.h"
 #include "worker/log.h"
 
+#define SILENCE_MS 30000
 #define ANEW_MAX 2 /* readings from the beginning without ever getting to the end */
 
 struct standby {
@@ -87,16 +88,34 @@ static int lead(struct loop *w)
 	return r;
 }
 
+/* The state to its end, as of now. A standby may wait for a broker that is away; a start, which somebody waits for, gives up. */
+static int read_state(struct standby *b, const volatile sig_atomic_t *stop)
+{
+	int64_t since_ms = monotonic_ms();
+	while (!b->state.caught_up) {
+		uint64_t records = b->state.records;
+		int r = *stop ? LOOP_STOPPED : follow(b);
+		if (r)
+			return r;
+		tell(b, 0);
+		if (b->state.records != records)
+			since_ms = monotonic_ms();
+		if (monotonic_ms() - since_ms > SILENCE_MS) {
+			log_error("%s.state: no answer for %d s at offset %lld; is the broker still there?", b->w->cfg->topic_prefix, SILENCE_MS / 1000, (long long)b->state.offset);
+			return EX_UNAVAILABLE;
+		}
+	}
+	return 0;
+}
+
 int loop_stand_by(struct loop *w, const volatile sig_atomic_t *stop)
 {
 	struct standby b = { .w = w, .told_ms = monotonic_ms() };
 	int r = loop_set_until(w); /* the end is that of our start, however long we wait */
 	if (r == 0)
 		r = loop_check_model(w); /* now, not only when it would have to take over */
-	while (r == 0 && !b.state.caught_up) {
-		r = *stop ? LOOP_STOPPED : follow(&b);
-		tell(&b, 0);
-	}
+	if (r == 0)
+		r = read_state(&b, stop);
 	if (r == 0)
 		r = election_new(&w->election, w->cfg);
 	if (r == 0)
