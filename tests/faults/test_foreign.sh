@@ -7,8 +7,11 @@ reference
 P=${PREFIX}_p; prefix_new "$P"; follow "$P"
 cuts_now() { "$TOOL" dump "$P.batches" | wc -l; }
 for topic in state batches; do
+	# it rests for two seconds at its tenth commit, else it might be through before the transaction is open
+	export DELAY_POINT=commit.staged:10
 	# shellcheck disable=SC2046
 	start "$TMP/first.log" $(worker "$P" --until end --state.flush.ms 50)
+	unset DELAY_POINT
 	eventually 60 logged 'state flushed' "$TMP/first.log"
 	"$RECORDS" open "$P.$topic" "foreign.$topic" >"$TMP/foreign" 2>&1 & foreign=$!; PIDS="$PIDS $foreign"
 	eventually 20 logged open "$TMP/foreign"

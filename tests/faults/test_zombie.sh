@@ -6,7 +6,25 @@
 reference
 P=${PREFIX}_p; prefix_new "$P"; follow "$P"
 
-# 1. stopped amid a transaction, or between two; woken while its successor works, or when that is through with its part
+# 1. two at once, again and again: each start takes the lead from the one before
+older='' fenced=0
+left() { # left PID
+	code=0; wait "$1" || code=$?
+	case $code in 75) fenced=$((fenced + 1)) ;; 137) ;; *) fail "a twin ends with $code" ;; esac
+}
+for k in 1 2 3; do
+	# the last one must leave some input, too
+	# shellcheck disable=SC2046
+	DELAY_POINT=commit.before_begin:3 CRASH_POINT=commit.after_end:6 "$S4REC" $(worker "$P" --until end --take.over --transaction.timeout.ms 10000) >"$TMP/twin$k.log" 2>&1 & pid=$!
+	PIDS="$PIDS $pid"
+	[ -z "$older" ] || left "$older"
+	older=$pid
+	eventually 60 logged ' train events=\|replay done\|new model' "$TMP/twin$k.log"
+done
+left "$older"
+[ "$fenced" -ge 1 ] || fail "no twin was fenced: nothing was tested"
+
+# 2. stopped amid a transaction, or between two; woken while its successor works, or when that is through with its part
 zombies=0
 for when in commit.before_end commit.before_offsets commit.after_end flush.before_end; do
 	# the process stops itself just there
@@ -28,22 +46,6 @@ for when in commit.before_end commit.before_offsets commit.after_end flush.befor
 	zombies=$((zombies + 1))
 done
 
-# 2. two at once, again and again: each start fences the one before, unless that is through meanwhile
-older='' fenced=0
-left() { # left PID
-	code=0; wait "$1" || code=$?
-	case $code in 75) fenced=$((fenced + 1)) ;; 0) ;; *) fail "a twin ends with $code" ;; esac
-}
-for k in 1 2 3; do
-	# shellcheck disable=SC2046
-	DELAY_POINT=commit.before_begin:3 "$S4REC" $(worker "$P" --until end --transaction.timeout.ms 10000) >"$TMP/twin$k.log" 2>&1 & pid=$!
-	PIDS="$PIDS $pid"
-	[ -z "$older" ] || left "$older"
-	older=$pid
-	eventually 60 logged ' train events=\|replay done\|new model' "$TMP/twin$k.log"
-done
-left "$older"
-[ "$fenced" -ge 1 ] || fail "no twin was fenced: nothing was tested"
 through "$P"
 as_if_nothing_happened "$P"
 echo "ok $NAME: $zombies zombies, $fenced of 3 twins fenced"

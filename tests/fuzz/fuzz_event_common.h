@@ -12,7 +12,7 @@ static inline void check_reason(int r, const char *why)
 	static const char *const words[] = { "undecodable", "oversized", "no user", "no item", "no time", "absurd time", "bad weight" };
 	int known = 0;
 
-	for (size_t i = 0; i < 6; i++)
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		known |= strcmp(why, words[i]) == 0;
 	MUST(r < 0 && known);
 }

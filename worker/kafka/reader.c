@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "worker/log.h"
 
@@ -66,20 +67,29 @@ void reader_close(struct reader *r)
 	r->assigned = 0;
 }
 
-/* Did a delete of the oldest records, such as the cuts that nobody needs any more, overtake this reader? A killed worker's last one may arrive late. */
-static int was_overtaken(struct reader *r)
+/* The broker knows no record where this reader stands. Either a delete of the oldest records has overtaken it, as it does with cuts that nobody needs
+ * any more (a killed worker's last one may arrive late): on with what is left. Or such a delete went beyond the first record of a transaction that
+ * is still open: then Kafka refuses every read_committed fetch in these words until that ends. 0: neither, the topic is another one. */
+static int may_go_on(struct reader *r)
 {
 	int64_t low, high;
-	if (client_watermarks(r->rk, r->topic, 0, &low, &high) < 0 || low <= r->next)
+	if (client_topic_watermarks(r->cfg, r->topic, 1, &low, &high) || r->next > high)
 		return 0;
 	r->low = low;
 	return 1;
 }
 
+static int go_on(struct reader *r)
+{
+	usleep(POLL_MS * 1000);
+	int code = reader_seek(r, r->next > r->low ? r->next : r->low);
+	return code ? code : assign(r);
+}
+
 /* One thing that the client has, within timeout_ms: a record (*ret), an end or an error (*ret NULL). *ret_any 0: nothing. */
 static int poll_one(struct reader *r, int timeout_ms, rd_kafka_message_t **ret, int *ret_any)
 {
-	int code = 0, overtaken = 0;
+	int code = 0, again = 0;
 	rd_kafka_message_t *m = rd_kafka_consumer_poll(r->rk, timeout_ms);
 	*ret = NULL;
 	*ret_any = m != NULL;
@@ -93,15 +103,16 @@ static int poll_one(struct reader *r, int timeout_ms, rd_kafka_message_t **ret, 
 	if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
 		r->next = m->offset > r->next ? m->offset : r->next;
 		r->at_end = 1;
-	} else if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET && was_overtaken(r)) {
-		overtaken = 1;
+	} else if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET && may_go_on(r)) {
+		again = 1;
 	} else {
 		code = client_read_error(m->err, r->topic, 0, r->next, rd_kafka_message_errstr(m));
 	}
 	rd_kafka_message_destroy(m); /* before its handle is closed */
-	if (overtaken)
-		code = reader_seek(r, r->low);
-	return code || !overtaken ? code : assign(r);
+	if (!again)
+		return code;
+	*ret_any = 0;
+	return go_on(r);
 }
 
 /* The broker is away, or somebody's open transaction hides what is there. */
