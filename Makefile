@@ -6,7 +6,7 @@
 BUILD   ?= build
 CFLAGS  ?= -O3 -g
 WERROR  ?= -Werror
-T       ?= 10
+T       ?= 5
 JOBS    := $(shell nproc 2>/dev/null || echo 2)
 
 # Debian's OpenBLAS comes serial, pthread and openmp, and a system-wide link says which one -lopenblas means. The serial one computes

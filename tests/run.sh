@@ -4,16 +4,16 @@
 #   unit            all unit tests and golden files of BUILD; unit-topics, unit-codec, unit-model, unit-worker: one folder
 #   e2e             tests/e2e/test_*.sh, two at a time, with one broker for all of them (BROKER=host:port: that one); e2e-x: only test_x.sh;
 #                   a build with sanitizers leaves out those that say `# not with sanitizers` in their head
-#   faults          tests/faults/test_*.sh, with a broker that they may stop; faults-x: only test_x.sh
+#   faults          tests/faults/test_*.sh, two at a time, then those that stop the broker, `# alone` in their head; faults-x: only test_x.sh
 #   sanitizers      builds in BUILD/asan and BUILD/tsan, runs unit tests there, and the end-to-end tests with the former
-#   fuzz            tests/fuzz/run.sh, FUZZ_SECONDS (10) a target
+#   fuzz            tests/fuzz/run.sh, FUZZ_SECONDS (5) a target
 #   lint            make lint
 # Output of a test is in BUILD/log/NAME.log, and its end is shown when it fails. TIME_LIMIT seconds (600) for each.
 # Exit 0 when at least one test ran and none failed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 export BUILD=${BUILD:-build}
-FUZZ_SECONDS=${FUZZ_SECONDS:-10}
+FUZZ_SECONDS=${FUZZ_SECONDS:-5}
 TIME_LIMIT=${TIME_LIMIT:-600}
 unset MAKEFLAGS MFLAGS MAKELEVEL # what a calling make was told stands in the environment (BUILD, CFLAGS); its job slots do not
 logs=$BUILD/log
@@ -83,6 +83,8 @@ stop_broker() { [ -z "$broker_dir" ] || tests/broker/broker.sh stop "$broker_dir
 trap stop_broker EXIT
 trap 'for pid in $running "${!beside[@]}"; do kill -TERM "$pid"; wait "$pid"; done; exit 130' INT TERM HUP # timeout hands it to the whole test
 
+fault_name() { basename "$1" .sh | sed 's,^test_,faults/,'; }
+alone() { head -n 5 "$1" | grep -q '^# alone'; }
 faults() { # faults SCRIPT...: always a broker of their own, since they stop and kill it
 	local script before=$failed
 	broker_dir=$BUILD/faults/broker
@@ -91,10 +93,14 @@ faults() { # faults SCRIPT...: always a broker of their own, since they stop and
 	passed=$((passed - 1))
 	FAULTS=$(cd "$broker_dir" && pwd)
 	export FAULTS
+	one "faults/reference" sh tests/faults/reference.sh || return
+	passed=$((passed - 1))
 	for script; do
 		if [ ! -e "$script" ]; then echo "no $script" >&2; failed=$((failed + 1)); continue; fi
-		one "faults/$(basename "$script" .sh | sed 's/^test_//')" sh "$script"
+		alone "$script" || beside "$(fault_name "$script")" sh "$script"
 	done
+	while [ ${#beside[@]} -gt 0 ]; do collect; done
+	for script; do ! alone "$script" || one "$(fault_name "$script")" sh "$script"; done
 	stop_broker
 	if [ "$failed" = "$before" ]; then rm -rf "$BUILD/faults/broker"; else echo "the broker's log: $BUILD/faults/broker/broker.log"; rm -rf "$BUILD/faults/broker/data"; fi
 }
@@ -128,7 +134,7 @@ stage() {
 	unit-*) unit "${1#unit-}" ;;
 	e2e) e2e tests/e2e/test_*.sh ;;
 	e2e-*) e2e "tests/e2e/test_${1#e2e-}.sh" ;;
-	faults) faults tests/faults/test_*.sh ;;
+	faults) faults tests/faults/test_zombie.sh $(ls tests/faults/test_*.sh | grep -v zombie) ;; # the longest first
 	faults-*) faults "tests/faults/test_${1#faults-}.sh" ;;
 	sanitizers)
 		TIME_LIMIT=1800 one "asan, ubsan: unit" make asan

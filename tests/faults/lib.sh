@@ -18,15 +18,10 @@ prefix_new() {
 # worker PREFIX OPTIONS...: the command line of a worker on $INPUT
 worker() { p=$1; shift; echo "train -t $p -G $p --input.topic $INPUT $(small --state.flush.ms 200 --transaction.timeout.ms 2000 --progress.ms 100 "$@")"; }
 
-# The undisturbed run, made by the first test that needs it, for all of them: $FAULTS/reference is its prefix, .dump its records.
-REFERENCE=faults_reference INPUT=faults_input.interactions EVENTS=12000
-reference() {
-	if [ ! -e "$FAULTS/reference.dump" ]; then
-		"$S4REC" generate --events $EVENTS --users 300 --items 80 --interests 4 --malformed 0.01 --duplicates 0.002 --late 0.01 >"$TMP/events.jsonl" 2>"$TMP/gen.log"
-		load faults_input "$TMP/events.jsonl"
-		undisturbed "$REFERENCE" "$FAULTS/reference.dump"
-	fi
-}
+# The undisturbed run, made once for all of them (reference.sh): $REFERENCE is its prefix, $FAULTS/reference.dump its records
+REFERENCE=faults_reference INPUT=faults_input.interactions
+# events FILE COUNT: what they all train on
+events() { "$S4REC" generate --events "$2" --users 300 --items 80 --interests 4 --malformed 0.01 --duplicates 0.002 --late 0.01 >"$1" 2>"$TMP/gen.log"; }
 # undisturbed PREFIX DUMP: a run from the beginning to the end of $INPUT
 undisturbed() {
 	prefix_new "$1"

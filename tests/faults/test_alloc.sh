@@ -2,7 +2,6 @@
 # The n-th allocation fails, for many n: the process says so in one line and ends with 71, or can do without; nothing is lost.
 . "$(dirname "$0")/lib.sh"
 
-reference
 P=${PREFIX}_p; prefix_new "$P"; follow "$P"
 refused=0
 # fails N[:BYTES]: 0 when there was such an allocation

@@ -3,7 +3,6 @@
 # may have acted or not; the worker cannot tell.
 . "$(dirname "$0")/lib.sh"
 
-reference
 P=${PREFIX}_p; prefix_new "$P"; follow "$P"
 read -r listen port <"$FAULTS/proxied"
 mkfifo "$TMP/orders"

@@ -1,10 +1,10 @@
 #!/bin/sh
+# alone: it stops the broker of all
 # The broker stops for PAUSE_S seconds (5), longer than a transaction may last; it crashes and comes back. Commits under way may have an
 # unknown outcome: then the worker ends with 75, and the next one goes on from the last cut.
 . "$(dirname "$0")/lib.sh"
 PAUSE_S=${PAUSE_S:-5}
 
-reference
 P=${PREFIX}_p; prefix_new "$P"; follow "$P"
 broker=$(cat "$FAULTS/pid")
 # in the middle of the work; the supervisor is this script

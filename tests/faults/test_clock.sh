@@ -2,7 +2,6 @@
 # The wall clock jumps five times a second, hours back and minutes ahead, in a run and in the one that goes on: only what a clock wrote differs.
 . "$(dirname "$0")/lib.sh"
 
-reference
 P=${PREFIX}_p; prefix_new "$P"; follow "$P"
 jumping() { LD_PRELOAD=$BUILD/faults/clock.so "$S4REC" "$@"; }
 # shellcheck disable=SC2046

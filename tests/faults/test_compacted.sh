@@ -2,7 +2,6 @@
 # The state topic is compacted, tombstones and all, between two runs; the second one goes on as if it had not been.
 . "$(dirname "$0")/lib.sh"
 
-reference
 P=${PREFIX}_p
 "$TOOL" create-topic "$P.state" 1 cleanup.policy=compact segment.ms=200 min.cleanable.dirty.ratio=0.01 delete.retention.ms=0 max.compaction.lag.ms=500
 prefix_new_but_state() {

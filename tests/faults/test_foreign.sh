@@ -3,7 +3,6 @@
 # next one starts. It hides what was committed behind it from a read_committed reader: the start waits for that, it does not begin before it.
 . "$(dirname "$0")/lib.sh"
 
-reference
 P=${PREFIX}_p; prefix_new "$P"; follow "$P"
 cuts_now() { "$TOOL" dump "$P.batches" | wc -l; }
 for topic in state batches; do

@@ -2,7 +2,6 @@
 # kill -9 at random moments: KILLS of them (6), SEED repeats a run.
 . "$(dirname "$0")/lib.sh"
 
-reference
 P=${PREFIX}_p; prefix_new "$P"; follow "$P"
 kills=0
 for k in $(seq "${KILLS:-6}"); do

@@ -3,7 +3,6 @@
 # flush has been committed. A manifest that names a step which nobody committed would keep the next start from going on.
 . "$(dirname "$0")/lib.sh"
 
-reference
 P=${PREFIX}_p; prefix_new "$P"; follow "$P"
 for point in commit.before_begin commit.before_offsets txn.delivered; do
 	# shellcheck disable=SC2046

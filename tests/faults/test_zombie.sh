@@ -3,7 +3,6 @@
 # They publish nothing, and end with 75.
 . "$(dirname "$0")/lib.sh"
 
-reference
 P=${PREFIX}_p; prefix_new "$P"; follow "$P"
 
 # 1. two at once, again and again: each start takes the lead from the one before
