@@ -70,6 +70,7 @@ static const struct row *row_find(const char *name)
 	return NULL;
 }
 
+/* NULL when none is near. */
 static const char *row_nearest(const char *name)
 {
 	size_t best = 0, best_distance = edit_distance(name, rows[0].name);
@@ -82,7 +83,7 @@ static const char *row_nearest(const char *name)
 			best_distance = distance;
 		}
 	}
-	return rows[best].name;
+	return edit_near(name, best_distance) ? rows[best].name : NULL;
 }
 
 static void *member(const struct config *c, const struct row *o) { return (char *)c + o->offset; }
@@ -247,7 +248,11 @@ static int set_option(struct config *c, const struct row *o, const char *value, 
 
 static int unknown_option(const char *name, const char *where, int code)
 {
-	log_error("%s: no option '%s'; the nearest is '%s'", where, name, row_nearest(name));
+	const char *nearest = row_nearest(name);
+	if (nearest)
+		log_error("%s: no option '%s'; the nearest is '%s'", where, name, nearest);
+	else
+		log_error("%s: no option '%s'; `s4rec config` lists all", where, name);
 	return code;
 }
 
@@ -376,9 +381,9 @@ static int parse_env(struct config *c, const char *entry)
 		*p = *p == '_' ? '.' : (char)tolower((unsigned char)*p);
 	if (strncmp(name, "kafka.", 6) == 0 && name[6])
 		return set_kafka(c, name + 6, eq + 1);
-	log_error("environment variable %.*s: no option '%s'; the nearest is '%s'", (int)(eq - entry), entry, name,
-	        row_nearest(name));
-	return EX_CONFIG;
+	char where[300];
+	snprintf(where, sizeof where, "environment variable %.*s", (int)(eq - entry < 256 ? eq - entry : 256), entry);
+	return unknown_option(name, where, EX_CONFIG);
 }
 
 /* ---- command line ---- */

@@ -73,6 +73,9 @@ int main(int argc, char **argv)
 			nearest_distance = distance;
 		}
 	}
-	log_error("no command '%s'; the nearest is '%s' (s4rec --help lists all)", argv[1], nearest);
+	if (edit_near(argv[1], nearest_distance))
+		log_error("no command '%s'; the nearest is '%s' (s4rec --help lists all)", argv[1], nearest);
+	else
+		log_error("no command '%s'; s4rec --help lists all", argv[1]);
 	return EX_USAGE;
 }

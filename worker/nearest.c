@@ -27,3 +27,8 @@ size_t edit_distance(const char *a, const char *b)
 	}
 	return row[B];
 }
+
+int edit_near(const char *typed, size_t distance)
+{
+	return 2 * distance <= strlen(typed);
+}

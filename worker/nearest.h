@@ -5,4 +5,6 @@
 /* Insertions, deletions and substitutions that turn a into b, capitals ignored. Names over 63 bytes are compared by their
  * first 63. */
 size_t edit_distance(const char *a, const char *b);
+/* Whether so small a distance from what was typed can be a slip: at most half of its letters. */
+int edit_near(const char *typed, size_t distance);
 #endif

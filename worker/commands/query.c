@@ -80,8 +80,10 @@ static int unknown(const struct view *v, enum row_kind kind, const char *what, c
 	}
 	if (n && kind == ROW_PROTOTYPE)
 		log_error("no prototype '%s': there are %zu, from 0 to %zu", id, n, n - 1);
-	else if (n)
+	else if (n && edit_near(id, best))
 		log_error("no %s '%s' among %zu; the nearest is '%s'", what, id, n, nearest);
+	else if (n)
+		log_error("no %s '%s' among %zu", what, id, n);
 	else
 		log_error("no %s '%s': none has been published yet", what, id);
 	return EX_DATAERR;

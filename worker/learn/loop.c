@@ -370,6 +370,6 @@ int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 		r = last_flush(w);
 	crash_point("stop.flushed");
 	r = r ? r : refused;
-	progress_end(w->progress, r);
+	progress_end(w->progress, monotonic_ms(), r);
 	return r;
 }

@@ -20,9 +20,9 @@ struct progress {
 	struct input *in;
 	struct committer *k;
 	int terminal;
-	int64_t last_ms;
-	uint64_t last_events;
-	double rate;        /* events per second since the last line */
+	int64_t first_ms, last_ms;
+	uint64_t first_events, last_events;
+	double rate;        /* events per second since the last line; in the last line, of the whole run */
 	struct step_stats mean; /* running means */
 	int any;
 };
@@ -97,8 +97,8 @@ void progress_tick(struct progress *p, int64_t now_ms)
 {
 	int64_t every = p->terminal ? REPAINT_MS : p->cfg->progress_ms;
 	if (p->last_ms == 0) {
-		p->last_ms = now_ms;
-		p->last_events = p->l->events;
+		p->first_ms = p->last_ms = now_ms;
+		p->first_events = p->last_events = p->l->events;
 	}
 	if (now_ms - p->last_ms < every)
 		return;
@@ -114,7 +114,7 @@ void progress_replay(struct progress *p, uint64_t step)
 		log_info("replay step=%llu events=%llu", (unsigned long long)step, (unsigned long long)p->l->events);
 }
 
-void progress_end(struct progress *p, int code)
+void progress_end(struct progress *p, int64_t now_ms, int code)
 {
 	struct committer_stats s;
 	struct rusage usage = { 0 };
@@ -122,6 +122,8 @@ void progress_end(struct progress *p, int code)
 	if (p->terminal)
 		log_progress(NULL);
 	committer_stats(p->k, &s);
+	if (now_ms > p->first_ms)
+		p->rate = (double)(p->l->events - p->first_events) * 1000 / (double)(now_ms - p->first_ms);
 	report(p, 0);
 	log_info("stopped code=%d step=%llu commits=%llu commit_p50_ms=%.1f commit_p99_ms=%.1f retries=%llu peak_rss_mb=%ld", code, (unsigned long long)p->l->step,
 	         (unsigned long long)s.commits, s.p50_ms, s.p99_ms, (unsigned long long)s.retries, usage.ru_maxrss / 1024);

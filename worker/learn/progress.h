@@ -11,5 +11,5 @@ void progress_free(struct progress *p);
 void progress_step(struct progress *p, const struct train_result *t);
 void progress_replay(struct progress *p, uint64_t step);
 void progress_tick(struct progress *p, int64_t now_ms); /* monotonic */
-void progress_end(struct progress *p, int code);        /* the last line, in full */
+void progress_end(struct progress *p, int64_t now_ms, int code); /* the last line, in full */
 #endif

@@ -11,6 +11,7 @@
 #include "worker/log.h"
 
 #define SILENCE_MS 30000
+#define QUIET_MS 1000  /* a start that gets the lead within this says nothing of waiting */
 #define ANEW_MAX 2 /* readings from the beginning without ever getting to the end */
 
 struct standby {
@@ -118,6 +119,7 @@ int loop_stand_by(struct loop *w, const volatile sig_atomic_t *stop)
 		r = read_state(&b, stop);
 	if (r == 0)
 		r = election_new(&w->election, w->cfg);
+	b.told_ms = monotonic_ms() + QUIET_MS - w->cfg->progress_ms; /* a standby says soon that it is one */
 	if (r == 0)
 		r = wait_for_lead(&b, stop);
 	return r ? r : lead(w);
