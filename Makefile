@@ -103,6 +103,7 @@ units      = $(call program,$(filter tests/$(1)/%,$(UNIT)))
 ifneq ($(words $(notdir $(UNIT) $(TOOLS) $(BENCHES))),$(words $(sort $(notdir $(UNIT) $(TOOLS) $(BENCHES)))))
 $(error two test programs have one name: $(sort $(UNIT) $(TOOLS) $(BENCHES)))
 endif
+comma     := ,
 build_test = @mkdir -p $(@D)
 link_test  = $(call show,cc $@)$(CC) $(ALLFLAGS) $(LDHARD) $(LDFLAGS) -MF $@.d -MT $@ -o $@ $<
 
@@ -146,6 +147,12 @@ $(patsubst %,$(FAULTS)/%,$(FAULT_BIN)): $(FAULTS)/%: tests/faults/%.c $(OBJ_WORK
 	@mkdir -p $(@D)
 	$(link_test) $(OBJ_WORKER) $(LIB_MODEL) $(LIB_CODEC) $(LDLIBS)
 fault-tools: all $(BUILD)/tests/kafkatool $(FAULTS)/s4rec $(patsubst %,$(FAULTS)/%.so,$(FAULT_SO)) $(patsubst %,$(FAULTS)/%,$(FAULT_BIN)) ; @:
+
+# the program with a plain producer in place of the transactional one, for tests/bench/exactly_once.sh
+WRAPPED   := conf_set init_transactions begin_transaction commit_transaction abort_transaction send_offsets_to_transaction consumer_group_metadata_new
+$(BUILD)/tests/s4rec_at_least_once: tests/bench/exactly_once/at_least_once.c $(call obj,$(WORKER)) $(LIB_MODEL) $(LIB_CODEC)
+	$(build_test)
+	$(link_test) $(patsubst %,-Wl$(comma)--wrap=rd_kafka_%,$(WRAPPED)) $(filter-out $<,$^) $(LDLIBS)
 
 tests: all $(call program,$(UNIT) $(TOOLS)) ## build the test programs, run nothing
 
