@@ -1,11 +1,21 @@
 /* state.c - tensors by name, and what recovery copies: see state.h */
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 
 #include "model/model_private.h"
 #include "model/state.h"
 
 size_t model_row_floats(const struct model *m) { return m->item_stride; }
+
+int model_make_rows(struct model *m, size_t n)
+{
+	if (n > m->cfg.items_max)
+		return -ENOSPC;
+
+	m->N = n > m->N ? n : m->N; /* zero pages */
+	return 0;
+}
 
 float *model_row_state(struct model *m, uint32_t row, uint32_t **ret_step)
 {

@@ -12,6 +12,8 @@ const char *model_tensor_name(const struct model *m, size_t i);
 /* Row as [weight | m | v], with ROWS_ADAGRAD [weight | a]: model_row_floats, 3D or D + 1; *ret_step: the application it belongs to, at most MODEL_HISTORY before the last (away.c). */
 size_t model_row_floats(const struct model *m);
 float *model_row_state(struct model *m, uint32_t row, uint32_t **ret_step);
+/* Rows up to n, those that are new all zero and not drawn: the caller fills each by model_row_state. -ENOSPC above items_max. */
+int model_make_rows(struct model *m, size_t n);
 /* The ring (cfg.queue, D); rows filled, next row to write. */
 float *model_queue_state(struct model *m, size_t **ret_count, size_t **ret_next);
 

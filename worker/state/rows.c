@@ -32,16 +32,6 @@ static int save_item(struct learner *l, uint32_t row, void *value, size_t size, 
 	return item_state_encode(value, size, ret_len, &s);
 }
 
-/* Rows come in any order: those below are made, too, and filled when their record comes. */
-static int make_items(struct learner *l, uint32_t row)
-{
-	uint32_t made;
-	int r = 0;
-	while (r == 0 && model_items(l->model) <= row)
-		r = model_add_item(l->model, &made);
-	return r ? r : learner_reserve_items(l, (size_t)row + 1);
-}
-
 static int load_item(struct learner *l, const char *id, size_t id_len, const void *value, size_t len, uint32_t *ret_row)
 {
 	size_t D = (size_t)l->cfg->width, floats = model_row_floats(l->model);
@@ -55,8 +45,10 @@ static int load_item(struct learner *l, const char *id, size_t id_len, const voi
 	if (s.values_n != floats || (s.published_n != 0 && s.published_n != D) || (s.published_n == 0) != (s.published_step == 0))
 		return -EBADMSG;
 	r = idmap_place(l->item_ids, s.row, id, id_len);
+	if (r == 0 && s.row >= model_items(l->model)) /* rows come in any order: those below are made, too */
+		r = model_make_rows(l->model, (size_t)s.row + 1);
 	if (r == 0)
-		r = make_items(l, s.row);
+		r = learner_reserve_items(l, model_items(l->model));
 	if (r == 0)
 		r = popularity_restore(l->popularity, s.row, s.popularity);
 	float *seen = r ? NULL : published_item(l, s.row, &at_step);
