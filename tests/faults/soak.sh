@@ -12,7 +12,7 @@ echo "seed $SEED, $KILLS faults in $MINUTES minutes"
 read -ra kinds <<<"$KINDS"
 mapfile -t points < <(grep -rhoE 'crash_point\("[^"]+"' worker --include='*.c' | cut -d'"' -f2)
 orders=(request:26 response:26 request:28 response:28 silence:26 silence:28 response:0 request:24 response:25 request:22 response:22)
-live="--linger.ms 50 --commit.ms 100 --state.flush.ms 1000 ${OPTIONS:-}"
+live="--linger.ms 50 --commit.ms 100 --state.flush.ms 1000 --election.timeout.ms 2000 ${OPTIONS:-}"
 now() { echo $((${EPOCHREALTIME/./} / 1000)); }
 
 INPUT=$PREFIX.interactions P=${PREFIX}_p
@@ -83,7 +83,7 @@ fault() {
 		local end=$(($(now) + 6000))
 		while running "$worker_pid" && [ "$(now)" -lt "$end" ]; do sleep 0.05; done # not every place is passed in a live run
 		t=$(now) ;;
-	stop) # longer than its transactions last; a successor takes over, then it wakes
+	stop) # longer than its transactions last and the election waits; a successor takes over, then it wakes
 		old=$worker_pid; kill -STOP "$old"
 		start_worker; supervise 4
 		kill -CONT "$old"; gone_within 60 "$old" ;;
