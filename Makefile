@@ -2,7 +2,7 @@
 #
 # On a machine that lacks something: `make setup` (Debian; asks sudo). `make test` and `make demo` do that themselves.
 # Variables: BUILD (output folder), CFLAGS, LDFLAGS, WERROR= (warnings stay warnings), T (seconds per fuzz target),
-# V=1 (show whole commands).
+# V=1 (show whole commands), RUN (a program that runs those that were built, where they are for another machine: tests/aarch64.sh).
 BUILD   ?= build
 CFLAGS  ?= -O3 -g
 WERROR  ?= -Werror
@@ -62,7 +62,7 @@ $(BUILD)/s4rec: $(call obj,$(WORKER)) $(LIB_MODEL) $(LIB_CODEC)
 	$(call show,link $@)$(LINK) -o $@ $^ $(LDLIBS)
 
 # ar beside, then rename: a second make at the same time sees the old or the new archive, never half of one
-archive = $(call show,ar $@)rm -f $@.$$$$; ar rcs $@.$$$$ $^ && mv $@.$$$$ $@
+archive = $(call show,ar $@)rm -f $@.$$$$; $(AR) rcs $@.$$$$ $^ && mv $@.$$$$ $@
 $(LIB_CODEC): $(call obj,$(TOPICS) $(CODEC)) $(GEN:.c=.o)
 	$(archive)
 $(LIB_MODEL): $(call obj,$(MODEL))
@@ -74,7 +74,7 @@ $(BUILD)/.checked:
 	@for p in $(PKGS) openblas; do $(PKG_CONFIG) --exists $$p || { echo "make: $$p is missing; run tests/setup.sh (or: make setup)" >&2; exit 1; }; done
 	@command -v protoc >/dev/null && command -v protoc-gen-c >/dev/null || { echo "make: protoc or protoc-gen-c (protobuf-c) is missing; run tests/setup.sh (or: make setup)" >&2; exit 1; }
 	@printf '%s\n' '#include <cblas.h>' '#include <stdio.h>' 'int main(void) { printf("%d", openblas_get_parallel()); return 0; }' >$@.c
-	@$(CC) $(CPPFLAGS) -o $@.bin $@.c $(BLAS_LIBS) && kind=$$($@.bin) && rm -f $@.c $@.bin && [ "$$kind" = 1 ] || { echo "make: this OpenBLAS is not the pthread build (kind $$kind; 0 serial, 2 OpenMP), which gives wrong numbers under threads; install libopenblas-pthread-dev" >&2; exit 1; }
+	@$(CC) $(CPPFLAGS) -o $@.bin $@.c $(BLAS_LIBS) && kind=$$($(RUN) $@.bin) && rm -f $@.c $@.bin && [ "$$kind" = 1 ] || { echo "make: this OpenBLAS is not the pthread build (kind $$kind; 0 serial, 2 OpenMP), which gives wrong numbers under threads; install libopenblas-pthread-dev" >&2; exit 1; }
 	@touch $@
 
 $(BUILD)/gen/%.pb-c.c: %.proto | $(BUILD)/.checked
@@ -168,6 +168,9 @@ units-topics: $(call units,topics) ; @:
 units-codec: $(call units,codec) ; @:
 units-model: $(call units,model) $(call program,$(wildcard tests/model/golden.c)) ; @:
 units-worker: $(call units,worker) ; @:
+
+check-aarch64: ## the unit tests built for aarch64, under qemu-user; installs cross compiler and libraries (Debian)
+	@tests/aarch64.sh
 
 # packages may appear only in setup, and pkg-config is asked while make reads this file: hence a make of its own after it
 test: ## everything a submission must pass, with a real broker of its own (minutes); installs what is missing

@@ -61,7 +61,7 @@ collect() {
 
 # Sanitizers want the classic layout of the address space; without the right to ask for it they mostly work all the same.
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
-layout=
+layout=${RUN:-}
 case $BUILD in *san) if setarch -R true 2>/dev/null; then layout="setarch -R"; fi ;; esac
 
 unit() { # unit FOLDER

@@ -6,7 +6,7 @@
 set -E
 trap 'echo "soak.sh: line $LINENO"' ERR
 KILLS=${KILLS:-20} MINUTES=${MINUTES:-2} RATE=${RATE:-200}
-KINDS=${KINDS:-kill kill kill point point point term stop twin pause crash answer answer}
+KINDS=${KINDS:-kill kill kill point point point term stop twin standby pause crash answer answer}
 SEED=${SEED:-$(date +%s)}
 echo "seed $SEED, $KILLS faults in $MINUTES minutes"
 read -ra kinds <<<"$KINDS"
@@ -31,10 +31,10 @@ mkfifo "$TMP/orders"
 exec 3>"$TMP/orders"
 
 # ---- the supervisor: one worker, started again whenever it has ended ----
-worker_pid='' worker_started=0
+worker_pid='' worker_started=0 more='' # more: options of those that start now
 start_worker() { # start_worker [POINT:N]
 	# shellcheck disable=SC2046,SC2086
-	CRASH_POINT=${1:-} S4REC_BOOTSTRAP_SERVERS="127.0.0.1:$port" "$S4REC" $(worker "$P" $live) >>"$TMP/worker.log" 2>&1 & worker_pid=$!
+	CRASH_POINT=${1:-} S4REC_BOOTSTRAP_SERVERS="127.0.0.1:$port" "$S4REC" $(worker "$P" $live $more) >>"$TMP/worker.log" 2>&1 & worker_pid=$!
 	PIDS="$PIDS $worker_pid"
 	worker_started=$(now)
 }
@@ -87,7 +87,13 @@ fault() {
 		old=$worker_pid; kill -STOP "$old"
 		start_worker; supervise 4
 		kill -CONT "$old"; gone_within 60 "$old" ;;
-	twin) old=$worker_pid; start_worker; gone_within 60 "$old" ;;
+	twin) # it takes the lead from one that works
+		more=--take.over
+		old=$worker_pid; start_worker; gone_within 60 "$old"
+		more='' ;;
+	standby) # it waits, follows, and has the lead when the other is killed
+		old=$worker_pid; start_worker; supervise 2
+		t=$(now); kill -9 "$old"; gone "$old" ;;
 	pause) draw 20; kill -STOP "$(cat "$FAULTS/pid")"; sleep $((drawn + 1)); kill -CONT "$(cat "$FAULTS/pid")"; t=$(now) ;;
 	crash) # not between the answer to a commit and its markers: see test_broker.sh
 		kill -STOP "$worker_pid"; sleep 0.5
