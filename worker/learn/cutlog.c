@@ -79,6 +79,12 @@ int cutlog_new(struct cutlog **ret, const struct config *c, enum reader_end end)
 	return 0;
 }
 
+int cutlog_grew(struct cutlog *l)
+{
+	int64_t end = l->in.end;
+	return reader_extend(&l->in, END_ALL) == 0 && l->in.end > end;
+}
+
 void cutlog_free(struct cutlog *l)
 {
 	if (!l)

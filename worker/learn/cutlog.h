@@ -26,5 +26,7 @@ int cutlog_last(struct cutlog *l, struct cut *ret, int *ret_none);
 int cutlog_next(struct cutlog *l, struct cut *ret, int64_t *ret_offset, int *ret_end);
 /* How many starts have begun to train since the last commit among the cuts that were read, and the first of them; they are passed over otherwise. */
 uint64_t cutlog_attempts(const struct cutlog *l, struct attempt *ret_first);
+/* Is the topic longer than when it was opened? To be called when nothing is left to be read. 0 also when no broker answers. */
+int cutlog_grew(struct cutlog *l);
 void cutlog_free(struct cutlog *l);
 #endif

@@ -336,6 +336,7 @@ static int restore(struct loop *w, struct cutlog *log, uint64_t *ret_step)
 	*ret_step = 0;
 	if (r == 0 && !none)
 		r = check_last_cut(w, &last);
+	crash_point("replay.begins");
 	if (r == 0)
 		r = state_restore(w->state, &m);
 	if (r == EX_DATAERR) { /* compaction may have overtaken what was followed; from here on nothing is written but by us */
@@ -383,6 +384,16 @@ static int check_attempts(const struct loop *w, const struct cutlog *log)
 	return EX_DATAERR;
 }
 
+/* Since a start that leads fences all others before it reads, only one that fenced this one in turn can have added to the topics; what it
+ * added does not fit what was read before. */
+static int blame(struct cutlog *log, int code)
+{
+	if (code != EX_DATAERR || !log || !cutlog_grew(log))
+		return code;
+	log_error("lead lost: another worker has committed since this one began to restore, so what was read does not add up; start again, as a standby");
+	return EX_TEMPFAIL;
+}
+
 int loop_replay(struct loop *w, const volatile sig_atomic_t *stop)
 {
 	struct cutlog *log = NULL;
@@ -396,6 +407,7 @@ int loop_replay(struct loop *w, const volatile sig_atomic_t *stop)
 		r = ranks_resume(w->learner->ranks, from);
 	if (r == 0)
 		r = replay_cuts(w, log, from, stop);
+	r = blame(log, r);
 	if (r == 0)
 		r = check_attempts(w, log);
 	cutlog_free(log);
