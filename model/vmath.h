@@ -23,10 +23,11 @@ static inline void vmath_prefetch(const float *x, size_t n)
 		__builtin_prefetch(x + i);
 }
 
-/* Function versions for x86-64-v3 beside the portable one, chosen when the program loads (gcc); none under sanitizers. */
+/* Function versions for x86-64-v3 beside the portable one, chosen when the program loads (gcc); none under sanitizers.
+ * On other machines such a function stands alone, too: inlined, one of them makes gcc 14 see an array that nobody filled. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(S4_NO_CLONES)
 #define S4_CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
 #else
-#define S4_CLONES
+#define S4_CLONES __attribute__((noinline))
 #endif
 #endif

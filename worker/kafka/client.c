@@ -387,13 +387,31 @@ int client_read_error(rd_kafka_resp_err_t err, const char *topic, int partition,
 	}
 }
 
+/* where: RD_KAFKA_OFFSET_BEGINNING or _END, which the protocol asks for as times. rd_kafka_query_watermark_offsets is no way to ask: 2.0.2 waits for
+ * ever in it for a broker that has stopped, whatever its timeout. */
+static rd_kafka_resp_err_t ask_offset(rd_kafka_t *rk, const char *topic, int partition, int64_t where, int64_t *ret)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_resp_err_t err;
+
+	rd_kafka_topic_partition_list_add(list, topic, partition)->offset = where;
+	err = rd_kafka_offsets_for_times(rk, list, 5000);
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		err = list->elems[0].err;
+	*ret = list->elems[0].offset;
+	rd_kafka_topic_partition_list_destroy(list);
+	return err;
+}
+
 int client_watermarks(rd_kafka_t *rk, const char *topic, int partition, int64_t *ret_low, int64_t *ret_high)
 {
 	rd_kafka_resp_err_t err;
 	time_t end = time(NULL) + WATERMARKS_S;
 
 	do { /* a leader that moves is no reason to give up */
-		err = rd_kafka_query_watermark_offsets(rk, topic, partition, ret_low, ret_high, 5000);
+		err = ask_offset(rk, topic, partition, RD_KAFKA_OFFSET_BEGINNING, ret_low);
+		if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+			err = ask_offset(rk, topic, partition, RD_KAFKA_OFFSET_END, ret_high);
 		if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
 			return 0;
 		usleep(100000);

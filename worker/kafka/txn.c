@@ -269,6 +269,7 @@ static int init_transactions(struct txn *t)
 	rd_kafka_resp_err_t code;
 	rd_kafka_error_t *e;
 
+	crash_point("txn.before_init");
 	for (;;) {
 		e = rd_kafka_init_transactions(t->rk, 10000);
 		if (e == NULL)
