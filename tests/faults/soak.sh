@@ -31,10 +31,11 @@ mkfifo "$TMP/orders"
 exec 3>"$TMP/orders"
 
 # ---- the supervisor: one worker, started again whenever it has ended ----
-worker_pid='' worker_started=0 more='' # more: options of those that start now
+worker_pid='' worker_log='' worker_started=0 workers=0 more='' # more: options of those that start now
 start_worker() { # start_worker [POINT:N]
+	workers=$((workers + 1)) worker_log=$TMP/worker.$((workers % 100)).log
 	# shellcheck disable=SC2046,SC2086
-	CRASH_POINT=${1:-} S4REC_BOOTSTRAP_SERVERS="127.0.0.1:$port" "$S4REC" $(worker "$P" $live $more) >>"$TMP/worker.log" 2>&1 & worker_pid=$!
+	CRASH_POINT=${1:-} S4REC_BOOTSTRAP_SERVERS="127.0.0.1:$port" "$S4REC" $(worker "$P" $live $more) >"$worker_log" 2>&1 & worker_pid=$!
 	PIDS="$PIDS $worker_pid"
 	worker_started=$(now)
 }
@@ -43,7 +44,7 @@ running() { kill -0 "$1" 2>/dev/null; }
 gone() {
 	local code=0
 	wait "$1" 2>/dev/null || code=$?
-	case $code in 0 | 69 | 75 | 137) ;; *) fail "a worker ended with $code: $(tail -n 5 "$TMP/worker.log")" ;; esac
+	case $code in 0 | 69 | 75 | 137) ;; *) fail "a worker ended with $code: $(tail -qn 5 $(ls -t "$TMP"/worker.*.log | head -n 2))" ;; esac
 	exits[$code]=$((${exits[$code]:-0} + 1))
 }
 supervise() { # supervise SECONDS
@@ -61,7 +62,7 @@ recovers() {
 		running "$worker_pid" || { gone "$worker_pid"; start_worker; }
 		from=$(($2 > worker_started ? $2 : worker_started))
 		[ "$(newest_version_ms)" -le $((from + 50)) ] || break
-		[ "$(now)" -lt "$end" ] || fail "no version in two minutes after $1: $(tail -n 5 "$TMP/worker.log")"
+		[ "$(now)" -lt "$end" ] || fail "no version in two minutes after $1: $(tail -n 5 "$worker_log")"
 		sleep 0.05
 	done
 	echo "$1 $(($(awk -v from=$((from + 50)) '$1 > from && $2 == "embeddings" && $5 == "model" { print $1; exit }' <(tail -n 20000 "$TMP/follow.dump")) - $2))" >>"$TMP/recovered"
@@ -84,9 +85,9 @@ fault() {
 		while running "$worker_pid" && [ "$(now)" -lt "$end" ]; do sleep 0.05; done # not every place is passed in a live run
 		t=$(now) ;;
 	stop) # longer than its transactions last and the election waits; a successor takes over, then it wakes
-		old=$worker_pid; kill -STOP "$old"
+		old=$worker_pid old_log=$worker_log; kill -STOP "$old"
 		start_worker; supervise 4
-		kill -CONT "$old"; gone_within 60 "$old" ;;
+		kill -CONT "$old"; settles "$old" "$old_log" ;;
 	twin) # it takes the lead from one that works
 		more=--take.over
 		old=$worker_pid; start_worker; gone_within 60 "$old"
@@ -103,6 +104,17 @@ fault() {
 	*) fail "no fault $1" ;;
 	esac
 	recovers "$1" "$t"
+}
+# settles PID LOG: one who led ends when it wakes; one who had only begun to start may lead now, since it joined before its successor (election.h)
+settles() {
+	local end=$(($(now) + 15000))
+	while running "$1" && [ "$(now)" -lt "$end" ]; do supervise 1; done
+	if running "$1" && tail -n 1 "$2" | grep -q ' train events=' && tail -n 1 "$worker_log" | grep -q 'standing by'; then
+		kill -TERM "$worker_pid"; gone "$worker_pid"
+		worker_pid=$1 worker_log=$2
+	else
+		gone_within 60 "$1"
+	fi
 }
 gone_within() { # gone_within SECONDS PID, while the present worker is kept alive
 	local end=$(($(now) + $1 * 1000))
@@ -129,7 +141,7 @@ done
 
 # ---- the end ----
 touch "$TMP/no_more"; wait "$loading" || :
-caught_up() { running "$worker_pid" || { gone "$worker_pid"; start_worker; sleep 1; }; tail -n 1 "$TMP/worker.log" | grep -q ' lag=0 '; }
+caught_up() { running "$worker_pid" || { gone "$worker_pid"; start_worker; sleep 1; }; tail -n 1 "$worker_log" | grep -q ' lag=0 '; }
 eventually 120 caught_up
 kill -TERM "$worker_pid"; gone "$worker_pid"
 # shellcheck disable=SC2086
