@@ -17,7 +17,6 @@
 struct pending {
 	const struct record *r;
 	uint32_t user, item;
-	uint32_t seq;             /* the user's event count just after it: tells its place in the sequence */
 	uint32_t rank[METHODS];
 	uint32_t at;              /* row of h that predicts it; UINT32_MAX = nothing was known */
 };
@@ -341,6 +340,12 @@ static int fold_forget(struct learner *l, const struct record *r)
 	return published_forget_user(l, row) < 0 ? log_no_memory() : 0;
 }
 
+static enum arrival arrival(const struct learner *l, const struct record *r)
+{
+	uint32_t user = idmap_find(l->user_ids, r->ev.user, r->ev.user_len);
+	return user == UINT32_MAX ? ARRIVAL_NEW : users_arrival(l->users, user, r->id, r->ev.ts_ms, l->cfg->lateness_ms);
+}
+
 /* The newest event time, but no event moves it past the time at which Kafka received it. */
 static void move_watermark(struct learner *l, const struct record *r)
 {
@@ -349,10 +354,26 @@ static void move_watermark(struct learner *l, const struct record *r)
 		l->watermark_ms = ms;
 }
 
+static int refuse_late(struct learner *l, const struct record *r, struct staged *out)
+{
+	enum { DROP, DLQ };
+	l->late++;
+	return l->cfg->late_events == DLQ ? dead_letter(l, r, "late", out) : 0;
+}
+
 static int fold_event(struct learner *l, const struct record *r, struct pending *pending, size_t *n, struct staged *out)
 {
 	const char *reason = NULL;
 	struct pending *p = &pending[*n];
+	switch (arrival(l, r)) { /* before anything is made or counted for it */
+	case ARRIVAL_DUPLICATE:
+		l->duplicates++;
+		return 0;
+	case ARRIVAL_LATE:
+		return refuse_late(l, r, out);
+	case ARRIVAL_NEW:
+		break;
+	}
 	*p = (struct pending){ .r = r, .at = UINT32_MAX };
 	int code = find_rows(l, &r->ev, &p->user, &p->item, &reason);
 	if (code)
@@ -368,15 +389,15 @@ static int fold_event(struct learner *l, const struct record *r, struct pending 
 		return code;
 	if (changes_row(l->changes, STATE_USER, p->user) < 0)
 		return log_no_memory();
-	if (users_append(l->users, p->user, (struct visit){ p->item, r->ev.weight }, r->ev.ts_ms) < 0)
+	struct visit visit = { .item = p->item, .weight = r->ev.weight, .id = r->id, .fresh = (uint32_t)++*n };
+	if (users_add(l->users, p->user, visit, r->ev.ts_ms) < 0)
 		return log_no_memory();
 
 	if (l->recent && recent_add(l->recent, p->item) < 0)
 		return log_no_memory();
 
-	p->seq = users_get(l->users, p->user)->events;
-	++*n;
 	l->events++;
+	l->clamped += (uint64_t)r->ev.clamped;
 	move_watermark(l, r);
 	published_event(l, r->ev.ts_ms);
 	return 0;
@@ -401,21 +422,18 @@ static void gather_fresh(struct learner *l, const struct pending *pending, size_
 		if (!u->live || u->batch_stamp == l->step)
 			continue;
 		u->batch_stamp = l->step;
-		u->batch_index = (uint32_t)scratch_batch(l->scratch).B;
-		scratch_add(l->scratch, l, pending[i].user, l->cfg->targets ? SIZE_MAX / 2 : u->fresh);
+		scratch_add(l->scratch, l, pending[i].user, l->cfg->targets);
 	}
 }
 
-/* Which row of h predicts the event: the output at the event before it, if the kept window still holds that. */
-static uint32_t predicting_token(const struct learner *l, const struct pending *p, const struct batch *b)
+/* Which row of h predicts an event: the output at the event before it, if there is one in the kept window. */
+static void find_predictions(struct learner *l, struct pending *pending)
 {
-	const struct user *u = users_get(l->users, p->user);
-	if (!u->live || u->batch_stamp != l->step || p->seq > u->events)
-		return UINT32_MAX;
-	uint32_t back = u->events - p->seq; /* 0 = the newest event */
-	if (back + 2 > u->len)
-		return UINT32_MAX; /* the user's first event, or its history has left the window */
-	return b->start[u->batch_index] + (u->len - 2 - back);
+	struct batch b = scratch_batch(l->scratch);
+	const uint32_t *fresh = scratch_fresh(l->scratch);
+	for (uint32_t t = 0; t < b.T; t++)
+		if (fresh[t])
+			pending[fresh[t] - 1].at = t;
 }
 
 static int score_model(struct learner *l, struct pending *pending, size_t n)
@@ -433,8 +451,8 @@ static int score_model(struct learner *l, struct pending *pending, size_t n)
 		return log_no_memory();
 	}
 	model_encode(l->model, h, &b);
+	find_predictions(l, pending);
 	for (size_t i = 0; i < n; i++) {
-		pending[i].at = predicting_token(l, &pending[i], &b);
 		if (pending[i].at == UINT32_MAX)
 			continue;
 		memcpy(q + scored * D, h + pending[i].at * D, D * sizeof *q);
@@ -473,7 +491,7 @@ static void gather_rehearsal(struct learner *l)
 		if (!u->live || u->len < 2 || u->batch_stamp == l->step)
 			continue;
 		u->batch_stamp = l->step;
-		scratch_add(l->scratch, l, row, SIZE_MAX / 2);
+		scratch_add(l->scratch, l, row, 1);
 	}
 }
 
@@ -482,7 +500,7 @@ static int finish_users(struct learner *l)
 {
 	struct batch b = scratch_batch(l->scratch);
 	for (size_t i = 0; i < b.B; i++) {
-		users_get(l->users, (uint32_t)b.user[i])->fresh = 0;
+		users_trained(l->users, (uint32_t)b.user[i]);
 		if (published_mark_user(l, (uint32_t)b.user[i]) < 0)
 			return log_no_memory();
 	}
@@ -528,7 +546,7 @@ int learner_train(struct learner *l, struct record_list *batch, int partitions, 
 	assert(step == l->step + 1);
 	l->step = step;
 	uint64_t dead = l->dead_letters;
-	while (code == 0 && (p = record_merge(batch, NULL, partitions)) >= 0) {
+	while (code == 0 && (p = record_merge(batch, NULL, NULL, partitions)) >= 0) {
 		struct record *r = record_shift(&batch[p]);
 		record_push(&done, r); /* pending[] points at it */
 		ret->records_hash = record_hash(ret->records_hash, r);
@@ -559,7 +577,7 @@ int learner_skip(struct learner *l, struct record_list *batch, int partitions, u
 	*ret = (struct train_result){ .skipped = 1 };
 	assert(step == l->step + 1);
 	l->step = step;
-	while (code == 0 && (p = record_merge(batch, NULL, partitions)) >= 0) {
+	while (code == 0 && (p = record_merge(batch, NULL, NULL, partitions)) >= 0) {
 		struct record *r = record_shift(&batch[p]);
 		ret->records_hash = record_hash(ret->records_hash, r);
 		ret->dead_letters++;

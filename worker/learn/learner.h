@@ -52,6 +52,8 @@ struct learner {
 	uint64_t gaps, gap_base, gap_step; /* accepted gaps, and between which steps the newest one lies (gap.c) */
 	uint64_t events, dead_letters;
 	uint64_t limited;           /* of the dead letters: refused by max.users or max.items */
+	uint64_t duplicates, late;  /* events that were not trained: the user has them, or they came too late (late.events) */
+	uint64_t clamped;           /* events whose time lay too far in the future and was replaced (time.future) */
 	size_t max_users, max_items; /* the limits that hold now: the configuration's, in a replay those of the cut */
 	const char *last_refused;   /* reason of the last dead letter that was not for a limit */
 	uint64_t recent_records, recent_refused; /* of the last REFUSED_WINDOW records: the older half is forgotten at a time */
@@ -119,9 +121,10 @@ int published_forget_user(struct learner *l, uint32_t row);      /* sends a dele
 void published_event(struct learner *l, int64_t event_ms);       /* an event whose freshness counts */
 int scratch_new(struct scratch **ret, const struct config *c);
 void scratch_free(struct scratch *s);
-/* Adds the newest items of a user: inputs and the items that followed; only the newest `targets` positions are targets. */
 void scratch_clear(struct scratch *s);
-void scratch_add(struct scratch *s, const struct learner *l, uint32_t user, size_t targets);
+/* Adds the newest items of a user: inputs and the items that followed; targets are all of them, or the fresh ones. */
+void scratch_add(struct scratch *s, const struct learner *l, uint32_t user, int all);
+const uint32_t *scratch_fresh(const struct scratch *s);          /* (T) the fresh event that is a token's target: visit.fresh */
 void scratch_add_history(struct scratch *s, const struct learner *l, uint32_t user); /* newest L items, to be encoded */
 struct batch scratch_batch(const struct scratch *s);
 size_t scratch_room(const struct scratch *s);                    /* users that still fit */

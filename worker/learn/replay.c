@@ -75,7 +75,7 @@ static int reread(struct loop *w, struct input *in, const struct cut *c, const v
 	struct record *rec;
 	input_limit(in, c->offsets);
 	for (int waits = 0; ; waits++) {
-		while ((rec = input_next(in, 1))) {
+		while ((rec = input_next(in, INPUT_WAIT))) {
 			batch_add(w, rec, 0);
 			waits = 0;
 			if (batch_too_large(w))
@@ -108,7 +108,7 @@ static int check_input(struct loop *w, const int64_t *begin, const struct cut *c
 		goto out;
 	if (r == 0)
 		r = reread(w, in, c, stop);
-	while ((p = record_merge(w->batch, NULL, w->partitions)) >= 0) {
+	while ((p = record_merge(w->batch, NULL, NULL, w->partitions)) >= 0) {
 		struct record *rec = record_shift(&w->batch[p]);
 		hash = record_hash(hash, rec);
 		record_free(rec);

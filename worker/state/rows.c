@@ -72,31 +72,36 @@ static int load_item(struct learner *l, const char *id, size_t id_len, const voi
 static int save_user(struct learner *l, uint32_t row, void *value, size_t size, size_t *ret_len)
 {
 	const struct user *u = users_get(l->users, row);
-	uint32_t items[u->len + 1];
+	uint32_t items[u->len + 1], before_ms[u->len + 1];
+	uint64_t ids[u->len + 1];
 	float weights[u->len + 1];
 	for (size_t i = 0; i < u->len; i++) {
 		items[i] = u->visits[i].item;
 		weights[i] = u->visits[i].weight;
+		before_ms[i] = u->visits[i].before_ms;
+		ids[i] = u->visits[i].id;
 	}
-	struct user_state s = { .row = row, .items = items, .weights = weights, .n = u->len, .events = u->events, .newest_ms = u->newest_ms,
-		.published = u->published, .encoded_step = u->encoded_step, .waiting = u->dirty };
+	struct user_state s = { .row = row, .items = items, .weights = weights, .before_ms = before_ms, .ids = ids, .n = u->len, .events = u->events,
+		.newest_ms = u->newest_ms, .published = u->published, .encoded_step = u->encoded_step, .waiting = u->dirty };
 	return user_state_encode(value, size, ret_len, &s);
 }
 
 static int load_user(struct learner *l, const char *id, size_t id_len, const void *value, size_t len, uint32_t *ret_row)
 {
 	size_t keep = (size_t)l->cfg->max_length + 1;
-	uint32_t items[keep];
+	uint32_t items[keep], before_ms[keep];
+	uint64_t ids[keep];
 	float weights[keep];
 	struct visit visits[keep];
+	struct user_room room = { items, weights, before_ms, ids, keep };
 	struct user_state s;
-	int r = user_state_decode(&s, items, weights, keep, value, len);
+	int r = user_state_decode(&s, &room, value, len);
 	if (r < 0)
 		return r == -E2BIG ? -EBADMSG : r;
 	for (size_t i = 0; i < s.n; i++) {
-		if (items[i] >= (uint64_t)l->cfg->max_items)
+		if (items[i] >= (uint64_t)l->cfg->max_items || (i && before_ms[i] > before_ms[i - 1]))
 			return -EBADMSG;
-		visits[i] = (struct visit){ items[i], weights[i] };
+		visits[i] = (struct visit){ .item = items[i], .weight = weights[i], .before_ms = before_ms[i], .id = ids[i] };
 	}
 	struct user u = { .visits = visits, .len = (uint16_t)s.n, .published = (uint8_t)s.published, .events = s.events, .newest_ms = s.newest_ms,
 		.encoded_step = s.encoded_step, .dirty = (uint8_t)s.waiting };
@@ -207,7 +212,8 @@ int state_dense(struct learner *l, size_t i, struct dense *ret)
 #define LEARNER_NUMBERS(X) \
 	X(uint64_t, step) X(uint64_t, events) X(uint64_t, dead_letters) X(uint64_t, limited) X(uint64_t, recent_records) \
 	X(uint64_t, recent_refused) X(uint64_t, items_published) X(uint64_t, users_published) X(int64_t, watermark_ms) X(uint64_t, published_step) \
-	X(uint64_t, space) X(uint64_t, republish) X(uint64_t, gaps) X(uint64_t, gap_base) X(uint64_t, gap_step)
+	X(uint64_t, space) X(uint64_t, republish) X(uint64_t, gaps) X(uint64_t, gap_base) X(uint64_t, gap_step) \
+	X(uint64_t, duplicates) X(uint64_t, late) X(uint64_t, clamped)
 
 /* Steps and rates of the last applications, oldest first; unused ones are zeros. */
 static void save_history(struct learner *l, struct manifest *m)
