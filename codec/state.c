@@ -46,6 +46,7 @@ int item_state_encode(void *ret, size_t size, size_t *ret_len, const struct item
 	put_number(&o, 5, s->published_step);
 	put_number(&o, 6, (uint64_t)s->event_time_ms);
 	put_double(&o, 7, s->popularity);
+	put_number(&o, 8, s->events);
 	return finish(&o, ret_len);
 }
 
@@ -172,6 +173,7 @@ static int item_field(void *message, struct wire *w, uint64_t tag)
 	case 5: return read_u64(w, tag, &s->published_step);
 	case 6: return read_i64(w, tag, &s->event_time_ms);
 	case 7: return read_double(w, tag, &s->popularity);
+	case 8: return read_u32(w, tag, &s->events);
 	default: return wire_skip(w, tag);
 	}
 }

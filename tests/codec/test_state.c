@@ -23,7 +23,7 @@ static void test_item(void **state)
 		size_t n = check_below(N_MAX), p = check_below(N_MAX), len, need;
 		struct item_state s = { .row = (uint32_t)check_bits(), .values = values, .values_n = n, .row_step = check_bits() >> check_below(64),
 			.published = published, .published_n = p, .published_step = check_bits() >> check_below(64),
-			.event_time_ms = (int64_t)check_bits(), .popularity = (double)check_bits() }, got;
+			.event_time_ms = (int64_t)check_bits(), .popularity = (double)check_bits(), .events = (uint32_t)check_bits() }, got;
 		S4rec__ItemState *m;
 
 		random_floats(values, n);
@@ -35,7 +35,7 @@ static void test_item(void **state)
 		assert_int_equal(item_state_encode(buf, sizeof buf, &len, &s), 0);
 		assert_int_equal(item_state_decode(&got, room, 2 * N_MAX, buf, len), 0);
 		assert_true(got.row == s.row && got.row_step == s.row_step && got.published_step == s.published_step &&
-		            got.event_time_ms == s.event_time_ms && got.popularity == s.popularity && got.values_n == n && got.published_n == p);
+		            got.event_time_ms == s.event_time_ms && got.popularity == s.popularity && got.events == s.events && got.values_n == n && got.published_n == p);
 		assert_true((n == 0 || memcmp(got.values, values, n * 4) == 0) && (p == 0 || memcmp(got.published, published, p * 4) == 0));
 		if (n + p)
 			assert_int_equal(item_state_decode(&got, room, n + p - 1, buf, len), -E2BIG);
@@ -43,7 +43,7 @@ static void test_item(void **state)
 		m = s4rec__item_state__unpack(NULL, len, buf);
 		assert_non_null(m);
 		assert_true(m->row == s.row && m->n_values == n && m->n_published == p && m->row_step == s.row_step && m->published_step == s.published_step &&
-		            m->event_time_ms == s.event_time_ms && m->popularity == s.popularity);
+		            m->event_time_ms == s.event_time_ms && m->popularity == s.popularity && m->events == s.events);
 		assert_true(n == 0 || memcmp(m->values, values, n * 4) == 0);
 		assert_int_equal(s4rec__item_state__get_packed_size(m), len);
 		s4rec__item_state__free_unpacked(m, NULL);

@@ -75,7 +75,7 @@ static uint64_t model_bits(struct learner *l)
 	struct dense d;
 	uint64_t h = 14695981039346656037u;
 	for (size_t i = 0; state_dense(l, i, &d) == 0; i++)
-		for (size_t b = 0; strcmp(d.name, "prequential") && strcmp(d.name, "guard") && b < d.bytes; b++)
+		for (size_t b = 0; strcmp(d.name, "prequential") && strcmp(d.name, "guard") && strncmp(d.name, "published", 9) && b < d.bytes; b++)
 			h = (h ^ ((unsigned char *)d.data)[b]) * 0x100000001b3u;
 	for (uint32_t row = 0; row < model_items(l->model); row++) {
 		uint32_t *at;

@@ -93,14 +93,18 @@ static void add_token(struct scratch *s, uint32_t item, const struct visit *targ
 void scratch_add(struct scratch *s, const struct learner *l, uint32_t user, int all)
 {
 	const struct user *u = users_get(l->users, user);
-	assert(scratch_room(s) > 0 && u->len > 0);
-	size_t n = u->len; /* at most L + 1 */
-	if (n == 1)        /* a first event has nothing before it: it is encoded and clustered, no target */
-		add_token(s, u->visits[0].item, NULL);
-	for (size_t i = 0; i + 1 < n; i++) {
-		const struct visit *next = &u->visits[i + 1];
-		add_token(s, u->visits[i].item, all || next->fresh ? next : NULL);
+	const struct visit *last = NULL;
+	assert(scratch_room(s) > 0 && u->known > 0);
+	for (size_t i = 0; i < u->len; i++) { /* at most L + 1 */
+		const struct visit *next = &u->visits[i];
+		if (next->item == NO_ITEM)
+			continue;
+		if (last)
+			add_token(s, last->item, all || next->fresh ? next : NULL);
+		last = next;
 	}
+	if (u->known == 1) /* a first event has nothing before it: it is encoded and clustered, no target */
+		add_token(s, last->item, NULL);
 	close_user(s, l, user);
 }
 
@@ -112,9 +116,11 @@ const uint32_t *scratch_fresh(const struct scratch *s)
 void scratch_add_history(struct scratch *s, const struct learner *l, uint32_t user)
 {
 	const struct user *u = users_get(l->users, user);
-	assert(scratch_room(s) > 0 && u->len > 0);
-	for (size_t i = u->len > s->L ? u->len - s->L : 0; i < u->len; i++)
-		add_token(s, u->visits[i].item, NULL);
+	size_t left = u->known;
+	assert(scratch_room(s) > 0 && u->known > 0);
+	for (size_t i = 0; i < u->len; i++)
+		if (u->visits[i].item != NO_ITEM && left-- <= s->L)
+			add_token(s, u->visits[i].item, NULL);
 	close_user(s, l, user);
 }
 

@@ -148,9 +148,11 @@ static void insert(struct users *s, struct user *u, struct visit visit)
 		memmove(u->visits + at + 1, u->visits + at, (u->len++ - at) * sizeof visit);
 	} else { /* the oldest leaves */
 		assert(at > 0);
+		u->known -= u->visits[0].item != NO_ITEM;
 		memmove(u->visits, u->visits + 1, --at * sizeof visit);
 	}
 	u->visits[at] = visit;
+	u->known += visit.item != NO_ITEM;
 }
 
 int users_add(struct users *s, uint32_t row, struct visit visit, int64_t ts_ms)
@@ -180,6 +182,33 @@ int users_add(struct users *s, uint32_t row, struct visit visit, int64_t ts_ms)
 	count_user(s, u->events, 1);
 	walk_head(s);
 	return 0;
+}
+
+uint32_t users_last_item(const struct user *u)
+{
+	for (size_t i = u->len; i-- > 0;)
+		if (u->visits[i].item != NO_ITEM)
+			return u->visits[i].item;
+	return NO_ITEM;
+}
+
+int users_has_any(const struct users *s, uint32_t row, const uint8_t *gone)
+{
+	const struct user *u = &s->u[row];
+	for (size_t i = 0; i < u->len; i++)
+		if (u->visits[i].item != NO_ITEM && gone[u->visits[i].item])
+			return 1;
+	return 0;
+}
+
+void users_drop_items(struct users *s, uint32_t row, const uint8_t *gone)
+{
+	struct user *u = users_get(s, row);
+	for (size_t i = 0; i < u->len; i++)
+		if (u->visits[i].item != NO_ITEM && gone[u->visits[i].item]) {
+			u->visits[i].item = NO_ITEM;
+			u->known--;
+		}
 }
 
 void users_trained(struct users *s, uint32_t row)
@@ -283,6 +312,9 @@ int users_restore(struct users *s, uint32_t row, const struct user *u)
 		link_newest(s, row); /* for now: users_order follows */
 	s->u[row].visits = visits;
 	s->u[row].cap = u->len;
+	s->u[row].known = 0;
+	for (size_t i = 0; i < u->len; i++)
+		s->u[row].known += visits[i].item != NO_ITEM;
 	s->u[row].live = 1;
 	s->live++;
 	count_user(s, u->events, 1);

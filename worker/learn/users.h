@@ -13,18 +13,20 @@
 #include <stdint.h>
 
 struct visit {
-	uint32_t item;
+	uint32_t item;            /* NO_ITEM: its item has no row (yet, or any more); the event only stands for its time and its id */
 	float weight;             /* of the event: multiplies its term in loss_sr */
 	uint32_t before_ms;       /* how long before the user's newest event; saturates */
 	uint32_t fresh;           /* its number, from 1, among the events that the step under way is to train; else 0 */
 	uint64_t id;              /* hash of its event id; 0 = it has none */
 };
 
+#define NO_ITEM UINT32_MAX
 #define LATENESS_MAX (UINT32_MAX - 1) /* ms; what lies further back cannot be told apart */
 
 struct user {
 	struct visit *visits;     /* (len) oldest first; owned by the store */
 	uint16_t len, cap;
+	uint16_t known;           /* visits with an item */
 	uint8_t published;        /* readers have a row of this user */
 	uint8_t live;
 	uint32_t events;          /* all events ever seen (saturates) */
@@ -47,6 +49,11 @@ enum arrival users_arrival(const struct users *s, uint32_t row, uint64_t id, int
 /* Puts an event in its place, behind those of the same time; the row is made when it is new. Its arrival was ARRIVAL_NEW. before_ms is set here.
  * -ENOMEM. */
 int users_add(struct users *s, uint32_t row, struct visit visit, int64_t ts_ms);
+/* The item of the newest visit that has one; NO_ITEM: none has. */
+uint32_t users_last_item(const struct user *u);
+/* Are there visits to items whose gone[row] is set? And: they stay without an item. */
+int users_has_any(const struct users *s, uint32_t row, const uint8_t *gone);
+void users_drop_items(struct users *s, uint32_t row, const uint8_t *gone);
 /* The step is over: no event of the user is fresh. */
 void users_trained(struct users *s, uint32_t row);
 void users_remove(struct users *s, uint32_t row);

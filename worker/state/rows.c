@@ -28,7 +28,8 @@ static int save_item(struct learner *l, uint32_t row, void *value, size_t size, 
 	if (!seen)
 		return -ENOMEM;
 	struct item_state s = { .row = row, .values = values, .values_n = model_row_floats(l->model), .row_step = *row_step, .published = seen,
-		.published_n = *at_step ? D : 0, .published_step = *at_step, .event_time_ms = l->item_ms[row], .popularity = popularity_count(l->popularity, row) };
+		.published_n = *at_step ? D : 0, .published_step = *at_step, .event_time_ms = l->item_ms[row], .popularity = popularity_count(l->popularity, row),
+		.events = l->item_events[row] };
 	return item_state_encode(value, size, ret_len, &s);
 }
 
@@ -63,6 +64,7 @@ static int load_item(struct learner *l, const char *id, size_t id_len, const voi
 		return -ENOMEM;
 	*at_step = s.published_step;
 	l->item_ms[s.row] = s.event_time_ms;
+	l->item_events[s.row] = s.events;
 	*ret_row = s.row;
 	return 0;
 }
@@ -99,7 +101,7 @@ static int load_user(struct learner *l, const char *id, size_t id_len, const voi
 	if (r < 0)
 		return r == -E2BIG ? -EBADMSG : r;
 	for (size_t i = 0; i < s.n; i++) {
-		if (items[i] >= (uint64_t)l->cfg->max_items || (i && before_ms[i] > before_ms[i - 1]))
+		if ((items[i] >= (uint64_t)l->cfg->max_items && items[i] != NO_ITEM) || (i && before_ms[i] > before_ms[i - 1]))
 			return -EBADMSG;
 		visits[i] = (struct visit){ .item = items[i], .weight = weights[i], .before_ms = before_ms[i], .id = ids[i] };
 	}
@@ -131,6 +133,16 @@ int state_row_load(struct learner *l, enum state_kind kind, const char *id, size
 	return kind == STATE_ITEM ? load_item(l, id, id_len, value, len, ret_row) : load_user(l, id, id_len, value, len, ret_row);
 }
 
+/* An item's row stays as it is until another item's record fills it, or all is read (state_numbers_load). */
+void state_row_remove(struct learner *l, enum state_kind kind, uint32_t row)
+{
+	if (kind == STATE_USER)
+		users_remove(l->users, row);
+	else
+		learner_clear_item(l, row);
+	idmap_remove(kind == STATE_ITEM ? l->item_ids : l->user_ids, row);
+}
+
 /* ---- dense ---- */
 
 static void name_dense(struct dense *d, const char *name, const char *suffix, void *data, size_t bytes)
@@ -157,7 +169,7 @@ static int ring(struct learner *l, size_t i, struct dense *ret)
 	uint64_t *steps, *events;
 	float *vectors;
 	void *data;
-	switch (i) {
+	switch (i >= 6 && !l->recent ? i + 1 : i) {
 	case 0:
 	case 1:
 		vectors = published_prototypes(l, &steps);
@@ -176,14 +188,18 @@ static int ring(struct learner *l, size_t i, struct dense *ret)
 		data = model_queue_state(l->model, &count, &next);
 		name_dense(ret, "queue", "", data, (size_t)l->cfg->sinkhorn_queue * D * sizeof(float));
 		return 0;
-	case 6:
-		if (!l->recent)
-			return -ENOENT;
+	case 6: /* of some models only, as is the next */
 		data = recent_ring(l->recent, &n, &bytes);
 		name_dense(ret, "recent", "", data, (size_t)l->cfg->negatives_recent * sizeof(uint32_t));
 		return 0;
 	case 5:
 		name_dense(ret, "guard", "", &l->guard, sizeof l->guard);
+		return 0;
+	case 7:
+		if (!l->sketch)
+			return -ENOENT;
+		data = sketch_cells(l->sketch, &bytes, &events);
+		name_dense(ret, "sketch", "", data, bytes);
 		return 0;
 	case 4:
 		name_dense(ret, "history", "", l->history, sizeof l->history);
@@ -213,7 +229,8 @@ int state_dense(struct learner *l, size_t i, struct dense *ret)
 	X(uint64_t, step) X(uint64_t, events) X(uint64_t, dead_letters) X(uint64_t, limited) X(uint64_t, recent_records) \
 	X(uint64_t, recent_refused) X(uint64_t, items_published) X(uint64_t, users_published) X(int64_t, watermark_ms) X(uint64_t, published_step) \
 	X(uint64_t, space) X(uint64_t, republish) X(uint64_t, gaps) X(uint64_t, gap_base) X(uint64_t, gap_step) \
-	X(uint64_t, duplicates) X(uint64_t, late) X(uint64_t, clamped)
+	X(uint64_t, duplicates) X(uint64_t, late) X(uint64_t, clamped) X(uint64_t, unadmitted) X(uint64_t, expired_items) \
+	X(uint64_t, expired_users) X(int64_t, item_checked_ms) X(int64_t, user_checked_ms)
 
 /* Steps and rates of the last applications, oldest first; unused ones are zeros. */
 static void save_history(struct learner *l, struct manifest *m)
@@ -240,8 +257,11 @@ static void load_history(struct learner *l, const struct manifest *m)
 /* A row that lags further than the history reaches, or runs ahead of it, would be moved by what nobody knows. */
 static int check_row_steps(struct learner *l, const struct manifest *m)
 {
+	size_t len;
 	for (uint32_t row = 0; row < model_items(l->model) && l->cfg->loss != LOSS_FULL; row++) {
 		uint32_t *step;
+		if (!idmap_id(l->item_ids, row, &len))
+			continue; /* nobody's: cleared by free_rows */
 		model_row_state(l->model, row, &step);
 		if (*step > m->applied || m->applied - *step > MODEL_HISTORY)
 			return -EINVAL;
@@ -252,7 +272,7 @@ static int check_row_steps(struct learner *l, const struct manifest *m)
 void state_numbers_save(struct learner *l, struct manifest *m)
 {
 	size_t *queue_count, *queue_next, bytes, recent_n = 0, recent_next = 0;
-	uint64_t *prequential_count;
+	uint64_t *prequential_count, *sketch_added;
 	uint32_t *sweep, *slice;
 	int *started;
 	int64_t *origin_ms;
@@ -270,6 +290,9 @@ void state_numbers_save(struct learner *l, struct manifest *m)
 #define SAVE(type, name) m->name = (uint64_t)l->name;
 	LEARNER_NUMBERS(SAVE)
 #undef SAVE
+	if (l->sketch)
+		sketch_cells(l->sketch, &bytes, &sketch_added);
+	m->sketch_added = l->sketch ? *sketch_added : 0;
 	m->sweep = *sweep;
 	m->item_slice = *slice;
 	m->queue_count = *queue_count;
@@ -284,28 +307,41 @@ void state_numbers_save(struct learner *l, struct manifest *m)
 /* A user's row may have come before the rows of its items. */
 static int check_visits(struct learner *l)
 {
-	size_t items = model_items(l->model);
+	size_t items = model_items(l->model), len;
 	for (uint32_t row = 0; row < users_rows(l->users); row++) {
 		const struct user *u = users_get(l->users, row);
 		for (size_t i = 0; i < u->len; i++)
-			if (u->visits[i].item >= items)
+			if (u->visits[i].item != NO_ITEM && (u->visits[i].item >= items || !idmap_id(l->item_ids, u->visits[i].item, &len)))
 				return -EINVAL;
 	}
 	return 0;
 }
 
+/* Rows without an id are nobody's. */
+static void free_rows(struct learner *l)
+{
+	size_t len;
+	for (uint32_t row = 0; row < model_items(l->model); row++)
+		if (!idmap_id(l->item_ids, row, &len) && !model_item_is_gone(l->model, row))
+			model_remove_item(l->model, row);
+}
+
 int state_numbers_load(struct learner *l, const struct manifest *m)
 {
 	size_t *queue_count, *queue_next, bytes, queue = (size_t)l->cfg->sinkhorn_queue;
-	uint64_t *prequential_count;
+	uint64_t *prequential_count, *sketch_added;
 	uint32_t *sweep, *slice;
 	int *started;
 	int64_t *origin_ms;
 	published_turns(l, &sweep, &slice);
 	if (m->queue_count > queue || (queue && m->queue_next >= queue) || m->user_rows >= UINT32_MAX ||
-	    m->item_rows != model_items(l->model) || m->sweep > m->user_rows || m->item_slice > m->item_rows)
+	    m->item_rows < model_items(l->model) || m->sweep > m->user_rows || m->item_slice > m->item_rows)
 		return -EINVAL;
-	int r = idmap_seal(l->item_ids, (size_t)m->item_rows);
+	int r = model_make_rows(l->model, (size_t)m->item_rows); /* the last may be nobody's */
+	if (r == 0)
+		r = learner_reserve_items(l, (size_t)m->item_rows);
+	if (r == 0)
+		r = idmap_seal(l->item_ids, (size_t)m->item_rows);
 	if (r == 0)
 		r = idmap_seal(l->user_ids, (size_t)m->user_rows);
 	if (r == 0)
@@ -324,12 +360,17 @@ int state_numbers_load(struct learner *l, const struct manifest *m)
 		return r;
 
 	load_history(l, m);
+	free_rows(l);
 	model_queue_state(l->model, &queue_count, &queue_next);
 	prequential_ring(l->prequential, &bytes, &prequential_count);
 	popularity_origin(l->popularity, &started, &origin_ms);
 #define LOAD(type, name) l->name = (type)m->name;
 	LEARNER_NUMBERS(LOAD)
 #undef LOAD
+	if (l->sketch) {
+		sketch_cells(l->sketch, &bytes, &sketch_added);
+		*sketch_added = m->sketch_added;
+	}
 	*sweep = (uint32_t)m->sweep;
 	*slice = (uint32_t)m->item_slice;
 	*queue_count = (size_t)m->queue_count;
