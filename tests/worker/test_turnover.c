@@ -139,20 +139,24 @@ static void users_go_by_age(void **state)
 	cfg.user_ttl_ms = 0;
 }
 
-static void room_is_made_for_an_eighth(void **state)
+static void room_is_made_for_what_comes(void **state)
 {
 	for (size_t max = 1; max < 200; max++) {
 		size_t live = 0;
 		for (int i = 0; i < 500; i++) { /* one new row a commit: it always finds room, but where there is but one at all */
 			assert_true(live < max || max == 1);
 			live += live < max;
-			live -= expiry_excess(live, max);
+			live -= expiry_excess(live, 1, max);
 			assert_true(live >= 1);
 		}
-		assert_true(live * 8 + 8 >= max * 7);
+		assert_true(live * 8 + 8 + 16 >= max * 7);
 	}
-	assert_int_equal(expiry_excess(1000000 - 62500, 1000000), 0);
-	assert_int_equal(expiry_excess(1000000 - 62499, 1000000), 62501);
+	assert_int_equal(expiry_excess(1000000 - 62500, 1000, 1000000), 0);
+	assert_int_equal(expiry_excess(1000000 - 62499, 1000, 1000000), 62501);
+	assert_int_equal(expiry_excess(1000000 - 100000, 100000, 1000000), 0); /* there is room for as many as came */
+	assert_int_equal(expiry_excess(1000000 - 99999, 100000, 1000000), 100001);
+	assert_int_equal(expiry_excess(1000000, 900000, 1000000), 500000); /* half of them stay, whatever came */
+	assert_int_equal(expiry_excess(1, 1, 1), 0);
 }
 
 /* At its limit it stays there, new items come in, and those that many want stay. */
@@ -368,7 +372,7 @@ static void a_copy_goes_on_alike(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(items_go_by_age), cmocka_unit_test(users_go_by_age), cmocka_unit_test(room_is_made_for_an_eighth), cmocka_unit_test(the_limit_holds),
+		cmocka_unit_test(items_go_by_age), cmocka_unit_test(users_go_by_age), cmocka_unit_test(room_is_made_for_what_comes), cmocka_unit_test(the_limit_holds),
 		cmocka_unit_test(items_are_admitted_by_their_count), cmocka_unit_test(readers_get_an_item_from_its_min_count),
 		cmocka_unit_test(a_new_item_begins_in_its_context), cmocka_unit_test(a_copy_goes_on_alike),
 	};

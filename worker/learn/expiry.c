@@ -14,7 +14,7 @@ struct victims { struct victim *v; size_t n, room; };
 struct rules {
 	int64_t ttl_ms;       /* 0 = never by age */
 	int64_t *checked_ms;  /* the watermark when ages were last looked at */
-	size_t live, max, rows;
+	size_t live, born, max, rows;
 	int (*read)(const struct learner *l, uint32_t row, struct victim *ret); /* 1 = the row is in use */
 	int (*drop)(struct learner *l, struct staged *out, const struct victims *v);
 };
@@ -48,10 +48,14 @@ static void offer(struct victims *h, struct victim x)
 	h->v[i] = x;
 }
 
-size_t expiry_excess(size_t live, size_t max)
+size_t expiry_excess(size_t live, size_t born, size_t max)
 {
-	size_t room = (max + 7) / 8, keep = max > room ? max - room : 1;
-	return live > max - (room + 1) / 2 && live > keep ? live - keep : 0;
+	size_t room = (max + 7) / 8, most = max / 2;
+	if (room < 2 * born)
+		room = 2 * born;
+	if (room > most)
+		room = most;
+	return live > max - (room + 1) / 2 ? live - (max - room) : 0;
 }
 
 static int is_old(const struct learner *l, const struct rules *k, const struct victim *x)
@@ -76,7 +80,7 @@ static void choose_old(const struct learner *l, const struct rules *k, struct vi
 
 static void choose_excess(const struct learner *l, const struct rules *k, struct victims *ret)
 {
-	size_t excess = expiry_excess(k->live, k->max);
+	size_t excess = expiry_excess(k->live, k->born, k->max);
 	ret->room = excess < EXPIRE_MAX ? excess : EXPIRE_MAX;
 	for (uint32_t row = 0; ret->room && row < k->rows; row++) {
 		struct victim x;
@@ -95,7 +99,7 @@ static int expire(struct learner *l, struct staged *out, const struct rules *k)
 {
 	struct victims v = { 0 };
 	int r = 0;
-	if (!is_due(l, k) && expiry_excess(k->live, k->max) == 0)
+	if (!is_due(l, k) && expiry_excess(k->live, k->born, k->max) == 0)
 		return 0;
 	v.v = malloc(EXPIRE_MAX * sizeof *v.v);
 	if (!v.v)
@@ -190,12 +194,15 @@ static int drop_users(struct learner *l, struct staged *out, const struct victim
 
 int learner_expire(struct learner *l, struct staged *out)
 {
-	struct rules items = { .ttl_ms = l->cfg->item_ttl_ms, .checked_ms = &l->item_checked_ms, .live = idmap_count(l->item_ids), .max = l->max_items,
+	struct rules items = { .ttl_ms = l->cfg->item_ttl_ms, .checked_ms = &l->item_checked_ms, .live = idmap_count(l->item_ids), .born = l->born_items, .max = l->max_items,
 		.rows = model_items(l->model), .read = read_item, .drop = drop_items };
 	int r = is_due(l, &items) ? date_items(l) : 0;
 	if (r == 0)
 		r = expire(l, out, &items);
-	struct rules users = { .ttl_ms = l->cfg->user_ttl_ms, .checked_ms = &l->user_checked_ms, .live = idmap_count(l->user_ids), .max = l->max_users,
+	struct rules users = { .ttl_ms = l->cfg->user_ttl_ms, .checked_ms = &l->user_checked_ms, .live = idmap_count(l->user_ids), .born = l->born_users, .max = l->max_users,
 		.rows = users_rows(l->users), .read = read_user, .drop = drop_users };
-	return r ? r : expire(l, out, &users);
+	if (r == 0)
+		r = expire(l, out, &users);
+	l->born_items = l->born_users = 0;
+	return r;
 }

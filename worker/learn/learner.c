@@ -132,7 +132,10 @@ int learner_load(struct learner *l, const char *path)
 	idmap_free(l->item_ids);
 	l->item_ids = ids;
 	l->step = last_step(m);
-	return take_model(l, m);
+	code = take_model(l, m);
+	if (code == 0 && published_touch(l, NO_ROW) < 0) /* readers have none of them: the first commit sends all, also where losses are sparse */
+		code = log_no_memory();
+	return code;
 }
 
 /* The file's row of each item; items that only the file knows come last. Returned owned. */
@@ -343,6 +346,7 @@ static int intern_item(struct learner *l, const struct event *ev, uint32_t user,
 {
 	int is_new, r = idmap_intern(l->item_ids, ret, &is_new, ev->item, ev->item_len);
 	if (r == 0 && is_new) {
+		l->born_items++;
 		r = make_item(l, *ret);
 		if (r == 0)
 			place_in_context(l, *ret, user);
@@ -353,7 +357,10 @@ static int intern_item(struct learner *l, const struct event *ev, uint32_t user,
 static int intern_user(struct learner *l, const struct event *ev, uint32_t *ret)
 {
 	int is_new, r = idmap_intern(l->user_ids, ret, &is_new, ev->user, ev->user_len);
-	return r == 0 && is_new ? changes_born(l->changes, STATE_USER, *ret) : r;
+	if (r < 0 || !is_new)
+		return r;
+	l->born_users++;
+	return changes_born(l->changes, STATE_USER, *ret);
 }
 
 /* The rows of an event, made at first sight; *ret_item NO_ITEM: it was not seen often enough. Sets *ret_reason when a limit forbids a new one: then

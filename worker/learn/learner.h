@@ -58,6 +58,7 @@ struct learner {
 	uint64_t duplicates, late;  /* events that were not trained: the user has them, or they came too late (late.events) */
 	uint64_t unadmitted;        /* events on items that were not seen often enough for a row: not trained */
 	uint64_t expired_items, expired_users; /* gone by age or at a limit */
+	size_t born_items, born_users; /* new since the last commit */
 	int64_t item_checked_ms, user_checked_ms; /* the watermark when ages were last looked at (expiry.c) */
 	uint64_t clamped;           /* events whose time lay too far in the future and was replaced (time.future) */
 	size_t max_users, max_items; /* the limits that hold now: the configuration's, in a replay those of the cut */
