@@ -92,7 +92,7 @@ static void choose_excess(const struct learner *l, const struct rules *k, struct
 /* Ages are looked at sixteen times a lifetime. */
 static int is_due(const struct learner *l, const struct rules *k)
 {
-	return k->ttl_ms && l->watermark_ms - *k->checked_ms >= (k->ttl_ms + 15) / 16;
+	return k->ttl_ms && l->watermark_ms - *k->checked_ms >= k->ttl_ms / 16;
 }
 
 static int expire(struct learner *l, struct staged *out, const struct rules *k)
