@@ -1,9 +1,11 @@
-/* memory.c - `make bench-memory`: what a learner of so many items and users takes, as a restore makes it, beside the formula of model/README.md.
+/* memory.c - `make bench-memory`: what a learner of so many items and users takes, as a restore makes it, beside the formula of model/README.md; and how long the
+ * pass over all users takes that an expiry of items makes.
  * Usage: memory [ITEMS USERS EVENTS [s4rec options]]. Default: 200000 1000000 6 --loss sampled
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "model/state.h"
@@ -65,6 +67,19 @@ static void make_users(struct learner *l, uint32_t users, uint32_t events, uint3
 	}
 }
 
+static double pass_ms(struct learner *l, size_t items)
+{
+	struct timespec from, to;
+	uint8_t *gone = calloc(items, 1);
+	size_t found = 0;
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	for (uint32_t row = 0; gone && row < users_rows(l->users); row++)
+		found += (size_t)users_has_any(l->users, row, gone);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	free(gone);
+	return (double)(to.tv_sec - from.tv_sec) * 1e3 + (double)(to.tv_nsec - from.tv_nsec) * 1e-6 + (double)found;
+}
+
 static size_t power(size_t n)
 {
 	size_t p = 1024;
@@ -101,6 +116,7 @@ int main(int argc, char **argv)
 	double user = (double)((24 * cap + 64) * users + (sizeof(struct user) + 9) * power(users) + 8 * slots(users)) / 1e6;
 	printf("items %zu: %.0f MB, by the formula %.0f MB\nusers %zu of %zu events: %.0f MB, by the formula %.0f MB\n", items, with_items - before, item, users, events,
 	       with_users - with_items, user);
+	printf("a pass over all users: %.0f ms\n", pass_ms(l, items));
 	learner_free(l);
 	config_release(&c);
 	return 0;
