@@ -104,7 +104,7 @@ void scratch_add(struct scratch *s, const struct learner *l, uint32_t user, int 
 		last = next;
 	}
 	if (u->known == 1) /* a first event has nothing before it: it is encoded and clustered, no target */
-		add_token(s, last->item, NULL);
+		add_token(s, users_last_item(u), NULL);
 	close_user(s, l, user);
 }
 

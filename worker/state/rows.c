@@ -290,9 +290,10 @@ void state_numbers_save(struct learner *l, struct manifest *m)
 #define SAVE(type, name) m->name = (uint64_t)l->name;
 	LEARNER_NUMBERS(SAVE)
 #undef SAVE
-	if (l->sketch)
+	if (l->sketch) {
 		sketch_cells(l->sketch, &bytes, &sketch_added);
-	m->sketch_added = l->sketch ? *sketch_added : 0;
+		m->sketch_added = *sketch_added;
+	}
 	m->sweep = *sweep;
 	m->item_slice = *slice;
 	m->queue_count = *queue_count;
