@@ -54,6 +54,7 @@ int decoder_new(struct decoder **ret, const struct decoder_options *o, const cha
 	d->record_max_bytes = o->record_max_bytes ? o->record_max_bytes : RECORD_MAX_DEFAULT;
 	d->limits.id_max_bytes = o->id_max_bytes ? o->id_max_bytes : ID_MAX_DEFAULT;
 	d->limits.past_max_ms = o->past_max_ms;
+	d->limits.future_clamp = o->future_clamp;
 	d->limits.weight_max = o->weight_max > 0 ? o->weight_max : (double)FLT_MAX;
 	d->user_mapped = o->user_path != NULL;
 	d->limits.future_max_ms = o->future_max_ms ? o->future_max_ms : FUTURE_MAX_DEFAULT;
@@ -99,16 +100,18 @@ int event_check_user(const struct text *user, const struct event_limits *l, cons
 	return check_id(user, l, reterr_why);
 }
 
+static int time_is_ahead(int64_t ts_ms, const struct event_limits *l, int64_t record_ts_ms)
+{
+	return record_ts_ms >= 0 && ts_ms > record_ts_ms && ts_ms <= TIME_MAX_MS && ts_ms - record_ts_ms > l->future_max_ms;
+}
+
 static int time_is_absurd(int64_t ts_ms, const struct event_limits *l, int64_t record_ts_ms)
 {
 	if (ts_ms < 0 || ts_ms > TIME_MAX_MS)
 		return 1;
 	if (record_ts_ms < 0)
 		return 0;
-	/* both are >= 0 here, so the differences cannot overflow */
-	if (ts_ms - record_ts_ms > l->future_max_ms)
-		return 1;
-	return l->past_max_ms > 0 && record_ts_ms - ts_ms > l->past_max_ms;
+	return time_is_ahead(ts_ms, l, record_ts_ms) || (l->past_max_ms > 0 && record_ts_ms - ts_ms > l->past_max_ms);
 }
 
 int event_finish(struct event *ret, const struct raw_event *raw, const struct event_limits *l, int64_t record_ts_ms,
@@ -116,7 +119,7 @@ int event_finish(struct event *ret, const struct raw_event *raw, const struct ev
 {
 	int64_t ts_ms = raw->has_time ? raw->ts_ms : record_ts_ms;
 	double weight = raw->has_weight ? raw->weight : 1.0;
-	int r;
+	int r, clamped = 0;
 
 	r = event_check_user(&raw->user, l, reterr_why);
 	if (r < 0)
@@ -138,6 +141,10 @@ int event_finish(struct event *ret, const struct raw_event *raw, const struct ev
 
 	if (!raw->has_time && record_ts_ms < 0)
 		return fail(reterr_why, why_no_time, -ERANGE);
+	if (l->future_clamp && time_is_ahead(ts_ms, l, record_ts_ms)) {
+		ts_ms = record_ts_ms; /* Kafka's word on when it was */
+		clamped = 1;
+	}
 	if (time_is_absurd(ts_ms, l, record_ts_ms))
 		return fail(reterr_why, why_absurd_time, -ERANGE);
 
@@ -151,6 +158,7 @@ int event_finish(struct event *ret, const struct raw_event *raw, const struct ev
 		.event_id = raw->event_id.len ? raw->event_id.s : "", .event_id_len = raw->event_id.len,
 		.ts_ms = ts_ms,
 		.weight = (float)weight,
+		.clamped = clamped,
 	};
 	return 0;
 }

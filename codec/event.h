@@ -27,6 +27,7 @@ struct event {
 	int64_t ts_ms;        /* event time, milliseconds since the Unix epoch */
 	float weight;         /* finite, >= 0 */
 	int forget;           /* 1: a null value, "forget this user" */
+	int clamped;          /* 1: its time lay too far in the future; ts_ms is the record's timestamp */
 };
 
 enum event_format {
@@ -52,6 +53,7 @@ struct decoder_options {
 	size_t record_max_bytes;   /* longest value; 0 = 65536 */
 	int64_t past_max_ms;       /* event time may lie this far before the record's timestamp; 0 = no limit */
 	int64_t future_max_ms;     /* and this far after it; 0 = 3600000 */
+	int future_clamp;          /* 1: an event later than that gets the record's timestamp; 0: it is refused */
 	double weight_max;         /* greatest weight; 0 = any finite one */
 };
 

@@ -29,6 +29,7 @@ struct raw_event {
 struct event_limits {
 	size_t id_max_bytes;
 	int64_t past_max_ms, future_max_ms;
+	int future_clamp;
 	double weight_max;
 };
 

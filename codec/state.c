@@ -46,6 +46,7 @@ int item_state_encode(void *ret, size_t size, size_t *ret_len, const struct item
 	put_number(&o, 5, s->published_step);
 	put_number(&o, 6, (uint64_t)s->event_time_ms);
 	put_double(&o, 7, s->popularity);
+	put_number(&o, 8, s->events);
 	return finish(&o, ret_len);
 }
 
@@ -58,29 +59,40 @@ static size_t varint_len(uint64_t v)
 	return n;
 }
 
+static void put_rows(struct wire_out *o, unsigned field, const uint32_t *x, size_t n)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < n; i++)
+		bytes += varint_len(x[i]);
+	if (n) {
+		wire_put_varint(o, WIRE_TAG(field, WIRE_BYTES));
+		wire_put_varint(o, bytes);
+	}
+	for (size_t i = 0; i < n; i++)
+		wire_put_varint(o, x[i]);
+}
+
 int user_state_encode(void *ret, size_t size, size_t *ret_len, const struct user_state *s)
 {
 	struct wire_out o = { ret, size, 0 };
-	size_t bytes = 0;
-	int plain = 1;
+	int plain = 1, at_once = 1, anonymous = 1;
 
 	for (size_t i = 0; i < s->n; i++) {
-		bytes += varint_len(s->items[i]);
 		plain &= s->weights[i] == 1;
+		at_once &= s->before_ms[i] == 0;
+		anonymous &= s->ids[i] == 0;
 	}
 	put_number(&o, 1, s->row);
-	if (s->n) {
-		wire_put_varint(&o, WIRE_TAG(2, WIRE_BYTES));
-		wire_put_varint(&o, bytes);
-	}
-	for (size_t i = 0; i < s->n; i++)
-		wire_put_varint(&o, s->items[i]);
+	put_rows(&o, 2, s->items, s->n);
 	put_floats(&o, 3, s->weights, plain ? 0 : s->n);
 	put_number(&o, 4, s->events);
 	put_number(&o, 5, (uint64_t)s->newest_ms);
 	put_number(&o, 6, s->published != 0);
 	put_number(&o, 7, s->encoded_step);
 	put_number(&o, 8, s->waiting != 0);
+	put_rows(&o, 9, s->before_ms, at_once ? 0 : s->n);
+	wire_put_string(&o, 10, (const char *)s->ids, anonymous ? 0 : s->n * sizeof *s->ids);
 	return finish(&o, ret_len);
 }
 
@@ -161,6 +173,7 @@ static int item_field(void *message, struct wire *w, uint64_t tag)
 	case 5: return read_u64(w, tag, &s->published_step);
 	case 6: return read_i64(w, tag, &s->event_time_ms);
 	case 7: return read_double(w, tag, &s->popularity);
+	case 8: return read_u32(w, tag, &s->events);
 	default: return wire_skip(w, tag);
 	}
 }
@@ -192,7 +205,21 @@ static int read_rows(struct wire *w, uint64_t tag, uint32_t *ret, size_t *n, siz
 	return 0;
 }
 
-struct user_in { struct user_state user; uint32_t *items; size_t n_max; struct room weights; const float *given; size_t given_n; };
+struct user_in { struct user_state user; const struct user_room *to; struct room weights; const float *given; size_t given_n, before_n, ids_n; };
+
+static int read_ids(struct wire *w, uint64_t tag, struct user_in *in)
+{
+	const char *p;
+	size_t len;
+
+	if ((tag & 7) != WIRE_BYTES || wire_bytes(w, &p, &len) < 0 || len % sizeof(uint64_t) || in->ids_n)
+		return -EBADMSG;
+	if (len / sizeof(uint64_t) > in->to->n_max)
+		return -E2BIG;
+	memcpy(in->to->ids, p, len);
+	in->ids_n = len / sizeof(uint64_t);
+	return 0;
+}
 
 static int user_field(void *message, struct wire *w, uint64_t tag)
 {
@@ -201,29 +228,37 @@ static int user_field(void *message, struct wire *w, uint64_t tag)
 
 	switch (tag >> 3) {
 	case 1: return read_u32(w, tag, &s->row);
-	case 2: return read_rows(w, tag, in->items, &s->n, in->n_max);
+	case 2: return read_rows(w, tag, in->to->items, &s->n, in->to->n_max);
 	case 3: return read_packed(w, tag, &in->given, &in->given_n, &in->weights);
 	case 4: return read_u32(w, tag, &s->events);
 	case 5: return read_i64(w, tag, &s->newest_ms);
 	case 6: return read_bool(w, tag, &s->published);
 	case 7: return read_u64(w, tag, &s->encoded_step);
 	case 8: return read_bool(w, tag, &s->waiting);
+	case 9: return read_rows(w, tag, in->to->before_ms, &in->before_n, in->to->n_max);
+	case 10: return read_ids(w, tag, in);
 	default: return wire_skip(w, tag);
 	}
 }
 
-int user_state_decode(struct user_state *ret, uint32_t *items, float *weights, size_t n_max, const void *buf, size_t len)
+/* As many as there are items, or none. */
+static int fits(size_t n, const struct user_in *in) { return n == 0 || n == in->user.n; }
+
+int user_state_decode(struct user_state *ret, const struct user_room *room, const void *buf, size_t len)
 {
-	struct user_in in = { .user = { .items = items, .weights = weights }, .items = items, .n_max = n_max, .weights = { .p = weights, .n = n_max } };
+	struct user_in in = { .to = room, .weights = { .p = room->weights, .n = room->n_max },
+	                      .user = { .items = room->items, .weights = room->weights, .before_ms = room->before_ms, .ids = room->ids } };
 	int r = read_message(buf, len, user_field, &in);
 
 	if (r < 0)
 		return r;
-	if (in.given_n && in.given_n != in.user.n)
+	if (!fits(in.given_n, &in) || !fits(in.before_n, &in) || !fits(in.ids_n, &in))
 		return -EBADMSG;
 
 	for (size_t i = in.given_n; i < in.user.n; i++)
-		weights[i] = 1;
+		room->weights[i] = 1;
+	memset(room->before_ms + in.before_n, 0, (in.user.n - in.before_n) * sizeof *room->before_ms);
+	memset(room->ids + in.ids_n, 0, (in.user.n - in.ids_n) * sizeof *room->ids);
 	*ret = in.user;
 	return 0;
 }

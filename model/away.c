@@ -280,7 +280,8 @@ static void sweep(struct model *m, size_t every)
 	size_t rows = s.first < m->N ? (m->N - s.first + every - 1) / every : 0;
 
 	for (size_t i = 0; i < rows; i++)
-		watch(m, (uint32_t)(s.first + i * every));
+		if (!m->gone[s.first + i * every])
+			watch(m, (uint32_t)(s.first + i * every));
 	pool_run(m->pool, sweep_unit, &s, (rows + ROWS - 1) / ROWS);
 }
 

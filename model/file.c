@@ -621,6 +621,8 @@ static void get_ids(struct reader *r, struct idmap **ret, size_t items, size_t i
 
 static void get_payload(struct reader *r, struct model *m, struct idmap **ret_ids, const struct sizes *s)
 {
+	size_t len;
+
 	get_floats(r, m->block_w, m->dense, 0, "weights");
 	get_floats(r, m->block_m, m->dense, 0, "first moments");
 	get_floats(r, m->block_v, m->dense, 1, "second moments");
@@ -631,6 +633,9 @@ static void get_payload(struct reader *r, struct model *m, struct idmap **ret_id
 	get_items(r, m, (size_t)s->items);
 	if (s->ids)
 		get_ids(r, ret_ids, (size_t)s->items, m->cfg.items_max);
+	for (uint32_t i = 0; s->ids && !r->code && i < s->items; i++)
+		if (!idmap_id(*ret_ids, i, &len))
+			model_remove_item(m, i);
 	get_end(r);
 }
 

@@ -152,11 +152,12 @@ int model_new(struct model **ret, const struct model_config *cfg)
 
 	r = -ENOMEM;
 	m->item = reserve(cfg->items_max * m->item_stride * sizeof(float));
+	m->gone = reserve(cfg->items_max);
 	m->item_step = reserve(cfg->items_max * sizeof(*m->item_step));
 	m->slot = reserve(cfg->items_max * sizeof(*m->slot));
 	m->target_slot = calloc(T, sizeof(*m->target_slot));
 	m->part = calloc(grad_norm_parts(m, (cfg->loss == LOSS_FULL ? cfg->items_max : touched_max(m)) * D) + 1, sizeof(*m->part));
-	if (!m->item || !m->item_step || !m->slot || !m->target_slot || !m->part)
+	if (!m->item || !m->gone || !m->item_step || !m->slot || !m->target_slot || !m->part)
 		goto out;
 	if (floats(&m->block_w, m->dense) | floats(&m->block_m, m->dense) | floats(&m->block_v, m->dense) | floats(&m->queue, cfg->queue * D)
 	    | rows(&m->view_item, 2 * U * cfg->L) | floats(&m->hT, T * D) | floats(&m->dhT, T * D) | rows(&m->tgt, T) | rows(&m->neg, neg)
@@ -197,6 +198,7 @@ void model_free(struct model *m)
 	encoder_free(m->enc);
 	pool_free(m->pool);
 	unreserve(m->item, m->cfg.items_max * m->item_stride * sizeof(float));
+	unreserve(m->gone, m->cfg.items_max);
 	unreserve(m->item_step, m->cfg.items_max * sizeof(*m->item_step));
 	unreserve(m->slot, m->cfg.items_max * sizeof(*m->slot));
 	free(m->target_slot); free(m->part);
@@ -226,6 +228,40 @@ int model_add_item(struct model *m, uint32_t *ret_row)
 	draw_normal(model_item_row(m, *ret_row), m->cfg.D, m->cfg.seed, RNG_ITEM_INIT, *ret_row); /* moments are zero pages */
 	m->item_step[*ret_row] = (uint32_t)m->applied;
 	return 0;
+}
+
+void model_remove_item(struct model *m, uint32_t row)
+{
+	assert(row < m->N && !m->gone[row]);
+	m->gone[row] = 1;
+	m->gones++;
+	memset(model_item_row(m, row), 0, m->item_stride * sizeof(float));
+	m->item_step[row] = (uint32_t)m->applied;
+}
+
+/* Rows are fewer than 2^32, so no other row has the number. */
+void model_renew_item(struct model *m, uint32_t row)
+{
+	assert(row < m->N && m->gone[row]);
+	m->gone[row] = 0;
+	m->gones--;
+	draw_normal(model_item_row(m, row), m->cfg.D, m->cfg.seed, RNG_ITEM_INIT, row | (m->applied + 1) << 32);
+	m->item_step[row] = (uint32_t)m->applied;
+}
+
+int model_item_is_gone(const struct model *m, uint32_t row) { return m->gone[row]; }
+size_t model_live_items(const struct model *m) { return m->N - m->gones; }
+
+void model_blend_item(struct model *m, uint32_t row, const uint32_t *around, size_t n, float share)
+{
+	size_t D = m->cfg.D;
+	float mean[D], tmp[D], *w = model_item_row(m, row);
+
+	memset(mean, 0, sizeof mean);
+	for (size_t i = 0; i < n; i++)
+		vmath_axpy(mean, 1 / (float)n, model_item_now(m, tmp, around[i]), D);
+	for (size_t d = 0; d < D; d++)
+		w[d] = (1 - share) * w[d] + share * mean[d];
 }
 
 int grad_new(struct grad **ret, const struct model *m)
@@ -342,11 +378,30 @@ static void rows_of_targets(struct model *m, size_t n, size_t negatives)
 /* log(negatives Q) of a row: see struct batch, recent. */
 static float log_draws(const struct model *m, const struct batch *b, uint32_t row)
 {
-	double even = b->recent_n ? m->cfg.uniform : 1, q = even / (double)m->N;
+	double even = b->recent_n ? m->cfg.uniform : 1, q = even / (double)model_live_items(m);
 
 	if (b->recent_n)
 		q += (1 - even) * b->recent_count[row] / (double)b->recent_n;
 	return (float)log((double)m->cfg.negatives * q);
+}
+
+#define DRAWS 64
+
+/* A live row, all alike. Where hardly any row is live, the next one behind the last draw. */
+static uint32_t draw_row(const struct model *m, uint64_t bits)
+{
+	uint32_t row = (uint32_t)rng_below(bits, m->N);
+
+	for (int i = 0; m->gones && m->gone[row] && i < DRAWS; i++) {
+		bits = rng_mix(bits);
+		row = (uint32_t)rng_below(bits, m->N);
+	}
+	if (m->gone[row]) {
+		const uint8_t *live = memchr(m->gone + row, 0, m->N - row);
+
+		row = (uint32_t)((live ? live : (const uint8_t *)memchr(m->gone, 0, m->N)) - m->gone); /* the targets are live, so there is one */
+	}
+	return row;
 }
 
 /* The step's shared negatives. */
@@ -358,7 +413,7 @@ static void draw_negatives(struct model *m, const struct batch *b, uint64_t step
 		uint64_t which = rng_bits(c->seed, RNG_NEGATIVE, step, 0, k);
 		int even = !b->recent_n || rng_unit(rng_bits(c->seed, RNG_NEGATIVE, step, 1, k)) < c->uniform;
 
-		m->neg[k] = even ? (uint32_t)rng_below(which, m->N) : b->recent[rng_below(which, b->recent_n)];
+		m->neg[k] = even ? draw_row(m, which) : b->recent[rng_below(which, b->recent_n)];
 		m->neg_logq[k] = log_draws(m, b, m->neg[k]);
 	}
 }
@@ -389,9 +444,11 @@ static double next_item(struct model *m, struct grad *g, const struct batch *b, 
 				if (b->negative) {
 					r = b->negative[t * k + j];
 				} else {
-					r = (uint32_t)rng_below(rng_bits(c->seed, RNG_NEGATIVE, step, b->user[u], pos << 32 | j), m->N);
-					if (r == b->target[t]) /* the neighbour instead: a position never opposes its own target */
-						r = (uint32_t)((r + 1) % m->N);
+					r = draw_row(m, rng_bits(c->seed, RNG_NEGATIVE, step, b->user[u], pos << 32 | j));
+					if (r == b->target[t]) /* the next one instead: a position never opposes its own target */
+						do
+							r = (uint32_t)((r + 1) % m->N);
+						while (m->gone[r]);
 				}
 				m->neg[n * k + j] = r;
 			}
@@ -402,7 +459,7 @@ static double next_item(struct model *m, struct grad *g, const struct batch *b, 
 	if (c->loss == LOSS_FULL) {
 		g->N = m->N;
 		if (n)
-			return nextitem_full(m->nextitem, m->dhT, g->item, m->hT, m->tgt, m->tgt_w, m->item, m->item_stride, n, m->N);
+			return nextitem_full(m->nextitem, m->dhT, g->item, m->hT, m->tgt, m->tgt_w, m->item, m->item_stride, m->gones ? m->gone : NULL, n, m->N);
 		memset(g->item, 0, m->N * D * sizeof(float));
 		return 0;
 	}

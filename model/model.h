@@ -6,7 +6,7 @@
  * depend on the number of threads: the same input gives the same bits.
  *
  *     model_new(&m, &cfg);
- *     model_add_item(m, &row);                        once per item, in a deterministic order
+ *     model_add_item(m, &row);                        once per item, in a deterministic order; see there for rows that go
  *     model_grad(m, g, &batch, step, &stats);         the gradient is a value ...
  *     if (!stats.discarded) model_apply(m, g, step, lr);   ... and applying it a second function
  *     model_encode(m, h, &batch);                     no dropout; h (T,D) on the ranking scale, see below
@@ -70,7 +70,7 @@ struct batch {
 	const float *weight;    /* (T) factor of the target's term in loss_sr; NULL = 1. The mean divides by the number of targets */
 	const uint8_t *head;    /* (B) 1 = head user (longest 20 %) */
 	/* sampled: the other negatives are drawn from these recent events, so popular items come as often as they are wanted. A row
-	 * is drawn with Q(row) = uniform / N + (1 - uniform) recent_count[row] / recent_n, and log(negatives Q) is taken off its logit, so
+	 * is drawn with Q(row) = uniform / live items + (1 - uniform) recent_count[row] / recent_n, and log(negatives Q) is taken off its logit, so
 	 * that the loss estimates the full softmax (Bengio, Senecal 2008). recent_n 0: all evenly. */
 	const uint32_t *recent;               /* (recent_n) item rows */
 	size_t recent_n;
@@ -110,6 +110,15 @@ const struct model_config *model_config(const struct model *m);
 /* A new item row, drawn N(0, .02) from (seed, row). -ENOSPC at items_max. */
 int model_add_item(struct model *m, uint32_t *ret_row);
 size_t model_items(const struct model *m);
+/* The item of the row is gone: until the row is another one's, no rank, list, softmax or negative knows of it, and no batch may name it. Its values
+ * are zeros from here on. */
+void model_remove_item(struct model *m, uint32_t row);
+/* Such a row for a new item, drawn from (seed, row, applications so far). */
+void model_renew_item(struct model *m, uint32_t row);
+int model_item_is_gone(const struct model *m, uint32_t row);
+size_t model_live_items(const struct model *m);
+/* Moves the weight of a new row towards the mean of n other rows as they stand: share 0 leaves it, 1 makes it that mean. n >= 1. */
+void model_blend_item(struct model *m, uint32_t row, const uint32_t *around, size_t n, float share);
 
 int grad_new(struct grad **ret, const struct model *m);
 void grad_free(struct grad *g);
@@ -144,11 +153,11 @@ void model_assign(struct model *m, int32_t *k, const float *x, size_t n);
  * that lose all theirs, stay as they are. Their moments are forgotten. 0 or -ENOMEM. */
 int model_kmeans(struct model *m, const float *z, size_t n, int iters);
 
-/* Rank (0 = best) of target[i] among all item rows (skip[row] != 0 excluded; NULL = none) for h (n,D). A tie counts half
+/* Rank (0 = best) of target[i] among all live item rows (skip[row] != 0 excluded, too; NULL = none) for h (n,D). A tie counts half
  * of the tied rows, rounded up, against the target: constant scores must not look good. NO_ROW gives N. */
 void model_rank(struct model *m, uint32_t *rank, const float *h, const uint32_t *target, size_t n, const uint8_t *skip);
 
-/* The k best rows for each h (n,D): rows (n,k), scores (n,k), best first, ties by lower row; short lists end with NO_ROW.
+/* The k best live rows for each h (n,D): rows (n,k), scores (n,k), best first, ties by lower row; short lists end with NO_ROW.
  * exclude: for query i the rows exclude[exclude_start[i] .. exclude_start[i+1]) are left out; NULL = none. */
 void model_topk(struct model *m, uint32_t *rows, float *scores, const float *h, size_t n, size_t k,
                 const uint32_t *exclude_start, const uint32_t *exclude);

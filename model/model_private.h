@@ -15,6 +15,8 @@ struct model {
 	float *item;            /* (N, item_stride): row r = [weight | m | v], or [weight | a] with ROWS_ADAGRAD; reserved for items_max rows */
 	size_t item_stride;     /* 3D floats, or D + 1 */
 	size_t N;               /* item rows in use */
+	uint8_t *gone;          /* (N) 1 = the row is nobody's; reserved for items_max */
+	size_t gones;           /* how many */
 	uint32_t *item_step;    /* (N) the application after which a row stands as it is; full: always the last */
 	uint64_t applied;       /* model_apply so far */
 	void (*before)(void *ctx, uint32_t row); /* model_watch */

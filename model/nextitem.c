@@ -131,6 +131,7 @@ struct job {
 	const float *h, *w, *E, *logq;
 	const uint32_t *target, *row; /* row (M): item row of each column; NULL = the columns are the catalogue */
 	const uint32_t *negative;     /* bce */
+	const uint8_t *gone;          /* (M) full: columns that are no items; NULL = none */
 	float *dh, *dT, *de;          /* de (M,D): dE or dN */
 	size_t ldE, n, M;
 	size_t first, rows;           /* the group: queries first .. first + rows - 1 */
@@ -216,6 +217,13 @@ S4_CLONES void leave_out(float *restrict tile, const uint32_t *restrict row, uin
 		tile[k] = row[k] == target ? what : tile[k];
 }
 
+/* So is a column that is no item. */
+S4_CLONES static void leave_gone(float *restrict tile, const uint8_t *restrict gone, float what, size_t m)
+{
+	for (size_t k = 0; k < m; k++)
+		tile[k] = gone[k] ? what : tile[k];
+}
+
 /* Columns of block b. */
 static size_t width_of(const struct job *j, size_t b) { return j->M - b * CB < CB ? j->M - b * CB : CB; }
 
@@ -236,6 +244,8 @@ static void logits_and_max(struct job *j, float *tiles, float *ref, size_t from,
 
 			if (j->row)
 				leave_out(t, j->row + b * CB, j->target[from + r], -1e30f, m);
+			if (j->gone)
+				leave_gone(t, j->gone + b * CB, -1e30f, m);
 			max = vmath_max(t, m);
 			ref[r] = max > ref[r] ? max : ref[r];
 		}
@@ -259,6 +269,8 @@ static void tile_exp(struct job *j, float *tile, float *sum, const float *ref, i
 		}
 		if (j->row)
 			leave_out(t, j->row + b * CB, j->target[from + r], 0.0f, m);
+		if (j->gone)
+			leave_gone(t, j->gone + b * CB, 0.0f, m);
 		sum[r] += vmath_sum(t, m);
 	}
 }
@@ -379,9 +391,9 @@ static double softmax_loss(struct job *j)
 }
 
 double nextitem_full(struct nextitem *x, float *dh, float *dE, const float *h, const uint32_t *target, const float *w,
-                     const float *E, size_t ldE, size_t n, size_t N)
+                     const float *E, size_t ldE, const uint8_t *gone, size_t n, size_t N)
 {
-	struct job j = {.x = x, .h = h, .w = w, .E = E, .target = target, .dh = dh, .de = dE, .ldE = ldE, .n = n, .M = N};
+	struct job j = {.x = x, .h = h, .w = w, .E = E, .target = target, .gone = gone, .dh = dh, .de = dE, .ldE = ldE, .n = n, .M = N};
 
 	return softmax_loss(&j);
 }

@@ -17,9 +17,9 @@ int nextitem_new(struct nextitem **ret, const struct model_config *c, struct poo
 void nextitem_free(struct nextitem *x);
 
 /* Full softmax over the catalogue. Never forms (n,N): row blocks of h against column blocks of E, two passes
- * (maximum and sum; then probabilities and gradients). */
+ * (maximum and sum; then probabilities and gradients). gone (N): 1 = the row is no item, and its gradient is 0; NULL = all are. */
 double nextitem_full(struct nextitem *x, float *dh, float *dE, const float *h, const uint32_t *target, const float *w,
-                     const float *E, size_t ldE, size_t n, size_t N);
+                     const float *E, size_t ldE, const uint8_t *gone, size_t n, size_t N);
 
 /* Sampled softmax against the rows of negative (S = c->negatives), shared by all positions; a negative equal to the target is left
  * out of its row. logq (S): log of the expected number of a negative's draws, S Q, taken off its logit (NULL = 0). The target is not

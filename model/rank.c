@@ -192,7 +192,7 @@ static void rank_unit(void *ctx, size_t unit, int thread)
 		item_block(j->m, e, NULL, col, count);
 		block_scores(j, s, e, from, q, count);
 		for (size_t c = 0; c < count; c++)
-			for (size_t i = 0; j->skip && j->skip[col + c] && i < q; i++)
+			for (size_t i = 0; (j->m->gone[col + c] || (j->skip && j->skip[col + c])) && i < q; i++)
 				s[i * CB + c] = EXCLUDED;
 		for (size_t i = 0; i < q; i++) {
 			const float *s_i = s + i * CB;
@@ -300,6 +300,9 @@ static void topk_unit(void *ctx, size_t unit, int thread)
 
 		item_block(j->m, e, NULL, col, count);
 		block_scores(j, s, e, from, q, count);
+		for (size_t c = 0; j->m->gones && c < count; c++)
+			for (size_t i = 0; j->m->gone[col + c] && i < q; i++)
+				s[i * CB + c] = EXCLUDED;
 		for (size_t i = 0; i < q; i++) {
 			float *s_i = s + i * CB, *score = j->scores + (from + i) * k;
 			uint32_t *row = j->rows + (from + i) * k;

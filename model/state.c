@@ -107,6 +107,8 @@ void model_copy(struct model *to, const struct model *from)
 	copy_tensors(to, from);
 	copy_floats(to->item, from->item, from->N * from->item_stride);
 	memcpy(to->item_step, from->item_step, from->N * sizeof *from->item_step);
+	memcpy(to->gone, from->gone, from->N);
+	to->gones = from->gones;
 	to->N = from->N;
 }
 
@@ -118,7 +120,9 @@ void model_arrange(struct model *to, const struct model *from, const uint32_t *f
 	copy_tensors(to, from);
 	for (size_t i = 0; i < n; i++) {
 		model_add_item(to, &row);
-		if (from_row[i] == NO_ROW)
+		if (from_row[i] == GONE_ROW)
+			model_remove_item(to, row);
+		if (from_row[i] == NO_ROW || from_row[i] == GONE_ROW)
 			continue;
 		assert(from_row[i] < from->N);
 		copy_floats(model_item_row(to, row), model_item_row(from, from_row[i]), from->item_stride);

@@ -28,6 +28,7 @@ void model_history_restore(struct model *m, uint64_t applied, const struct appli
 /* Makes `to` what `from` is: weights, moments, rows, queue, history. Both were made with one configuration, save threads and sizes of batches;
  * to has room for from's items. Whoever watches `to` is not told. */
 void model_copy(struct model *to, const struct model *from);
-/* The same with other rows: row i of `to`, which is new, is row from_row[i] of `from`, or where that is NO_ROW as model_add_item draws it. */
+/* The same with other rows: row i of `to`, which is new, is row from_row[i] of `from`; where that is NO_ROW, as model_add_item draws it; GONE_ROW: nobody's. */
+#define GONE_ROW MASK_ROW
 void model_arrange(struct model *to, const struct model *from, const uint32_t *from_row, size_t n);
 #endif

@@ -90,8 +90,8 @@ int model_file_load(struct model **ret, struct idmap **ret_ids, const struct mod
 		return load_failed(r, reason);
 
 	size_t named = ids ? idmap_count(ids) : 0;
-	if (named != model_items(m)) {
-		log_error("%s: %zu of its %zu items have no id", path, model_items(m) - named, model_items(m));
+	if (named != model_live_items(m)) {
+		log_error("%s: %zu of its %zu items have no id", path, model_live_items(m) - named, model_live_items(m));
 		idmap_free(ids);
 		model_free(m);
 		return EX_DATAERR;

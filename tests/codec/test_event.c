@@ -249,6 +249,29 @@ static void test_time_window(void **state)
 	decoder_free(d);
 }
 
+/* time.future=clamp: only what lies too far ahead of its record gets that record's time. */
+static void test_future_is_clamped(void **state)
+{
+	struct decoder *d = make(&(struct decoder_options){ .future_max_ms = 10, .future_clamp = 1, .time_unit = TIME_MS });
+	static const struct { const char *time; int64_t record_ms, ms; int clamped; } cases[] = {
+		{ "1010", 1000, 1010, 0 }, { "1011", 1000, 1000, 1 }, { "253402300799999", 1000, 1000, 1 }, { "990", 1000, 990, 0 }, { "5000", -1, 5000, 0 },
+	};
+	char value[64];
+	struct event ev;
+	const char *why;
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		int len = snprintf(value, sizeof value, "{\"item\":1,\"time\":%s}", cases[i].time);
+
+		assert_int_equal(decoder_decode(d, &ev, "u", 1, value, (size_t)len, cases[i].record_ms, &why), 0);
+		assert_int_equal(ev.ts_ms, cases[i].ms);
+		assert_int_equal(ev.clamped, cases[i].clamped);
+	}
+	refuse(d, "u", BYTES("{\"item\":1,\"time\":1e300}"), 1000, -ERANGE, "absurd time"); /* no time at all */
+	refuse(d, "u", BYTES("{\"item\":1,\"time\":-5}"), 1000, -ERANGE, "absurd time");
+	decoder_free(d);
+}
+
 static void test_forget(void **state)
 {
 	struct decoder *d = make_default();
@@ -498,7 +521,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_protobuf_roundtrip), cmocka_unit_test(test_protobuf_is_the_schema),
 		cmocka_unit_test(test_protobuf_refusals), cmocka_unit_test(test_keys_with_nul),
-		cmocka_unit_test(test_unknown_fields_and_repeats), cmocka_unit_test(test_time_window), cmocka_unit_test(test_forget),
+		cmocka_unit_test(test_unknown_fields_and_repeats), cmocka_unit_test(test_time_window),
+		cmocka_unit_test(test_future_is_clamped), cmocka_unit_test(test_forget),
 		cmocka_unit_test(test_framed), cmocka_unit_test(test_json), cmocka_unit_test(test_json_times),
 		cmocka_unit_test(test_json_refusals), cmocka_unit_test(test_auto_tells_newline_from_item_tag),
 		cmocka_unit_test(test_mapping), cmocka_unit_test(test_large_json), cmocka_unit_test(test_no_malloc_per_event),

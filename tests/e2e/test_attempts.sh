@@ -52,7 +52,7 @@ same_view "$TMP/a.view" "$B" "skipped without a kill"
 before=$(attempts "$A")
 expect 0 train -t "$A" --until end $(small)
 [ "$(attempts "$A")" = "$before" ] || fail "an idle start left an attempt"
-"$S4REC" load -t "$A" "$TMP/events.jsonl" >"$TMP/load.log" 2>&1
+"$S4REC" generate --events 6000 --skip 6000 --users 300 --items 80 --interests 4 --malformed 0.01 --duplicates 0 --late 0 2>"$TMP/gen.log" | "$S4REC" load -t "$A" - >"$TMP/load.log" 2>&1
 dies "$A"; dies "$A"
 expect 0 train -t "$A" --until end $(small)
 echo "ok $NAME: $skipped records skipped"

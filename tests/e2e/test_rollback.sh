@@ -85,7 +85,7 @@ expect 0 export "$TMP/now.model" -t "$A"
 expect 0 rollback "$TMP/now.model" -t "$A"; says 'space=3'
 expect 0 export "$TMP/same.model" -t "$A"
 same_file "$TMP/now.model" "$TMP/same.model" "back to where it is"
-head -5 "$TMP/1.jsonl" >"$TMP/few.jsonl" # after which hardly a row has moved
+tail -n 5 "$TMP/3.jsonl" | sed 's/"event_id":"/&again-/' >"$TMP/few.jsonl" # after which hardly a row has moved
 fill "$A" "$TMP/few.jsonl"; rm -f "$TMP/ranks"; expect 0 train -t "$A" --until end
 republished "$A" 3
 

@@ -50,7 +50,7 @@ static int read_batch(struct loop *w, const struct cut *c)
 		int code = input_fill(w->input, POLL_MS);
 		if (code)
 			return code;
-		while ((r = input_next(w->input, 1)))
+		while ((r = input_next(w->input, INPUT_WAIT)))
 			batch_add(w, r, 0);
 	}
 	return 0;

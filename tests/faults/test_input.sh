@@ -16,14 +16,14 @@ awk 'BEGIN {
 		print before = line
 	} }' >"$TMP/odd.txt"
 "$RECORDS" fill "$INPUT" "$PREFIX.owner" 7 <"$TMP/odd.txt"
-malformed=$(grep -c broken "$TMP/odd.txt") future=$(grep -c 4102444800000 "$TMP/odd.txt")
+malformed=$(grep -c broken "$TMP/odd.txt") future=$(grep -c 4102444800000 "$TMP/odd.txt") twice=$((600 / 15))
 odd="--batch.events 3 --commit.steps 10 --dlq.max.share 1"
 
 # shellcheck disable=SC2086
 undisturbed_odd() { "$BUILD/s4rec" $(worker "$1" --until end $odd) >"$TMP/odd.log" 2>&1 || fail "exit $?: $(tail -n 3 "$TMP/odd.log")"; }
 A=${PREFIX}_a; prefix_new "$A"; undisturbed_odd "$A"
 "$RECORDS" dump "$A" >"$TMP/a.dump"
-logged " train events=$((600 - malformed - future)) .* dead_letters=$((malformed + future))" "$TMP/odd.log" || fail "$malformed malformed, $future future: $(tail -n 2 "$TMP/odd.log")"
+logged " train events=$((600 - malformed - future - twice)) .* dead_letters=$((malformed + future)) .* duplicates=$twice " "$TMP/odd.log" || fail "$malformed malformed, $future future, $twice twice: $(tail -n 2 "$TMP/odd.log")"
 [ "$(cuts "$TMP/a.dump" 7 | wc -l)" -ge 1 ] || fail "no cuts"
 
 B=${PREFIX}_b; prefix_new "$B"; follow "$B"

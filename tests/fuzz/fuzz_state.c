@@ -23,18 +23,21 @@ static void item(const uint8_t *data, size_t size)
 
 static void user(const uint8_t *data, size_t size)
 {
-	static uint32_t items[N_MAX], items2[N_MAX];
+	static uint32_t items[N_MAX], items2[N_MAX], before_ms[N_MAX], before_ms2[N_MAX];
+	static uint64_t ids[N_MAX], ids2[N_MAX];
 	static float weights[N_MAX], weights2[N_MAX];
+	const struct user_room room = { items, weights, before_ms, ids, N_MAX }, room2 = { items2, weights2, before_ms2, ids2, N_MAX };
 	struct user_state s, got;
 	size_t len;
 
-	if (user_state_decode(&s, items, weights, N_MAX, data, size) < 0)
+	if (user_state_decode(&s, &room, data, size) < 0)
 		return;
 	MUST(s.n <= N_MAX);
 	MUST(user_state_encode(buf, sizeof buf, &len, &s) == 0 && len <= USER_STATE_BYTES(s.n));
-	MUST(user_state_decode(&got, items2, weights2, N_MAX, buf, len) == 0);
+	MUST(user_state_decode(&got, &room2, buf, len) == 0);
 	MUST(got.n == s.n && got.row == s.row && got.events == s.events && got.newest_ms == s.newest_ms);
-	MUST(s.n == 0 || (memcmp(items, items2, 4 * s.n) == 0 && memcmp(weights, weights2, 4 * s.n) == 0));
+	MUST(s.n == 0 || (memcmp(items, items2, 4 * s.n) == 0 && memcmp(weights, weights2, 4 * s.n) == 0 && memcmp(before_ms, before_ms2, 4 * s.n) == 0 &&
+	                memcmp(ids, ids2, 8 * s.n) == 0));
 }
 
 static void manifest(const uint8_t *data, size_t size)

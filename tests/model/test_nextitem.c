@@ -116,33 +116,39 @@ static struct nextitem *handle(const struct problem *p, struct pool **ret_pool, 
 	return x;
 }
 
-static void full_case(size_t n, size_t N, size_t D, int cosine, int weighted, double h_scale)
+/* holes 1: every fifth column is no item, unless a target is. */
+static void full_case_of(size_t n, size_t N, size_t D, int cosine, int weighted, double h_scale, int holes)
 {
 	struct problem p = problem_new(LOSS_FULL, n, N, D, 0, cosine, h_scale);
 	double *dh = calloc(n * D, sizeof *dh), *dE = calloc(N * D, sizeof *dE), *s = calloc(N, sizeof *s), want = 0, got;
 	float *gh = malloc(n * D * sizeof *gh), *gE = malloc(N * D * sizeof *gE);
+	uint8_t *gone = calloc(N, 1);
 	struct pool *pool;
 	struct nextitem *x = handle(&p, &pool, 2);
 
+	for (size_t r = 3; holes && r < N; r += 5)
+		gone[r] = 1;
+	for (size_t i = 0; i < n; i++)
+		gone[p.target[i]] = 0;
 	for (size_t i = 0; i < n; i++) {
 		double max = -1e300, sum = 0, c = (weighted ? p.w[i] : 1.0) / (double)n;
 
 		for (uint32_t r = 0; r < N; r++) {
 			s[r] = ref_logit(&p, i, r, NULL, NULL, 0);
-			max = s[r] > max ? s[r] : max;
+			max = s[r] > max && !gone[r] ? s[r] : max;
 		}
 		for (size_t r = 0; r < N; r++)
-			sum += exp(s[r] - max);
+			sum += gone[r] ? 0 : exp(s[r] - max);
 		want += c * (log(sum) + max - s[p.target[i]]);
 		for (uint32_t r = 0; r < N; r++)
-			ref_logit(&p, i, r, dh + i * D, dE + r * D, c * (exp(s[r] - max) / sum - (r == p.target[i])));
+			ref_logit(&p, i, r, dh + i * D, dE + r * D, c * ((gone[r] ? 0 : exp(s[r] - max) / sum) - (r == p.target[i])));
 	}
 
 	/* twice: the second call must not see what the first left */
 	for (int turn = 0; turn < 2; turn++) {
 		memset(gh, 0xff, n * D * sizeof *gh);
 		memset(gE, 0xff, N * D * sizeof *gE);
-		got = nextitem_full(x, gh, gE, p.h, p.target, weighted ? p.w : NULL, p.E, p.ldE, n, N);
+		got = nextitem_full(x, gh, gE, p.h, p.target, weighted ? p.w : NULL, p.E, p.ldE, holes ? gone : NULL, n, N);
 		if (fabs(got - want) > 1e-5 * fabs(want) + 1e-6)
 			fail_msg("loss %.9g, expected %.9g", got, want);
 		expect_near("dh", gh, dh, n * D);
@@ -156,8 +162,10 @@ static void full_case(size_t n, size_t N, size_t D, int cosine, int weighted, do
 	free(s);
 	free(gh);
 	free(gE);
+	free(gone);
 }
 
+static void full_case(size_t n, size_t N, size_t D, int cosine, int weighted, double h_scale) { full_case_of(n, N, D, cosine, weighted, h_scale, 0); }
 static void full_dot(void **state) { full_case(37, 113, 8, 0, 0, 1.0); }
 static void full_dot_weighted(void **state) { full_case(37, 113, 7, 0, 1, 1.0); }
 static void full_cosine(void **state) { full_case(37, 113, 8, 1, 0, 1.0); }
@@ -167,6 +175,9 @@ static void full_many_groups(void **state) { full_case(2200, 530, 4, 0, 1, 1.0);
 /* logits beyond the bound: the true maximum is used, also when rows of one block disagree */
 static void full_large_logits(void **state) { full_case(150, 600, 8, 0, 0, 40.0); }
 
+static void full_with_holes(void **state) { full_case_of(37, 1100, 8, 1, 1, 1.0, 1); }
+static void full_with_holes_large_logits(void **state) { full_case_of(37, 600, 8, 0, 0, 40.0, 1); }
+
 static void full_no_targets(void **state)
 {
 	struct problem p = problem_new(LOSS_FULL, 1, 20, 4, 0, 0, 1.0);
@@ -175,7 +186,7 @@ static void full_no_targets(void **state)
 	float gE[80];
 
 	memset(gE, 0xff, sizeof gE);
-	assert_true(nextitem_full(x, NULL, gE, NULL, NULL, NULL, p.E, p.ldE, 0, 20) == 0.0);
+	assert_true(nextitem_full(x, NULL, gE, NULL, NULL, NULL, p.E, p.ldE, NULL, 0, 20) == 0.0);
 	for (size_t i = 0; i < 80; i++)
 		assert_true(gE[i] == 0.0f);
 	nextitem_free(x);
@@ -293,7 +304,7 @@ static void same_bits_for_any_threads(void **state)
 	for (int threads = 1; threads <= 4; threads++) {
 		struct pool *pool;
 		struct nextitem *x = handle(&p, &pool, threads);
-		double loss = nextitem_full(x, gh, gE, p.h, p.target, p.w, p.E, p.ldE, p.n, p.N);
+		double loss = nextitem_full(x, gh, gE, p.h, p.target, p.w, p.E, p.ldE, NULL, p.n, p.N);
 
 		if (threads == 1) {
 			first = loss;
@@ -325,7 +336,7 @@ static int bench(int threads, size_t n, size_t N)
 		struct timespec a, b;
 
 		clock_gettime(CLOCK_MONOTONIC, &a);
-		nextitem_full(x, gh, gE, p.h, p.target, NULL, p.E, p.ldE, n, N);
+		nextitem_full(x, gh, gE, p.h, p.target, NULL, p.E, p.ldE, NULL, n, N);
 		clock_gettime(CLOCK_MONOTONIC, &b);
 		printf("full softmax n=%zu N=%zu D=64 threads=%d: %.1f us/token\n", n, N, threads,
 		       ((double)(b.tv_sec - a.tv_sec) * 1e6 + (double)(b.tv_nsec - a.tv_nsec) / 1e3) / (double)n);
@@ -343,7 +354,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(full_dot),          cmocka_unit_test(full_dot_weighted), cmocka_unit_test(full_cosine),
 		cmocka_unit_test(full_one_row_one_item), cmocka_unit_test(full_many_blocks), cmocka_unit_test(full_many_groups),
-		cmocka_unit_test(full_large_logits), cmocka_unit_test(full_no_targets),
+		cmocka_unit_test(full_large_logits), cmocka_unit_test(full_no_targets), cmocka_unit_test(full_with_holes), cmocka_unit_test(full_with_holes_large_logits),
 		cmocka_unit_test(sampled_dot),       cmocka_unit_test(sampled_logq),      cmocka_unit_test(sampled_cosine),
 		cmocka_unit_test(sampled_one_item),  cmocka_unit_test(bce_one_negative),  cmocka_unit_test(bce_cosine_three),
 		cmocka_unit_test(same_bits_for_any_threads),

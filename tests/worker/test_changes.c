@@ -88,28 +88,29 @@ static void a_failed_write_forbids_the_change(void **state)
 	changes_free(w.c);
 }
 
-static void forgotten_users_stand_in_a_list(void **state)
+static void forgotten_rows_stand_in_a_list(void **state)
 {
 	size_t at = 0, len;
+	enum state_kind kind;
 	uint64_t hash;
 	assert_int_equal(changes_new(&w.c), 0);
 	assert_int_equal(changes_set_hash(w.c, STATE_USER, 900, 77), 0);
-	assert_int_equal(changes_forget(w.c, 900, "anna", 4), 0);
+	assert_int_equal(changes_forget(w.c, STATE_USER, 900, "anna", 4), 0);
 	assert_int_equal(changes_hash(w.c, STATE_USER, 900), 0); /* the row is the next user's */
-	assert_int_equal(changes_forget(w.c, 5, "bo", 2), 0);
-	const char *id = changes_forgotten(w.c, &at, &len, &hash);
-	assert_true(len == 4 && memcmp(id, "anna", 4) == 0 && hash == 77);
+	assert_int_equal(changes_forget(w.c, STATE_ITEM, 5, "bo", 2), 0);
+	const char *id = changes_forgotten(w.c, &at, &kind, &len, &hash);
+	assert_true(len == 4 && memcmp(id, "anna", 4) == 0 && hash == 77 && kind == STATE_USER);
 	size_t behind_anna = at;
-	id = changes_forgotten(w.c, &at, &len, &hash);
-	assert_true(len == 2 && memcmp(id, "bo", 2) == 0 && hash == 0);
-	assert_null(changes_forgotten(w.c, &at, &len, &hash));
+	id = changes_forgotten(w.c, &at, &kind, &len, &hash);
+	assert_true(len == 2 && memcmp(id, "bo", 2) == 0 && hash == 0 && kind == STATE_ITEM);
+	assert_null(changes_forgotten(w.c, &at, &kind, &len, &hash));
 
 	/* a flush that wrote anna's delete only; then again from the start: a hash is handed out once */
 	changes_drop_forgotten(w.c, behind_anna);
 	at = 0;
-	id = changes_forgotten(w.c, &at, &len, &hash);
+	id = changes_forgotten(w.c, &at, &kind, &len, &hash);
 	assert_true(len == 2 && memcmp(id, "bo", 2) == 0 && hash == 0);
-	assert_null(changes_forgotten(w.c, &at, &len, &hash));
+	assert_null(changes_forgotten(w.c, &at, &kind, &len, &hash));
 	changes_free(w.c);
 }
 
@@ -125,7 +126,7 @@ static void a_freed_row_is_not_in_the_next_flush(void **state)
 	int left;
 	assert_int_equal(changes_new(&w.c), 0);
 	assert_int_equal(changes_row(w.c, STATE_USER, 9), 0);
-	assert_int_equal(changes_forget(w.c, 9, "anna", 4), 0);
+	assert_int_equal(changes_forget(w.c, STATE_USER, 9, "anna", 4), 0);
 	changes_begin(w.c, refuse_row_9, NULL);
 	assert_int_equal(changes_row(w.c, STATE_USER, 9), 0); /* the new user of row 9 */
 	assert_int_equal(changes_save_some(w.c, 100, &left), 0);
@@ -137,11 +138,30 @@ static void a_freed_row_is_not_in_the_next_flush(void **state)
 	changes_free(w.c);
 }
 
+/* Item rows are marked all at once, also those that are nobody's: such a row, given to a new item while a flush is under way, is not in it. */
+static void a_born_row_is_not_in_the_flush_under_way(void **state)
+{
+	int left;
+	assert_int_equal(changes_new(&w.c), 0);
+	assert_int_equal(changes_all(w.c, STATE_ITEM, 20), 0);
+	changes_begin(w.c, refuse_row_9, NULL);
+	assert_int_equal(changes_born(w.c, STATE_ITEM, 9), 0);
+	assert_int_equal(changes_row(w.c, STATE_ITEM, 9), 0);
+	assert_int_equal(changes_save_some(w.c, 100, &left), 0);
+	assert_int_equal(left, 0);
+	memset(w.written, 0, sizeof w.written);
+	changes_begin(w.c, save, NULL);
+	w.writes = 0;
+	assert_int_equal(changes_save_some(w.c, 100, &left), 0);
+	assert_int_equal(w.writes, 1);
+	changes_free(w.c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(flushes_are_snapshots), cmocka_unit_test(a_failed_write_forbids_the_change), cmocka_unit_test(forgotten_users_stand_in_a_list),
-		cmocka_unit_test(a_freed_row_is_not_in_the_next_flush),
+		cmocka_unit_test(flushes_are_snapshots), cmocka_unit_test(a_failed_write_forbids_the_change), cmocka_unit_test(forgotten_rows_stand_in_a_list),
+		cmocka_unit_test(a_freed_row_is_not_in_the_next_flush), cmocka_unit_test(a_born_row_is_not_in_the_flush_under_way),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

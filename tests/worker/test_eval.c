@@ -33,13 +33,13 @@ static void popularity_decays(void **state)
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(popularity_add(p, 0, 0), 0);
 	assert_int_equal(popularity_add(p, 1, 1000), 0); /* weighs 2 against 3 */
-	assert_int_equal(popularity_rank(p, 0, 4), 0);
-	assert_int_equal(popularity_rank(p, 1, 4), 1);
-	assert_int_equal(popularity_rank(p, 3, 4), 2 + 1); /* tied with row 2 */
+	assert_int_equal(popularity_rank(p, 0, 4, 0), 0);
+	assert_int_equal(popularity_rank(p, 1, 4, 0), 1);
+	assert_int_equal(popularity_rank(p, 3, 4, 0), 2 + 1); /* tied with row 2 */
 	assert_int_equal(popularity_add(p, 1, 1000), 0); /* 4 against 3 */
-	assert_int_equal(popularity_rank(p, 1, 4), 0);
+	assert_int_equal(popularity_rank(p, 1, 4, 0), 0);
 	assert_int_equal(popularity_add(p, 2, 2000000), 0); /* 2000 half-lives later: counts are rescaled, order stays */
-	assert_int_equal(popularity_rank(p, 2, 4), 0);
+	assert_int_equal(popularity_rank(p, 2, 4, 0), 0);
 	popularity_free(p);
 }
 

@@ -33,8 +33,37 @@ static void counts_are_those_of_the_window(void **state)
 	recent_free(r);
 }
 
+static void dropped_items_leave_the_window(void **state)
+{
+	enum { WINDOW = 5 };
+	uint8_t gone[10] = { [3] = 1 };
+	for (uint32_t events = 0; events < 14; events++) {
+		struct recent *r;
+		uint32_t want[WINDOW];
+		size_t n, m = 0;
+		assert_int_equal(recent_new(&r, WINDOW, 10), 0);
+		for (uint32_t e = 0; e < events; e++)
+			assert_int_equal(recent_add(r, e % 4), 0);
+		recent_drop(r, gone);
+		for (uint32_t e = events > WINDOW ? events - WINDOW : 0; e < events; e++)
+			if (e % 4 != 3)
+				want[m++] = e % 4;
+		const uint32_t *item = recent_items(r, &n), *count = recent_counts(r, 10);
+		assert_int_equal(n, m);
+		for (size_t i = 0; i < n; i++)
+			assert_int_equal(item[i], want[i]);
+		assert_int_equal(count[3], 0);
+		for (uint32_t e = 0; e < WINDOW + 1; e++) /* it fills up again, the oldest leaving first */
+			assert_int_equal(recent_add(r, 7), 0);
+		recent_items(r, &n);
+		assert_int_equal(n, WINDOW);
+		assert_int_equal(recent_counts(r, 10)[7], WINDOW);
+		recent_free(r);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(counts_are_those_of_the_window) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(counts_are_those_of_the_window), cmocka_unit_test(dropped_items_leave_the_window) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

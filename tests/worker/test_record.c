@@ -47,7 +47,7 @@ static const char *merged(struct record_list *heads, const int64_t *ends, int pa
 	size_t at = 0;
 	int p;
 	text[0] = 0;
-	while ((p = record_merge(heads, ends, partitions)) >= 0) {
+	while ((p = record_merge(heads, ends, NULL, partitions)) >= 0) {
 		assert_true(at < sizeof text - 32);
 		struct record *r = record_shift(&heads[p]);
 		assert_non_null(r);
@@ -136,7 +136,25 @@ static void heads_at_their_end_do_not_count(void **state)
 	assert_string_equal(merged(heads, ends, 3), "0:0 0:1 2:1000 ");
 	assert_string_equal(merged(heads, NULL, 3), "1:5 0:2 ");
 	assert_null(record_head(&heads[0], -1));
-	assert_int_equal(record_merge(heads, NULL, 3), -1);
+	assert_int_equal(record_merge(heads, NULL, NULL, 3), -1);
+	decoder_free(d);
+}
+
+static void all_wait_for_one_that_is_awaited(void **state)
+{
+	struct decoder *d = decoder();
+	struct record_list heads[PARTITIONS_MAX] = { 0 };
+	uint8_t awaited[3] = { 0, 1, 0 };
+	int64_t ends[3] = { -1, 5, -1 };
+	put(d, heads, 0, 0, 5);
+	assert_int_equal(record_merge(heads, NULL, awaited, 3), -1);
+	put(d, heads, 1, 5, 9); /* it has a record now, if a later one */
+	assert_int_equal(record_merge(heads, NULL, awaited, 3), 0);
+	assert_int_equal(record_merge(heads, ends, awaited, 3), -1); /* at its end that is none */
+	awaited[1] = 0;
+	assert_int_equal(record_merge(heads, ends, awaited, 3), 0);
+	record_free_all(&heads[0]);
+	record_free_all(&heads[1]);
 	decoder_free(d);
 }
 
@@ -246,7 +264,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(event_time_orders_the_partitions),  cmocka_unit_test(offsets_order_a_partition),
 		cmocka_unit_test(ties_go_by_partition),              cmocka_unit_test(what_has_no_time_waits_for_nobody),
-		cmocka_unit_test(heads_at_their_end_do_not_count),   cmocka_unit_test(a_record_keeps_what_a_dead_letter_keeps),
+		cmocka_unit_test(heads_at_their_end_do_not_count),     cmocka_unit_test(all_wait_for_one_that_is_awaited),
+		cmocka_unit_test(a_record_keeps_what_a_dead_letter_keeps),
 		cmocka_unit_test(an_event_is_a_copy),                cmocka_unit_test(lists_count_records_and_bytes),
 	};
 	return cmocka_run_group_tests(tests, make_pool, free_pool);

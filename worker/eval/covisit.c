@@ -84,6 +84,18 @@ int covisit_add(struct covisit *c, uint32_t item, uint32_t next)
 	return 0;
 }
 
+void covisit_drop(struct covisit *c, const uint8_t *gone, size_t rows)
+{
+	for (size_t i = 0; i < c->cap && i < rows; i++) {
+		struct successors *l = &c->items[i];
+		uint32_t n = 0;
+		for (uint32_t k = 0; !gone[i] && k < l->n; k++)
+			if (!gone[l->s[k].item])
+				l->s[n++] = l->s[k];
+		l->n = n;
+	}
+}
+
 uint32_t covisit_rank(const struct covisit *c, uint32_t item, uint32_t next, uint32_t popularity_rank)
 {
 	static const struct successors none;

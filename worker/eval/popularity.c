@@ -84,7 +84,7 @@ int popularity_add(struct popularity *p, uint32_t item, int64_t ts_ms)
 	return 0;
 }
 
-uint32_t popularity_rank(const struct popularity *p, uint32_t item, size_t items)
+uint32_t popularity_rank(const struct popularity *p, uint32_t item, size_t items, size_t gone)
 {
 	size_t known = items < p->cap ? items : p->cap;
 	double mine = item < p->cap ? p->count[item] : 0;
@@ -94,7 +94,7 @@ uint32_t popularity_rank(const struct popularity *p, uint32_t item, size_t items
 		tied += p->count[i] == mine;
 	}
 	if (mine == 0)
-		tied += items - known;
+		tied += items - known - gone;
 	return (uint32_t)(better + (tied ? tied / 2 : 0));
 }
 

@@ -11,8 +11,8 @@ int popularity_new(struct popularity **ret, int64_t half_life_ms); /* -ENOMEM */
 void popularity_free(struct popularity *p);
 /* One event on the item at event time ts_ms. -ENOMEM. */
 int popularity_add(struct popularity *p, uint32_t item, int64_t ts_ms);
-/* Rank from 0 among `items` rows; half of the tied rows count before it, rounded up. */
-uint32_t popularity_rank(const struct popularity *p, uint32_t item, size_t items);
+/* Rank from 0 among `items` rows, of which `gone` have no count and are no items; half of the tied rows count before it, rounded up. */
+uint32_t popularity_rank(const struct popularity *p, uint32_t item, size_t items, size_t gone);
 
 /* Recovery. An event at ts_ms would scale all counts back: every item changes then. */
 int popularity_will_rescale(const struct popularity *p, int64_t ts_ms);

@@ -14,6 +14,7 @@ struct scratch {
 	uint32_t *item;   /* (users_max * L) */
 	uint32_t *target; /* (users_max * L) */
 	float *weight;    /* (users_max * L) */
+	uint32_t *fresh;  /* (users_max * L) visit.fresh of the event that the token predicts */
 	float *h;         /* (users_max * L, D) */
 };
 
@@ -32,8 +33,9 @@ int scratch_new(struct scratch **ret, const struct config *c)
 	s->item = calloc(tokens, sizeof *s->item);
 	s->target = calloc(tokens, sizeof *s->target);
 	s->weight = calloc(tokens, sizeof *s->weight);
+	s->fresh = calloc(tokens, sizeof *s->fresh);
 	s->h = calloc(tokens * (size_t)c->width, sizeof *s->h);
-	if (!s->user || !s->start || !s->head || !s->item || !s->target || !s->weight || !s->h) {
+	if (!s->user || !s->start || !s->head || !s->item || !s->target || !s->weight || !s->fresh || !s->h) {
 		scratch_free(s);
 		return -ENOMEM;
 	}
@@ -51,6 +53,7 @@ void scratch_free(struct scratch *s)
 	free(s->item);
 	free(s->target);
 	free(s->weight);
+	free(s->fresh);
 	free(s->h);
 	free(s);
 }
@@ -79,33 +82,45 @@ static void close_user(struct scratch *s, const struct learner *l, uint32_t user
 	s->start[s->B] = (uint32_t)s->T;
 }
 
-static void add_token(struct scratch *s, uint32_t item, uint32_t target, float weight)
+static void add_token(struct scratch *s, uint32_t item, const struct visit *target)
 {
 	s->item[s->T] = item;
-	s->target[s->T] = target;
-	s->weight[s->T++] = weight;
+	s->target[s->T] = target ? target->item : NO_ROW;
+	s->fresh[s->T] = target ? target->fresh : 0;
+	s->weight[s->T++] = target ? target->weight : 0;
 }
 
-void scratch_add(struct scratch *s, const struct learner *l, uint32_t user, size_t targets)
+void scratch_add(struct scratch *s, const struct learner *l, uint32_t user, int all)
 {
 	const struct user *u = users_get(l->users, user);
-	assert(scratch_room(s) > 0 && u->len > 0);
-	size_t n = u->len; /* at most L + 1 */
-	if (n == 1)        /* a first event has nothing before it: it is encoded and clustered, no target */
-		add_token(s, u->visits[0].item, NO_ROW, 0);
-	for (size_t i = 0; i + 1 < n; i++) {
-		const struct visit *next = &u->visits[i + 1];
-		add_token(s, u->visits[i].item, i + 1 + targets >= n ? next->item : NO_ROW, next->weight);
+	const struct visit *last = NULL;
+	assert(scratch_room(s) > 0 && u->known > 0);
+	for (size_t i = 0; i < u->len; i++) { /* at most L + 1 */
+		const struct visit *next = &u->visits[i];
+		if (next->item == NO_ITEM)
+			continue;
+		if (last)
+			add_token(s, last->item, all || next->fresh ? next : NULL);
+		last = next;
 	}
+	if (u->known == 1) /* a first event has nothing before it: it is encoded and clustered, no target */
+		add_token(s, users_last_item(u), NULL);
 	close_user(s, l, user);
+}
+
+const uint32_t *scratch_fresh(const struct scratch *s)
+{
+	return s->fresh;
 }
 
 void scratch_add_history(struct scratch *s, const struct learner *l, uint32_t user)
 {
 	const struct user *u = users_get(l->users, user);
-	assert(scratch_room(s) > 0 && u->len > 0);
-	for (size_t i = u->len > s->L ? u->len - s->L : 0; i < u->len; i++)
-		add_token(s, u->visits[i].item, NO_ROW, 0);
+	size_t left = u->known;
+	assert(scratch_room(s) > 0 && u->known > 0);
+	for (size_t i = 0; i < u->len; i++)
+		if (u->visits[i].item != NO_ITEM && left-- <= s->L)
+			add_token(s, u->visits[i].item, NULL);
 	close_user(s, l, user);
 }
 

@@ -12,11 +12,14 @@
 #define IDLE_SLICE_MS 10 /* no queue signals for all partitions at once: look again this often while idle */
 
 #define COMMITTED_TIMEOUT_MS 10000
+#define UNSEEN (-1)
+#define FETCH_MS 1000 /* that a live merge waits for a partition that has records but does not deliver them */
 
 struct source {
 	rd_kafka_queue_t *queue; /* this partition's own queue */
 	int64_t read;            /* next offset to take from the queue */
 	int64_t eof;             /* offset at which librdkafka last said "end"; -1 = not since the last record */
+	int64_t dry_ms;          /* monotonic time since when no record of it is here; UNSEEN: since before a live merge first looked */
 };
 
 struct input {
@@ -31,6 +34,8 @@ struct input {
 	int64_t *end;              /* (partitions) limit, or -1 */
 	struct record_list *heads; /* (partitions) read, not handed out */
 	int64_t *next;             /* (partitions) next offset to consume */
+	uint8_t *awaited;          /* (partitions) of the merge: record_merge */
+	int64_t idle_ms;
 };
 
 static int decoder_from_config(struct decoder **ret, const struct config *c)
@@ -49,6 +54,7 @@ static int decoder_from_config(struct decoder **ret, const struct config *c)
 		.record_max_bytes = (size_t)c->record_max_bytes,
 		.past_max_ms = c->time_past_max_ms,
 		.future_max_ms = c->time_future_max_ms,
+		.future_clamp = c->time_future,
 		.weight_max = c->weight_max,
 	};
 	int r = decoder_new(ret, &o, &why);
@@ -73,9 +79,11 @@ int input_new(struct input **ret, const struct config *c, int partitions)
 	in->heads = calloc((size_t)partitions, sizeof *in->heads);
 	in->next = calloc((size_t)partitions, sizeof *in->next);
 	in->end = calloc((size_t)partitions, sizeof *in->end);
+	in->awaited = calloc((size_t)partitions, 1);
+	in->idle_ms = c->idle_ms;
 	in->ahead_bytes = (size_t)c->input_buffer_bytes / (size_t)partitions;
 	in->kept_max = (size_t)c->dlq_max_bytes;
-	if (!in->src || !in->heads || !in->next || !in->end || record_pool_new(&in->pool) < 0) {
+	if (!in->src || !in->heads || !in->next || !in->end || !in->awaited || record_pool_new(&in->pool) < 0) {
 		r = log_no_memory();
 		goto fail;
 	}
@@ -118,6 +126,7 @@ void input_free(struct input *in)
 	free(in->heads);
 	free(in->next);
 	free(in->end);
+	free(in->awaited);
 	free(in);
 }
 
@@ -167,7 +176,7 @@ int input_seek(struct input *in, const int64_t *offsets)
 	rd_kafka_topic_partition_list_t *l = rd_kafka_topic_partition_list_new(in->partitions);
 	for (int p = 0; p < in->partitions; p++) {
 		rd_kafka_topic_partition_list_add(l, in->topic, p)->offset = offsets[p];
-		in->src[p] = (struct source){ .read = offsets[p], .eof = -1 };
+		in->src[p] = (struct source){ .read = offsets[p], .eof = -1, .dry_ms = UNSEEN };
 		in->end[p] = -1;
 		in->next[p] = offsets[p];
 	}
@@ -276,17 +285,32 @@ static int exhausted(const struct input *in, int p)
 	return !in->heads[p].first && s->eof >= 0;
 }
 
-struct record *input_next(struct input *in, int whole_log)
+/* Must the others wait for partition p, should it have no record here? */
+static int is_awaited(const struct input *in, int p, int64_t now_ms)
 {
-	for (int p = 0; whole_log && p < in->partitions; p++)
-		if (!record_head(&in->heads[p], in->end[p]) && !exhausted(in, p))
-			return NULL;
+	int done = exhausted(in, p);
+	if (now_ms == INPUT_WAIT)
+		return !done;
+	if (done && in->end[p] >= 0)
+		return 0; /* nothing will ever come */
+	return now_ms - in->src[p].dry_ms < in->idle_ms + (done ? 0 : FETCH_MS);
+}
 
-	int p = record_merge(in->heads, in->end, in->partitions);
+struct record *input_next(struct input *in, int64_t now_ms)
+{
+	for (int p = 0; p < in->partitions; p++) {
+		if (in->src[p].dry_ms == UNSEEN && now_ms != INPUT_WAIT)
+			in->src[p].dry_ms = now_ms;
+		in->awaited[p] = !in->heads[p].first && is_awaited(in, p, now_ms);
+	}
+
+	int p = record_merge(in->heads, in->end, in->awaited, in->partitions);
 	if (p < 0)
 		return NULL;
 	struct record *r = record_shift(&in->heads[p]);
 	in->next[p] = r->offset + 1;
+	if (!in->heads[p].first)
+		in->src[p].dry_ms = now_ms == INPUT_WAIT ? UNSEEN : now_ms;
 	return r;
 }
 

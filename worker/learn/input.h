@@ -6,7 +6,7 @@
  *     input_seek(in, offsets);                 where to begin
  *     input_limit(in, ends);                   optional: treat records from there on as not yet there
  *     input_fill(in, 100);                     reads what is there
- *     while ((r = input_next(in, whole_log)))  the next record in the order of the fold
+ *     while ((r = input_next(in, INPUT_WAIT))) the next record in the order of the fold
  */
 #ifndef S4REC_INPUT_H
 #define S4REC_INPUT_H
@@ -29,9 +29,12 @@ void input_limit(struct input *in, const int64_t *ends);
 /* Moves what has arrived into the queues; waits at most timeout_ms when there was nothing. */
 int input_fill(struct input *in, int timeout_ms);
 
-/* The next record in merge order, owned by the caller, or NULL. whole_log: NULL is also returned while any partition that
- * has not reached its limit or its end has no record here, so that the order does not depend on arrival. */
-struct record *input_next(struct input *in, int whole_log);
+/* The next record in merge order (record_merge), owned by the caller, or NULL. NULL is also returned while a partition without a record here is
+ * waited for. INPUT_WAIT: any that has not reached its limit or its end, so that the order does not depend on arrival. Else, live: one that has run
+ * dry less than idle.ms before now_ms (monotonic), or idle.ms and a second when the broker has more of it; then it is idle, and the others go on. What
+ * was taken so stands in the cuts, and a replay that takes the records up to a cut merges them by the same function. */
+#define INPUT_WAIT INT64_MIN
+struct record *input_next(struct input *in, int64_t now_ms);
 /* 1 when every partition was handed out up to its limit (without one: up to the end that was last seen). */
 int input_at_end(const struct input *in);
 /* Next offset to consume by partition, as of what input_next has handed out. (partitions) */

@@ -17,7 +17,6 @@
 struct pending {
 	const struct record *r;
 	uint32_t user, item;
-	uint32_t seq;             /* the user's event count just after it: tells its place in the sequence */
 	uint32_t rank[METHODS];
 	uint32_t at;              /* row of h that predicts it; UINT32_MAX = nothing was known */
 };
@@ -66,6 +65,8 @@ int learner_new(struct learner **ret, const struct config *c, const char *input_
 		r = users_new(&l->users, UINT32_MAX, (size_t)c->max_length + 1);
 	if (r == 0 && mc.loss == LOSS_SAMPLED)
 		r = recent_new(&l->recent, (size_t)c->negatives_recent, (size_t)c->max_items);
+	if (r == 0 && c->admit_count > 1)
+		r = sketch_new(&l->sketch, (size_t)c->admit_cells);
 	if (r == 0)
 		r = popularity_new(&l->popularity, c->eval_half_life_ms);
 	if (r == 0 && c->eval_covisit)
@@ -131,7 +132,10 @@ int learner_load(struct learner *l, const char *path)
 	idmap_free(l->item_ids);
 	l->item_ids = ids;
 	l->step = last_step(m);
-	return take_model(l, m);
+	code = take_model(l, m);
+	if (code == 0 && published_touch(l, NO_ROW) < 0) /* readers have none of them: the first commit sends all, also where losses are sparse */
+		code = log_no_memory();
+	return code;
 }
 
 /* The file's row of each item; items that only the file knows come last. Returned owned. */
@@ -155,7 +159,7 @@ static int find_file_rows(struct learner *l, const struct idmap *ids, uint32_t *
 		return log_no_memory();
 	for (uint32_t i = 0; i < idmap_rows(l->item_ids); i++) {
 		const char *id = idmap_id(l->item_ids, i, &len);
-		rows[i] = id ? idmap_find(ids, id, len) : NO_ROW;
+		rows[i] = id ? idmap_find(ids, id, len) : GONE_ROW;
 	}
 	*ret = rows;
 	return 0;
@@ -205,6 +209,7 @@ void learner_free(struct learner *l)
 	prequential_free(l->prequential);
 	covisit_free(l->covisit);
 	popularity_free(l->popularity);
+	sketch_free(l->sketch);
 	recent_free(l->recent);
 	users_free(l->users);
 	idmap_free(l->user_ids);
@@ -214,6 +219,7 @@ void learner_free(struct learner *l)
 	scratch_free(l->scratch);
 	ranks_free(l->ranks);
 	free(l->item_ms);
+	free(l->item_events);
 	free(l);
 }
 
@@ -262,9 +268,24 @@ int learner_reserve_items(struct learner *l, size_t rows)
 
 		memset(ms + l->item_cap, 0, (cap - l->item_cap) * sizeof *ms);
 		l->item_ms = ms;
+		uint32_t *events = realloc(l->item_events, cap * sizeof *events);
+		if (!events)
+			return -ENOMEM;
+
+		memset(events + l->item_cap, 0, (cap - l->item_cap) * sizeof *events);
+		l->item_events = events;
 		l->item_cap = cap;
 	}
 	return 0;
+}
+
+void learner_clear_item(struct learner *l, uint32_t row)
+{
+	l->item_ms[row] = 0;
+	l->item_events[row] = 0;
+	published_clear_item(l, row);
+	if (popularity_count(l->popularity, row) > 0)
+		popularity_restore(l->popularity, row, 0); /* it has room for the row */
 }
 
 static int know_item(struct learner *l, uint32_t row, int64_t ts_ms)
@@ -278,55 +299,110 @@ static int know_item(struct learner *l, uint32_t row, int64_t ts_ms)
 		return r;
 	if (ts_ms > l->item_ms[row])
 		l->item_ms[row] = ts_ms;
+	l->item_events[row] += l->item_events[row] < UINT32_MAX;
 	return 0;
 }
 
-static int fits(const struct idmap *x, size_t limit, const char *id, size_t len)
+static int fits(const struct idmap *x, size_t limit, uint32_t row)
 {
-	return idmap_room(x, limit) || idmap_find(x, id, len) != UINT32_MAX;
+	return row != UINT32_MAX || idmap_room(x, limit);
 }
 
-/* The rows of an event, made at first sight. Sets *ret_reason when a limit forbids a new one: then neither is made. */
+/* The row that the map has given to an item: one more, or one that was another item's. */
+static int make_item(struct learner *l, uint32_t row)
+{
+	uint32_t made = row;
+	int r = changes_born(l->changes, STATE_ITEM, row);
+	if (r == 0 && row < model_items(l->model))
+		model_renew_item(l->model, row);
+	else if (r == 0)
+		r = model_add_item(l->model, &made);
+	assert(r < 0 || made == row); /* both count from 0 in the order of first sight */
+	return r;
+}
+
+#define AROUND 8 /* of the user's newest items */
+
+/* A new item begins a share of the way towards what its first user met before it. */
+static void place_in_context(struct learner *l, uint32_t item, uint32_t user)
+{
+	uint32_t around[AROUND];
+	size_t n = 0;
+	const struct user *u = user < users_rows(l->users) ? users_get(l->users, user) : NULL;
+	for (size_t i = u ? u->len : 0; l->cfg->item_context > 0 && i-- > 0 && n < AROUND;)
+		if (u->visits[i].item != NO_ITEM)
+			around[n++] = u->visits[i].item;
+	if (n)
+		model_blend_item(l->model, item, around, n, (float)l->cfg->item_context);
+}
+
+/* Is the item to have a row? One that has none is counted. */
+static int is_admitted(struct learner *l, const struct event *ev)
+{
+	return !l->sketch || sketch_add(l->sketch, ev->item, ev->item_len) >= (unsigned)l->cfg->admit_count;
+}
+
+static int intern_item(struct learner *l, const struct event *ev, uint32_t user, uint32_t *ret)
+{
+	int is_new, r = idmap_intern(l->item_ids, ret, &is_new, ev->item, ev->item_len);
+	if (r == 0 && is_new) {
+		l->born_items++;
+		r = make_item(l, *ret);
+		if (r == 0)
+			place_in_context(l, *ret, user);
+	}
+	return r ? r : know_item(l, *ret, ev->ts_ms);
+}
+
+static int intern_user(struct learner *l, const struct event *ev, uint32_t *ret)
+{
+	int is_new, r = idmap_intern(l->user_ids, ret, &is_new, ev->user, ev->user_len);
+	if (r < 0 || !is_new)
+		return r;
+	l->born_users++;
+	return changes_born(l->changes, STATE_USER, *ret);
+}
+
+/* The rows of an event, made at first sight; *ret_item NO_ITEM: it was not seen often enough. Sets *ret_reason when a limit forbids a new one: then
+ * neither is made. */
 static int find_rows(struct learner *l, const struct event *ev, uint32_t *ret_user, uint32_t *ret_item, const char **ret_reason)
 {
-	int new_item, new_user;
-	if (!fits(l->user_ids, l->max_users, ev->user, ev->user_len)) {
+	int r = 0;
+	*ret_user = idmap_find(l->user_ids, ev->user, ev->user_len);
+	*ret_item = idmap_find(l->item_ids, ev->item, ev->item_len);
+	if (!fits(l->user_ids, l->max_users, *ret_user)) {
 		*ret_reason = "too many users";
 		return 0;
 	}
-	if (!fits(l->item_ids, l->max_items, ev->item, ev->item_len)) {
+	int admitted = *ret_item != NO_ITEM || is_admitted(l, ev);
+	if (admitted && !fits(l->item_ids, l->max_items, *ret_item)) {
 		*ret_reason = "too many items";
 		return 0;
 	}
-	int r = idmap_intern(l->item_ids, ret_item, &new_item, ev->item, ev->item_len);
-	if (r == 0 && new_item) {
-		uint32_t row;
-		r = model_add_item(l->model, &row);
-		assert(r < 0 || row == *ret_item); /* both count from 0 in the order of first sight */
-	}
+	if (admitted)
+		r = intern_item(l, ev, *ret_user, ret_item);
 	if (r == -ENOSPC) {
 		log_error("max.items=%lld is below the items that this model has: raise it", (long long)l->cfg->max_items);
 		return EX_CONFIG;
 	}
 	if (r == 0)
-		r = know_item(l, *ret_item, ev->ts_ms);
-	if (r == 0)
-		r = idmap_intern(l->user_ids, ret_user, &new_user, ev->user, ev->user_len);
+		r = intern_user(l, ev, ret_user);
 	return r < 0 ? log_no_memory() : 0;
 }
 
 /* Baselines rank the event by what they knew a moment before it, then learn it. */
 static int score_baselines(struct learner *l, struct pending *p, const struct user *before)
 {
-	p->rank[BY_POPULARITY] = popularity_rank(l->popularity, p->item, model_items(l->model));
+	size_t rows = model_items(l->model);
+	uint32_t last = before ? users_last_item(before) : NO_ITEM;
+	p->rank[BY_POPULARITY] = popularity_rank(l->popularity, p->item, rows, rows - model_live_items(l->model));
 	p->rank[BY_COVISIT] = UNRANKED;
-	if (l->covisit && before && before->len) {
-		uint32_t last = before->visits[before->len - 1].item;
+	if (l->covisit && last != NO_ITEM) {
 		p->rank[BY_COVISIT] = covisit_rank(l->covisit, last, p->item, p->rank[BY_POPULARITY]);
 		if (covisit_add(l->covisit, last, p->item) < 0)
 			return log_no_memory();
 	}
-	if (popularity_will_rescale(l->popularity, p->r->ev.ts_ms) && changes_all(l->changes, STATE_ITEM, model_items(l->model)) < 0)
+	if (popularity_will_rescale(l->popularity, p->r->ev.ts_ms) && changes_all(l->changes, STATE_ITEM, rows) < 0)
 		return log_no_memory();
 	if (popularity_add(l->popularity, p->item, p->r->ev.ts_ms) < 0)
 		return log_no_memory();
@@ -341,6 +417,12 @@ static int fold_forget(struct learner *l, const struct record *r)
 	return published_forget_user(l, row) < 0 ? log_no_memory() : 0;
 }
 
+static enum arrival arrival(const struct learner *l, const struct record *r)
+{
+	uint32_t user = idmap_find(l->user_ids, r->ev.user, r->ev.user_len);
+	return user == UINT32_MAX ? ARRIVAL_NEW : users_arrival(l->users, user, r->id, r->ev.ts_ms, l->cfg->lateness_ms);
+}
+
 /* The newest event time, but no event moves it past the time at which Kafka received it. */
 static void move_watermark(struct learner *l, const struct record *r)
 {
@@ -349,10 +431,34 @@ static void move_watermark(struct learner *l, const struct record *r)
 		l->watermark_ms = ms;
 }
 
+static int refuse_late(struct learner *l, const struct record *r, struct staged *out)
+{
+	enum { DROP, DLQ };
+	l->late++;
+	return l->cfg->late_events == DLQ ? dead_letter(l, r, "late", out) : 0;
+}
+
+static int add_visit(struct learner *l, const struct record *r, const struct pending *p, uint32_t fresh)
+{
+	struct visit visit = { .item = p->item, .weight = r->ev.weight, .id = r->id, .fresh = fresh };
+	if (changes_row(l->changes, STATE_USER, p->user) < 0 || users_add(l->users, p->user, visit, r->ev.ts_ms) < 0)
+		return log_no_memory();
+	return 0;
+}
+
 static int fold_event(struct learner *l, const struct record *r, struct pending *pending, size_t *n, struct staged *out)
 {
 	const char *reason = NULL;
 	struct pending *p = &pending[*n];
+	switch (arrival(l, r)) { /* before anything is made or counted for it */
+	case ARRIVAL_DUPLICATE:
+		l->duplicates++;
+		return 0;
+	case ARRIVAL_LATE:
+		return refuse_late(l, r, out);
+	case ARRIVAL_NEW:
+		break;
+	}
 	*p = (struct pending){ .r = r, .at = UINT32_MAX };
 	int code = find_rows(l, &r->ev, &p->user, &p->item, &reason);
 	if (code)
@@ -362,21 +468,21 @@ static int fold_event(struct learner *l, const struct record *r, struct pending 
 		return dead_letter(l, r, reason, out);
 	}
 
-	const struct user *before = p->user < users_rows(l->users) ? users_get(l->users, p->user) : NULL;
-	code = score_baselines(l, p, before);
+	if (p->item == NO_ITEM) {
+		l->unadmitted++;
+		move_watermark(l, r);
+		return add_visit(l, r, p, 0);
+	}
+	code = score_baselines(l, p, p->user < users_rows(l->users) ? users_get(l->users, p->user) : NULL);
+	if (code == 0)
+		code = add_visit(l, r, p, (uint32_t)++*n);
 	if (code)
 		return code;
-	if (changes_row(l->changes, STATE_USER, p->user) < 0)
-		return log_no_memory();
-	if (users_append(l->users, p->user, (struct visit){ p->item, r->ev.weight }, r->ev.ts_ms) < 0)
-		return log_no_memory();
-
 	if (l->recent && recent_add(l->recent, p->item) < 0)
 		return log_no_memory();
 
-	p->seq = users_get(l->users, p->user)->events;
-	++*n;
 	l->events++;
+	l->clamped += (uint64_t)r->ev.clamped;
 	move_watermark(l, r);
 	published_event(l, r->ev.ts_ms);
 	return 0;
@@ -398,24 +504,21 @@ static void gather_fresh(struct learner *l, const struct pending *pending, size_
 	scratch_clear(l->scratch);
 	for (size_t i = 0; i < n; i++) {
 		struct user *u = users_get(l->users, pending[i].user);
-		if (!u->live || u->batch_stamp == l->step)
+		if (!u->live || u->known == 0 || u->batch_stamp == l->step)
 			continue;
 		u->batch_stamp = l->step;
-		u->batch_index = (uint32_t)scratch_batch(l->scratch).B;
-		scratch_add(l->scratch, l, pending[i].user, l->cfg->targets ? SIZE_MAX / 2 : u->fresh);
+		scratch_add(l->scratch, l, pending[i].user, l->cfg->targets);
 	}
 }
 
-/* Which row of h predicts the event: the output at the event before it, if the kept window still holds that. */
-static uint32_t predicting_token(const struct learner *l, const struct pending *p, const struct batch *b)
+/* Which row of h predicts an event: the output at the event before it, if there is one in the kept window. */
+static void find_predictions(struct learner *l, struct pending *pending)
 {
-	const struct user *u = users_get(l->users, p->user);
-	if (!u->live || u->batch_stamp != l->step || p->seq > u->events)
-		return UINT32_MAX;
-	uint32_t back = u->events - p->seq; /* 0 = the newest event */
-	if (back + 2 > u->len)
-		return UINT32_MAX; /* the user's first event, or its history has left the window */
-	return b->start[u->batch_index] + (u->len - 2 - back);
+	struct batch b = scratch_batch(l->scratch);
+	const uint32_t *fresh = scratch_fresh(l->scratch);
+	for (uint32_t t = 0; t < b.T; t++)
+		if (fresh[t])
+			pending[fresh[t] - 1].at = t;
 }
 
 static int score_model(struct learner *l, struct pending *pending, size_t n)
@@ -433,8 +536,8 @@ static int score_model(struct learner *l, struct pending *pending, size_t n)
 		return log_no_memory();
 	}
 	model_encode(l->model, h, &b);
+	find_predictions(l, pending);
 	for (size_t i = 0; i < n; i++) {
-		pending[i].at = predicting_token(l, &pending[i], &b);
 		if (pending[i].at == UINT32_MAX)
 			continue;
 		memcpy(q + scored * D, h + pending[i].at * D, D * sizeof *q);
@@ -470,10 +573,10 @@ static void gather_rehearsal(struct learner *l)
 	for (size_t i = 0; i < want && scratch_room(l->scratch) > 0; i++) {
 		uint32_t row = (uint32_t)rng_below(rng_bits((uint64_t)l->cfg->seed, RNG_REHEARSE, l->step, i, 0), rows);
 		struct user *u = users_get(l->users, row);
-		if (!u->live || u->len < 2 || u->batch_stamp == l->step)
+		if (!u->live || u->known < 2 || u->batch_stamp == l->step)
 			continue;
 		u->batch_stamp = l->step;
-		scratch_add(l->scratch, l, row, SIZE_MAX / 2);
+		scratch_add(l->scratch, l, row, 1);
 	}
 }
 
@@ -482,7 +585,7 @@ static int finish_users(struct learner *l)
 {
 	struct batch b = scratch_batch(l->scratch);
 	for (size_t i = 0; i < b.B; i++) {
-		users_get(l->users, (uint32_t)b.user[i])->fresh = 0;
+		users_trained(l->users, (uint32_t)b.user[i]);
 		if (published_mark_user(l, (uint32_t)b.user[i]) < 0)
 			return log_no_memory();
 	}
@@ -528,7 +631,7 @@ int learner_train(struct learner *l, struct record_list *batch, int partitions, 
 	assert(step == l->step + 1);
 	l->step = step;
 	uint64_t dead = l->dead_letters;
-	while (code == 0 && (p = record_merge(batch, NULL, partitions)) >= 0) {
+	while (code == 0 && (p = record_merge(batch, NULL, NULL, partitions)) >= 0) {
 		struct record *r = record_shift(&batch[p]);
 		record_push(&done, r); /* pending[] points at it */
 		ret->records_hash = record_hash(ret->records_hash, r);
@@ -559,7 +662,7 @@ int learner_skip(struct learner *l, struct record_list *batch, int partitions, u
 	*ret = (struct train_result){ .skipped = 1 };
 	assert(step == l->step + 1);
 	l->step = step;
-	while (code == 0 && (p = record_merge(batch, NULL, partitions)) >= 0) {
+	while (code == 0 && (p = record_merge(batch, NULL, NULL, partitions)) >= 0) {
 		struct record *r = record_shift(&batch[p]);
 		ret->records_hash = record_hash(ret->records_hash, r);
 		ret->dead_letters++;

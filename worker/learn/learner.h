@@ -20,6 +20,7 @@
 #include "worker/learn/guard.h"
 #include "worker/learn/recent.h"
 #include "worker/learn/record.h"
+#include "worker/learn/sketch.h"
 #include "worker/learn/users.h"
 #include "worker/state/changes.h"
 
@@ -36,9 +37,11 @@ struct learner {
 	struct grad *grad;
 	struct idmap *item_ids, *user_ids;
 	struct users *users;
-	int64_t *item_ms;           /* (item rows) event time of the newest event on the item */
+	int64_t *item_ms;           /* (item rows) event time of the newest event on the item; 0 = none yet */
+	uint32_t *item_events;      /* (item rows) events on the item (saturates) */
 	size_t item_cap;
 	struct recent *recent;      /* NULL unless loss=sampled */
+	struct sketch *sketch;      /* sightings of items that have no row; NULL unless admit.count is above 1 */
 	struct popularity *popularity;
 	struct covisit *covisit;    /* NULL unless eval.covisit */
 	struct prequential *prequential;
@@ -52,6 +55,12 @@ struct learner {
 	uint64_t gaps, gap_base, gap_step; /* accepted gaps, and between which steps the newest one lies (gap.c) */
 	uint64_t events, dead_letters;
 	uint64_t limited;           /* of the dead letters: refused by max.users or max.items */
+	uint64_t duplicates, late;  /* events that were not trained: the user has them, or they came too late (late.events) */
+	uint64_t unadmitted;        /* events on items that were not seen often enough for a row: not trained */
+	uint64_t expired_items, expired_users; /* gone by age or at a limit */
+	size_t born_items, born_users; /* new since the last commit */
+	int64_t item_checked_ms, user_checked_ms; /* the watermark when ages were last looked at (expiry.c) */
+	uint64_t clamped;           /* events whose time lay too far in the future and was replaced (time.future) */
 	size_t max_users, max_items; /* the limits that hold now: the configuration's, in a replay those of the cut */
 	const char *last_refused;   /* reason of the last dead letter that was not for a limit */
 	uint64_t recent_records, recent_refused; /* of the last REFUSED_WINDOW records: the older half is forgotten at a time */
@@ -108,20 +117,26 @@ float *published_item(struct learner *l, uint32_t row, uint64_t **ret_step); /* 
 float *published_prototypes(struct learner *l, uint64_t **ret_steps);       /* (K,D), (K); NULL: out of memory */
 void published_turns(struct learner *l, uint32_t **ret_sweep, uint32_t **ret_slice); /* where the rounds over users and items go on */
 int published_recount(struct learner *l);                        /* after a restore: how many rows readers have, by partition */
-int learner_reserve_items(struct learner *l, size_t rows);       /* item_ms; -ENOMEM */
+int learner_reserve_items(struct learner *l, size_t rows);       /* item_ms, item_events; -ENOMEM */
+void learner_clear_item(struct learner *l, uint32_t row);        /* what the learner knows of an item, but for its id, its visits and its row in the model */
 
-/* For learner.c, batch.c, publish.c and gap.c only. */
+/* For learner.c, batch.c, publish.c, expiry.c and gap.c only. */
 int published_new(struct published **ret, const struct config *c, int partitions);
 void published_free(struct published *p);
 int published_mark_user(struct learner *l, uint32_t row);        /* to be encoded and sent by the next commit */
 int published_touch(struct learner *l, uint32_t row);            /* an item row may have moved; NO_ROW: all; -ENOMEM */
 int published_forget_user(struct learner *l, uint32_t row);      /* sends a delete; the row is reused after it */
+/* Sends a delete now, if readers have the item, and frees the row in model and map: whoever gets it is sent by a later commit. Visits are the
+ * caller's business. */
+void published_clear_item(struct learner *l, uint32_t row);      /* readers have no such row */
+int published_drop_item(struct learner *l, struct staged *out, uint32_t row);
 void published_event(struct learner *l, int64_t event_ms);       /* an event whose freshness counts */
 int scratch_new(struct scratch **ret, const struct config *c);
 void scratch_free(struct scratch *s);
-/* Adds the newest items of a user: inputs and the items that followed; only the newest `targets` positions are targets. */
 void scratch_clear(struct scratch *s);
-void scratch_add(struct scratch *s, const struct learner *l, uint32_t user, size_t targets);
+/* Adds the newest items of a user: inputs and the items that followed; targets are all of them, or the fresh ones. */
+void scratch_add(struct scratch *s, const struct learner *l, uint32_t user, int all);
+const uint32_t *scratch_fresh(const struct scratch *s);          /* (T) the fresh event that is a token's target: visit.fresh */
 void scratch_add_history(struct scratch *s, const struct learner *l, uint32_t user); /* newest L items, to be encoded */
 struct batch scratch_batch(const struct scratch *s);
 size_t scratch_room(const struct scratch *s);                    /* users that still fit */

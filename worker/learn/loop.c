@@ -121,7 +121,7 @@ static int batch_fill(struct loop *w, int64_t now_ms, int whole_log, int timeout
 	struct record *r;
 	int code = input_fill(w->input, 0);
 	for (int turn = 0; code == 0 && turn < 2; turn++) {
-		while (!batch_full(w) && (r = input_next(w->input, whole_log)))
+		while (!batch_full(w) && (r = input_next(w->input, whole_log ? INPUT_WAIT : now_ms)))
 			batch_add(w, r, now_ms);
 		if (batch_full(w) || turn == 1)
 			break;

@@ -14,6 +14,7 @@
 #include <sysexits.h>
 
 #include "codec/embedding.h"
+#include "worker/learn/expiry.h"
 #include "worker/log.h"
 
 #define GROUP 256           /* rows whose prototypes are found together */
@@ -168,7 +169,7 @@ int published_forget_user(struct learner *l, uint32_t row)
 	if (r == 0)
 		r = push_id(p, id, users_get(l->users, row)->published ? (uint16_t)len : 0);
 	if (r == 0)
-		r = changes_forget(l->changes, row, id, len);
+		r = changes_forget(l->changes, STATE_USER, row, id, len);
 	if (r < 0)
 		return r;
 
@@ -231,6 +232,31 @@ static int send_delete(struct learner *l, struct staged *out, enum row_kind kind
 	p->count[kind][partition]--;
 	p->total[kind]--;
 	return out ? staged_record(out, TOPIC_EMBEDDINGS, partition, key, key_len, NULL, 0) : 0;
+}
+
+void published_clear_item(struct learner *l, uint32_t row)
+{
+	struct seen *s = &l->published->items;
+	if (row < s->cap)
+		s->at_step[row] = 0;
+}
+
+int published_drop_item(struct learner *l, struct staged *out, uint32_t row)
+{
+	struct seen *s = &l->published->items;
+	size_t len;
+	const char *id = idmap_id(l->item_ids, row, &len);
+	int r = changes_forget(l->changes, STATE_ITEM, row, id, len);
+	if (r == 0 && row < s->cap && s->at_step[row])
+		r = send_delete(l, out, ROW_ITEM, id, len);
+	if (r < 0)
+		return r;
+
+	learner_clear_item(l, row);
+	model_remove_item(l->model, row);
+	idmap_remove(l->item_ids, row);
+	idmap_reuse(l->item_ids, row);
+	return 0;
 }
 
 /* Has the row moved far enough from what readers have? Small moves count only when they change what readers would see. */
@@ -319,10 +345,18 @@ static int touch_slice(struct learner *l, size_t n)
 	return r;
 }
 
+/* Readers get an item from its min.count-th event on. (One without events came from a file.) */
+static int is_too_rare(const struct learner *l, uint32_t row)
+{
+	return l->published->items.at_step[row] == 0 && l->item_events[row] && l->item_events[row] < (uint64_t)l->cfg->min_count;
+}
+
 static int consider_item(struct learner *l, struct staged *out, uint64_t version, uint32_t row)
 {
 	struct published *p = l->published;
 	float *vec = p->group_vec + p->group_n * p->D;
+	if (model_item_is_gone(l->model, row) || is_too_rare(l, row))
+		return 0;
 	model_item_vector(l->model, vec, row);
 	if (!worth_sending(l, &p->items, row, vec))
 		return 0;
@@ -423,7 +457,7 @@ static int sweep_users(struct learner *l, uint64_t steps)
 	uint64_t want = steps * (uint64_t)l->cfg->refresh_users;
 	for (uint64_t i = 0; i < want && i < rows; i++) {
 		p->sweep = p->sweep + 1 < rows ? p->sweep + 1 : 0;
-		if (users_get(l->users, p->sweep)->live && published_mark_user(l, p->sweep) < 0)
+		if (users_get(l->users, p->sweep)->known && published_mark_user(l, p->sweep) < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -460,7 +494,7 @@ static int mark_all_users(struct learner *l)
 {
 	int r = 0;
 	for (uint32_t row = 0; r == 0 && row < users_rows(l->users); row++)
-		if (users_get(l->users, row)->live)
+		if (users_get(l->users, row)->known)
 			r = published_mark_user(l, row);
 	return r;
 }
@@ -561,7 +595,9 @@ static int send_version(struct learner *l, struct staged *out, uint64_t number, 
 
 int learner_publish(struct learner *l, struct staged *out, uint64_t version, int64_t now_ms, const int64_t *offsets, int input_partitions)
 {
-	int r = send_forgotten(l, out);
+	int r = learner_expire(l, out);
+	if (r == 0)
+		r = send_forgotten(l, out);
 	if (l->guard.held)
 		keep_back(l);
 	else if (r == 0)

@@ -21,7 +21,7 @@ int recent_new(struct recent **ret, size_t events, size_t items_max)
 
 	r->max = events;
 	r->items_max = items_max;
-	r->item = malloc(events * sizeof *r->item);
+	r->item = calloc(events, sizeof *r->item); /* what is not filled yet goes to the state, too */
 	if (!r->item) {
 		free(r);
 		return -ENOMEM;
@@ -70,6 +70,41 @@ int recent_add(struct recent *r, uint32_t item)
 	r->next = (r->next + 1) % r->max;
 	r->count[item]++;
 	return 0;
+}
+
+static void reverse(uint32_t *x, size_t n)
+{
+	for (size_t i = 0; i < n / 2; i++) {
+		uint32_t t = x[i];
+		x[i] = x[n - 1 - i];
+		x[n - 1 - i] = t;
+	}
+}
+
+/* The oldest event to the beginning of a full ring: three reversals turn it. */
+static void straighten(struct recent *r)
+{
+	if (r->n < r->max)
+		return;
+	reverse(r->item, r->next);
+	reverse(r->item + r->next, r->max - r->next);
+	reverse(r->item, r->max);
+	r->next = 0;
+}
+
+void recent_drop(struct recent *r, const uint8_t *gone)
+{
+	size_t n = 0;
+	straighten(r);
+	for (size_t i = 0; i < r->n; i++) {
+		if (gone[r->item[i]])
+			r->count[r->item[i]]--;
+		else
+			r->item[n++] = r->item[i];
+	}
+	memset(r->item + n, 0, (r->n - n) * sizeof *r->item);
+	r->n = n;
+	r->next = n % r->max;
 }
 
 const uint32_t *recent_items(const struct recent *r, size_t *ret_n)

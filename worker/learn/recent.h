@@ -11,6 +11,8 @@ int recent_new(struct recent **ret, size_t events, size_t items_max); /* -ENOMEM
 void recent_free(struct recent *r);
 /* The item's newest event; the oldest event leaves once the window is full. -ENOMEM. */
 int recent_add(struct recent *r, uint32_t item);
+/* Events on items whose gone[row] is set leave the window; the others keep their order. */
+void recent_drop(struct recent *r, const uint8_t *gone);
 /* The item rows in the window (*ret_n), in no order that matters; borrowed until the next call of recent_add. */
 const uint32_t *recent_items(const struct recent *r, size_t *ret_n);
 /* How often each of rows 0 .. items - 1 stands in the window, also of those that it never saw (a model from a file has such, and one whose items

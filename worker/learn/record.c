@@ -94,6 +94,12 @@ static const char *copy(unsigned char **at, const void *from, size_t len)
 	return to;
 }
 
+static uint64_t hash_id(const struct event *ev)
+{
+	uint64_t hash = ev->event_id_len ? XXH3_64bits(ev->event_id, ev->event_id_len) : 0;
+	return ev->event_id_len && hash == 0 ? 1 : hash;
+}
+
 int record_new(struct record **ret, struct record_pool *pool, struct decoder *d, size_t kept_max, int32_t partition, int64_t offset, int64_t ts_ms,
                const void *key, size_t key_len, const void *value, size_t value_len)
 {
@@ -115,6 +121,7 @@ int record_new(struct record **ret, struct record_pool *pool, struct decoder *d,
 	r->pool = pool;
 	r->partition = partition;
 	r->offset = offset;
+	r->id = hash_id(&ev);
 	r->reason = reason;
 	r->kafka_ms = ts_ms;
 	r->order_ms = reason || ev.forget ? INT64_MIN : ev.ts_ms;
@@ -139,11 +146,13 @@ const struct record *record_head(const struct record_list *l, int64_t end)
 	return l->first && (end < 0 || l->first->offset < end) ? l->first : NULL;
 }
 
-int record_merge(const struct record_list *heads, const int64_t *ends, int partitions)
+int record_merge(const struct record_list *heads, const int64_t *ends, const uint8_t *awaited, int partitions)
 {
 	const struct record *best = NULL;
 	for (int p = 0; p < partitions; p++) {
 		const struct record *head = record_head(&heads[p], ends ? ends[p] : -1);
+		if (!head && awaited && awaited[p])
+			return -1;
 		if (head && (!best || head->order_ms < best->order_ms))
 			best = head;
 	}
@@ -152,11 +161,12 @@ int record_merge(const struct record_list *heads, const int64_t *ends, int parti
 
 uint64_t record_hash(uint64_t hash, const struct record *r)
 {
-	struct { int64_t offset, ts_ms, kafka_ms; float weight; int32_t partition; uint32_t user_len, item_len, forget, refused; } fixed;
+	struct { int64_t offset, ts_ms, kafka_ms; uint64_t id; float weight; int32_t partition; uint32_t user_len, item_len, forget, refused; } fixed;
 	memset(&fixed, 0, sizeof fixed);
 	fixed.offset = r->offset;
 	fixed.ts_ms = r->ev.ts_ms;
 	fixed.kafka_ms = r->kafka_ms;
+	fixed.id = r->id;
 	fixed.weight = r->ev.weight;
 	fixed.partition = r->partition;
 	fixed.user_len = (uint32_t)r->ev.user_len;

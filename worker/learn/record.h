@@ -18,6 +18,7 @@ struct record {
 	int64_t order_ms;   /* what the merge orders by: event time. A refused record or a forget has none, and waits for nobody:
 	                     * INT64_MIN, so that it cannot hold up the events behind it in a backfill */
 	int64_t kafka_ms;   /* the record's own timestamp; -1 = it has none */
+	uint64_t id;        /* hash of the event id; 0 = it has none */
 	const char *reason; /* static text: why it is a dead letter; NULL = ev is valid */
 	struct event ev;    /* strings point into bytes[] */
 	const void *key, *value; /* as they came, for a dead letter, as much of them as one keeps; point into bytes[]; NULL = none */
@@ -40,9 +41,10 @@ int record_new(struct record **ret, struct record_pool *pool, struct decoder *d,
                const void *key, size_t key_len, const void *value, size_t value_len);
 
 /* The one order of the fold: by (event time, partition) over the heads of the partitions, offset order inside a partition
- * kept. heads: lists by partition; ends (partitions): a head at or behind its end does not count, -1 or NULL = no end. Returns
- * the partition whose head comes next, -1 when there is none. */
-int record_merge(const struct record_list *heads, const int64_t *ends, int partitions);
+ * kept. heads: lists by partition; ends (partitions): a head at or behind its end does not count, -1 or NULL = no end; awaited
+ * (partitions): a partition without a head that all others must wait for, NULL = none. Returns the partition whose head comes next, -1 when there
+ * is none or one is awaited. */
+int record_merge(const struct record_list *heads, const int64_t *ends, const uint8_t *awaited, int partitions);
 /* Goes on from hash over what of a record the fold depends on. */
 uint64_t record_hash(uint64_t hash, const struct record *r);
 /* The head of a list unless it is at or behind its end; else NULL. */

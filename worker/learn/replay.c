@@ -75,7 +75,7 @@ static int reread(struct loop *w, struct input *in, const struct cut *c, const v
 	struct record *rec;
 	input_limit(in, c->offsets);
 	for (int waits = 0; ; waits++) {
-		while ((rec = input_next(in, 1))) {
+		while ((rec = input_next(in, INPUT_WAIT))) {
 			batch_add(w, rec, 0);
 			waits = 0;
 			if (batch_too_large(w))
@@ -108,7 +108,7 @@ static int check_input(struct loop *w, const int64_t *begin, const struct cut *c
 		goto out;
 	if (r == 0)
 		r = reread(w, in, c, stop);
-	while ((p = record_merge(w->batch, NULL, w->partitions)) >= 0) {
+	while ((p = record_merge(w->batch, NULL, NULL, w->partitions)) >= 0) {
 		struct record *rec = record_shift(&w->batch[p]);
 		hash = record_hash(hash, rec);
 		record_free(rec);
@@ -121,18 +121,14 @@ out:
 	return r;
 }
 
-/* Folds one recorded batch again, with the limits that held then. */
+/* Folds one recorded batch again. */
 static int refold(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
 {
 	struct train_result t;
 	int r = reread(w, w->input, c, stop);
 	if (r)
 		return r;
-	w->learner->max_users = c->max_users;
-	w->learner->max_items = c->max_items;
 	r = fold(w, c->step, c->skipped, NULL, &t);
-	w->learner->max_users = (size_t)w->cfg->max_users;
-	w->learner->max_items = (size_t)w->cfg->max_items;
 	if (r)
 		return r;
 	if (t.records_hash != c->records_hash || t.events != c->events || t.dead_letters != c->dead_letters || t.discarded != c->discarded)
@@ -157,7 +153,7 @@ static int no_state_of_gap(const struct loop *w, const struct cut *c)
 
 /* Cut 0 says where the fold begins, every other one where a batch ended; a commit is an event of the fold, too. (The first cut of a model from a
  * file has the step of the file; state stands behind it always, so it is passed over.) */
-int replay_cut(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
+static int replay(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
 {
 	if (c->rollback) {
 		log_error("step %llu is a rollback to a file, and the state of %s that knew it is gone: begin a new model with a new topic.prefix", (unsigned long long)c->step,
@@ -171,6 +167,17 @@ int replay_cut(struct loop *w, const struct cut *c, const volatile sig_atomic_t 
 	w->version = c->version;
 	memcpy(w->position, c->offsets, (size_t)w->partitions * sizeof *w->position);
 	return learner_publish(w->learner, NULL, c->version, c->now_ms, c->offsets, w->partitions);
+}
+
+/* With the limits that held then. */
+int replay_cut(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
+{
+	w->learner->max_users = c->max_users;
+	w->learner->max_items = c->max_items;
+	int r = replay(w, c, stop);
+	w->learner->max_users = (size_t)w->cfg->max_users;
+	w->learner->max_items = (size_t)w->cfg->max_items;
+	return r;
 }
 
 /* The last cut is the position; the group's offsets only mirror it (they expire, and tools reset them). */

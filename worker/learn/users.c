@@ -91,46 +91,131 @@ static void count_user(struct users *s, uint32_t events, int sign)
 		s->longer += (uint64_t)(int64_t)sign;
 }
 
-int users_append(struct users *s, uint32_t row, struct visit visit, int64_t ts_ms)
+/* Both at most INT64_MAX and not negative, so the difference is one. */
+static uint32_t behind(const struct user *u, int64_t ts_ms)
+{
+	int64_t ms = u->newest_ms - ts_ms;
+	return ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+}
+
+enum arrival users_arrival(const struct users *s, uint32_t row, uint64_t id, int64_t ts_ms, int64_t lateness_ms)
+{
+	const struct user *u = row < s->rows ? &s->u[row] : NULL;
+	if (!u || u->len == 0)
+		return ARRIVAL_NEW;
+	for (size_t i = 0; id && i < u->len; i++)
+		if (u->visits[i].id == id)
+			return ARRIVAL_DUPLICATE;
+	if (ts_ms >= u->newest_ms)
+		return ARRIVAL_NEW;
+	uint32_t before_ms = behind(u, ts_ms);
+	return before_ms > lateness_ms || (u->len == s->keep && before_ms >= u->visits[0].before_ms) ? ARRIVAL_LATE : ARRIVAL_NEW;
+}
+
+static int grow_visits(struct users *s, struct user *u)
+{
+	if (u->len < u->cap || u->cap == s->keep)
+		return 0;
+	size_t cap = u->cap ? u->cap * 2u : 4;
+	if (cap > s->keep)
+		cap = s->keep;
+	struct visit *visits = realloc(u->visits, cap * sizeof *visits);
+	if (!visits)
+		return -ENOMEM;
+
+	u->visits = visits;
+	u->cap = (uint16_t)cap;
+	return 0;
+}
+
+/* The newest event moves on: all others are so much further behind it. */
+static void move_newest(struct user *u, int64_t ts_ms)
+{
+	int64_t by_ms = ts_ms - u->newest_ms;
+	for (size_t i = 0; i < u->len; i++) {
+		uint32_t left = UINT32_MAX - u->visits[i].before_ms;
+		u->visits[i].before_ms += by_ms > left ? left : (uint32_t)by_ms;
+	}
+	u->newest_ms = ts_ms;
+}
+
+static void insert(struct users *s, struct user *u, struct visit visit)
+{
+	size_t at = u->len;
+	while (at > 0 && u->visits[at - 1].before_ms < visit.before_ms)
+		at--;
+	if (u->len < s->keep) {
+		memmove(u->visits + at + 1, u->visits + at, (u->len++ - at) * sizeof visit);
+	} else { /* the oldest leaves */
+		assert(at > 0);
+		u->known -= u->visits[0].item != NO_ITEM;
+		memmove(u->visits, u->visits + 1, --at * sizeof visit);
+	}
+	u->visits[at] = visit;
+	u->known += visit.item != NO_ITEM;
+}
+
+int users_add(struct users *s, uint32_t row, struct visit visit, int64_t ts_ms)
 {
 	int r = grow_rows(s, row);
+	if (r == 0)
+		r = grow_visits(s, &s->u[row]);
 	if (r < 0)
 		return r;
 
 	struct user *u = &s->u[row];
-	if (u->len == u->cap && u->cap < s->keep) {
-		size_t cap = u->cap ? u->cap * 2u : 4;
-		if (cap > s->keep)
-			cap = s->keep;
-		struct visit *visits = realloc(u->visits, cap * sizeof *visits);
-		if (!visits)
-			return -ENOMEM;
-
-		u->visits = visits;
-		u->cap = (uint16_t)cap;
-	}
 	if (row >= s->rows)
 		s->rows = row + 1;
 	if (!u->live) {
 		u->live = 1;
+		u->newest_ms = ts_ms;
 		s->live++;
 	} else {
 		count_user(s, u->events, -1);
 	}
-	if (u->len == s->keep) {
-		memmove(u->visits, u->visits + 1, (s->keep - 1) * sizeof *u->visits);
-		u->len--;
-	}
-	u->visits[u->len++] = visit;
-	if (u->fresh < u->len)
-		u->fresh++;
+	if (ts_ms > u->newest_ms)
+		move_newest(u, ts_ms);
+	visit.before_ms = behind(u, ts_ms);
+	insert(s, u, visit);
 	if (u->events < UINT32_MAX)
 		u->events++;
 	count_user(s, u->events, 1);
-	if (ts_ms > u->newest_ms)
-		u->newest_ms = ts_ms;
 	walk_head(s);
 	return 0;
+}
+
+uint32_t users_last_item(const struct user *u)
+{
+	for (size_t i = u->len; i-- > 0;)
+		if (u->visits[i].item != NO_ITEM)
+			return u->visits[i].item;
+	return NO_ITEM;
+}
+
+int users_has_any(const struct users *s, uint32_t row, const uint8_t *gone)
+{
+	const struct user *u = &s->u[row];
+	for (size_t i = 0; i < u->len; i++)
+		if (u->visits[i].item != NO_ITEM && gone[u->visits[i].item])
+			return 1;
+	return 0;
+}
+
+void users_drop_items(struct users *s, uint32_t row, const uint8_t *gone)
+{
+	struct user *u = users_get(s, row);
+	for (size_t i = 0; i < u->len; i++)
+		if (u->visits[i].item != NO_ITEM && gone[u->visits[i].item]) {
+			u->visits[i].item = NO_ITEM;
+			u->known--;
+		}
+}
+
+void users_trained(struct users *s, uint32_t row)
+{
+	struct user *u = users_get(s, row);
+	for (size_t i = 0; i < u->len; i++)
+		u->visits[i].fresh = 0;
 }
 
 static void unlink_user(struct users *s, uint32_t row)
@@ -227,6 +312,9 @@ int users_restore(struct users *s, uint32_t row, const struct user *u)
 		link_newest(s, row); /* for now: users_order follows */
 	s->u[row].visits = visits;
 	s->u[row].cap = u->len;
+	s->u[row].known = 0;
+	for (size_t i = 0; i < u->len; i++)
+		s->u[row].known += visits[i].item != NO_ITEM;
 	s->u[row].live = 1;
 	s->live++;
 	count_user(s, u->events, 1);

@@ -17,9 +17,11 @@ struct changes {
 	struct rows of[STATE_KINDS];
 	changes_save *save;
 	void *ctx;
-	char *forgotten;   /* one after another: hash (8 bytes), length (4), id */
+	char *forgotten;   /* one after another: struct forgotten, id */
 	size_t forgotten_bytes, forgotten_cap;
 };
+
+struct forgotten { uint64_t hash; uint32_t len, kind; };
 
 int changes_new(struct changes **ret)
 {
@@ -109,15 +111,24 @@ int changes_all(struct changes *c, enum state_kind kind, size_t rows)
 	return 0;
 }
 
-int changes_forget(struct changes *c, uint32_t row, const char *id, size_t len)
+int changes_born(struct changes *c, enum state_kind kind, uint32_t row)
 {
-	int r = changes_row(c, STATE_USER, row);
+	struct rows *r = &c->of[kind];
+	if (row / 64 >= r->words && reserve(r, (size_t)row + 1) < 0)
+		return -ENOMEM;
+	r->pending[row / 64] &= ~(1ull << row % 64);
+	r->dirty[row / 64] |= 1ull << row % 64;
+	return 0;
+}
+
+int changes_forget(struct changes *c, enum state_kind kind, uint32_t row, const char *id, size_t len)
+{
+	int r = changes_row(c, kind, row);
 	if (r < 0)
 		return r;
 
-	uint64_t hash = c->of[STATE_USER].hash[row];
-	uint32_t n = (uint32_t)len;
-	size_t need = c->forgotten_bytes + sizeof hash + sizeof n + len;
+	struct forgotten f = { c->of[kind].hash[row], (uint32_t)len, kind };
+	size_t need = c->forgotten_bytes + sizeof f + len;
 	if (need > c->forgotten_cap) {
 		size_t cap = c->forgotten_cap ? c->forgotten_cap : 4096;
 		while (cap < need)
@@ -128,15 +139,12 @@ int changes_forget(struct changes *c, uint32_t row, const char *id, size_t len)
 		c->forgotten = grown;
 		c->forgotten_cap = cap;
 	}
-	char *at = c->forgotten + c->forgotten_bytes;
-	memcpy(at, &hash, sizeof hash);
-	memcpy(at + sizeof hash, &n, sizeof n);
-	memcpy(at + sizeof hash + sizeof n, id, len);
+	memcpy(c->forgotten + c->forgotten_bytes, &f, sizeof f);
+	memcpy(c->forgotten + c->forgotten_bytes + sizeof f, id, len);
 	c->forgotten_bytes = need;
-	/* The row is nobody's now, and the next user of it is another one: the next flush must not take it for a row that it has to write as it
-	 * was when the flush began. */
-	c->of[STATE_USER].hash[row] = 0;
-	c->of[STATE_USER].dirty[row / 64] &= ~(1ull << row % 64);
+	/* The row is nobody's now, and who gets it next is another one (changes_born). */
+	c->of[kind].hash[row] = 0;
+	c->of[kind].dirty[row / 64] &= ~(1ull << row % 64);
 	return 0;
 }
 
@@ -171,18 +179,20 @@ int changes_save_some(struct changes *c, size_t rows, int *ret_left)
 	return 0;
 }
 
-const char *changes_forgotten(struct changes *c, size_t *at, size_t *ret_len, uint64_t *ret_hash)
+const char *changes_forgotten(struct changes *c, size_t *at, enum state_kind *ret_kind, size_t *ret_len, uint64_t *ret_hash)
 {
-	uint32_t n;
+	struct forgotten f;
 	if (*at >= c->forgotten_bytes)
 		return NULL;
 	char *p = c->forgotten + *at;
-	memcpy(ret_hash, p, sizeof *ret_hash);
-	memset(p, 0, sizeof *ret_hash);
-	memcpy(&n, p + sizeof *ret_hash, sizeof n);
-	*ret_len = n;
-	*at += sizeof *ret_hash + sizeof n + n;
-	return p + sizeof *ret_hash + sizeof n;
+	memcpy(&f, p, sizeof f);
+	*ret_kind = (enum state_kind)f.kind;
+	*ret_len = f.len;
+	*ret_hash = f.hash;
+	f.hash = 0;
+	memcpy(p, &f, sizeof f);
+	*at += sizeof f + f.len;
+	return p + sizeof f;
 }
 
 void changes_drop_forgotten(struct changes *c, size_t at)

@@ -22,16 +22,18 @@ void changes_free(struct changes *c);
 int changes_row(struct changes *c, enum state_kind kind, uint32_t row);
 /* The same for rows 0 .. rows - 1. */
 int changes_all(struct changes *c, enum state_kind kind, size_t rows);
-/* Before a user's row is given up: its key is to be deleted. */
-int changes_forget(struct changes *c, uint32_t row, const char *id, size_t len);
+/* Before a row that was nobody's is filled: a flush under way has nothing of it to write, whatever was said of the row before. -ENOMEM. */
+int changes_born(struct changes *c, enum state_kind kind, uint32_t row);
+/* Before a row is given up: its key is to be deleted. */
+int changes_forget(struct changes *c, enum state_kind kind, uint32_t row, const char *id, size_t len);
 
 /* Begins a flush: what changed so far is pending. The flush before must have ended. */
 void changes_begin(struct changes *c, changes_save *save, void *ctx);
 /* Writes at most `rows` pending rows; *ret_left tells whether there are more. */
 int changes_save_some(struct changes *c, size_t rows, int *ret_left);
-/* The users given up and not yet dropped here, oldest first: NULL at the end. *at: 0 at the start. The hash is handed out once, 0 after. */
-const char *changes_forgotten(struct changes *c, size_t *at, size_t *ret_len, uint64_t *ret_hash);
-/* A flush has written the deletes of the users before `at`. */
+/* The rows given up and not yet dropped here, oldest first: the id, NULL at the end. *at: 0 at the start. The hash is handed out once, 0 after. */
+const char *changes_forgotten(struct changes *c, size_t *at, enum state_kind *ret_kind, size_t *ret_len, uint64_t *ret_hash);
+/* A flush has written the deletes of those before `at`. */
 void changes_drop_forgotten(struct changes *c, size_t at);
 
 /* Hash of a row as the state topic holds it, 0 = it does not. Kept here because it goes where the row goes. */

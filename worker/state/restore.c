@@ -42,6 +42,12 @@ static int bad_record(const struct restore *x, const rd_kafka_message_t *m, cons
 	return EX_DATAERR;
 }
 
+static int too_many_items(const struct state *s)
+{
+	log_error("max.items=%lld is below the item rows that this model has used: raise it", (long long)s->cfg->max_items);
+	return EX_CONFIG;
+}
+
 static int load_row(struct restore *x, enum state_kind kind, const char *id, size_t id_len, const rd_kafka_message_t *m)
 {
 	struct state *s = x->s;
@@ -58,23 +64,21 @@ static int load_row(struct restore *x, enum state_kind kind, const char *id, siz
 		return 0;
 	if (r == -ENOMEM)
 		return log_no_memory();
-	if (r == -ENOSPC) {
-		log_error("max.items=%lld is below the items that this model has: raise it", (long long)s->cfg->max_items);
-		return EX_CONFIG;
-	}
+	if (r == -ENOSPC)
+		return too_many_items(s);
 	return bad_record(x, m, r == -EEXIST ? "its row belongs to another id" : "not a row of this model");
 }
 
-static int remove_user(struct restore *x, const char *id, size_t id_len)
+static int remove_row(struct restore *x, enum state_kind kind, const char *id, size_t id_len)
 {
 	struct learner *l = x->s->l;
-	uint32_t row = idmap_find(l->user_ids, id, id_len);
+	struct idmap *ids = kind == STATE_ITEM ? l->item_ids : l->user_ids;
+	uint32_t row = idmap_find(ids, id, id_len);
 	if (row == UINT32_MAX)
 		return 0; /* written and given up between two flushes that are one after compaction */
-	x->s->sum[SUM_USER] -= changes_hash(l->changes, STATE_USER, row);
-	changes_set_hash(l->changes, STATE_USER, row, 0);
-	users_remove(l->users, row);
-	idmap_remove(l->user_ids, row);
+	x->s->sum[kind == STATE_ITEM ? SUM_ITEM : SUM_USER] -= changes_hash(l->changes, kind, row);
+	changes_set_hash(l->changes, kind, row, 0);
+	state_row_remove(l, kind, row);
 	return 0;
 }
 
@@ -166,9 +170,9 @@ static int load(struct restore *x, const rd_kafka_message_t *m)
 	if (!m->key)
 		return bad_record(x, m, "no key");
 	if (starts(m, "item/", &rest, &len))
-		return m->payload ? load_row(x, STATE_ITEM, rest, len, m) : bad_record(x, m, "deleted");
+		return m->payload ? load_row(x, STATE_ITEM, rest, len, m) : remove_row(x, STATE_ITEM, rest, len);
 	if (starts(m, "user/", &rest, &len))
-		return m->payload ? load_row(x, STATE_USER, rest, len, m) : remove_user(x, rest, len);
+		return m->payload ? load_row(x, STATE_USER, rest, len, m) : remove_row(x, STATE_USER, rest, len);
 	if (starts(m, "dense/", &rest, &len))
 		return load_dense(x, rest, len, m);
 	if (is_manifest(m)) {
@@ -336,6 +340,8 @@ static int restore(struct restore *x)
 		return 0;
 	if (e == -ENOMEM)
 		return log_no_memory();
+	if (e == -ENOSPC)
+		return too_many_items(x->s);
 	log_error("%s: the manifest of step %llu does not fit its rows: %s", x->in.topic, (unsigned long long)x->s->m.step, strerror(-e));
 	return EX_DATAERR;
 }

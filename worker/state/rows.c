@@ -28,7 +28,8 @@ static int save_item(struct learner *l, uint32_t row, void *value, size_t size, 
 	if (!seen)
 		return -ENOMEM;
 	struct item_state s = { .row = row, .values = values, .values_n = model_row_floats(l->model), .row_step = *row_step, .published = seen,
-		.published_n = *at_step ? D : 0, .published_step = *at_step, .event_time_ms = l->item_ms[row], .popularity = popularity_count(l->popularity, row) };
+		.published_n = *at_step ? D : 0, .published_step = *at_step, .event_time_ms = l->item_ms[row], .popularity = popularity_count(l->popularity, row),
+		.events = l->item_events[row] };
 	return item_state_encode(value, size, ret_len, &s);
 }
 
@@ -63,6 +64,7 @@ static int load_item(struct learner *l, const char *id, size_t id_len, const voi
 		return -ENOMEM;
 	*at_step = s.published_step;
 	l->item_ms[s.row] = s.event_time_ms;
+	l->item_events[s.row] = s.events;
 	*ret_row = s.row;
 	return 0;
 }
@@ -72,31 +74,36 @@ static int load_item(struct learner *l, const char *id, size_t id_len, const voi
 static int save_user(struct learner *l, uint32_t row, void *value, size_t size, size_t *ret_len)
 {
 	const struct user *u = users_get(l->users, row);
-	uint32_t items[u->len + 1];
+	uint32_t items[u->len + 1], before_ms[u->len + 1];
+	uint64_t ids[u->len + 1];
 	float weights[u->len + 1];
 	for (size_t i = 0; i < u->len; i++) {
 		items[i] = u->visits[i].item;
 		weights[i] = u->visits[i].weight;
+		before_ms[i] = u->visits[i].before_ms;
+		ids[i] = u->visits[i].id;
 	}
-	struct user_state s = { .row = row, .items = items, .weights = weights, .n = u->len, .events = u->events, .newest_ms = u->newest_ms,
-		.published = u->published, .encoded_step = u->encoded_step, .waiting = u->dirty };
+	struct user_state s = { .row = row, .items = items, .weights = weights, .before_ms = before_ms, .ids = ids, .n = u->len, .events = u->events,
+		.newest_ms = u->newest_ms, .published = u->published, .encoded_step = u->encoded_step, .waiting = u->dirty };
 	return user_state_encode(value, size, ret_len, &s);
 }
 
 static int load_user(struct learner *l, const char *id, size_t id_len, const void *value, size_t len, uint32_t *ret_row)
 {
 	size_t keep = (size_t)l->cfg->max_length + 1;
-	uint32_t items[keep];
+	uint32_t items[keep], before_ms[keep];
+	uint64_t ids[keep];
 	float weights[keep];
 	struct visit visits[keep];
+	struct user_room room = { items, weights, before_ms, ids, keep };
 	struct user_state s;
-	int r = user_state_decode(&s, items, weights, keep, value, len);
+	int r = user_state_decode(&s, &room, value, len);
 	if (r < 0)
 		return r == -E2BIG ? -EBADMSG : r;
 	for (size_t i = 0; i < s.n; i++) {
-		if (items[i] >= (uint64_t)l->cfg->max_items)
+		if ((items[i] >= (uint64_t)l->cfg->max_items && items[i] != NO_ITEM) || (i && before_ms[i] > before_ms[i - 1]))
 			return -EBADMSG;
-		visits[i] = (struct visit){ items[i], weights[i] };
+		visits[i] = (struct visit){ .item = items[i], .weight = weights[i], .before_ms = before_ms[i], .id = ids[i] };
 	}
 	struct user u = { .visits = visits, .len = (uint16_t)s.n, .published = (uint8_t)s.published, .events = s.events, .newest_ms = s.newest_ms,
 		.encoded_step = s.encoded_step, .dirty = (uint8_t)s.waiting };
@@ -126,6 +133,16 @@ int state_row_load(struct learner *l, enum state_kind kind, const char *id, size
 	return kind == STATE_ITEM ? load_item(l, id, id_len, value, len, ret_row) : load_user(l, id, id_len, value, len, ret_row);
 }
 
+/* An item's row stays as it is until another item's record fills it, or all is read (state_numbers_load). */
+void state_row_remove(struct learner *l, enum state_kind kind, uint32_t row)
+{
+	if (kind == STATE_USER)
+		users_remove(l->users, row);
+	else
+		learner_clear_item(l, row);
+	idmap_remove(kind == STATE_ITEM ? l->item_ids : l->user_ids, row);
+}
+
 /* ---- dense ---- */
 
 static void name_dense(struct dense *d, const char *name, const char *suffix, void *data, size_t bytes)
@@ -152,7 +169,7 @@ static int ring(struct learner *l, size_t i, struct dense *ret)
 	uint64_t *steps, *events;
 	float *vectors;
 	void *data;
-	switch (i) {
+	switch (i >= 6 && !l->recent ? i + 1 : i) {
 	case 0:
 	case 1:
 		vectors = published_prototypes(l, &steps);
@@ -171,14 +188,18 @@ static int ring(struct learner *l, size_t i, struct dense *ret)
 		data = model_queue_state(l->model, &count, &next);
 		name_dense(ret, "queue", "", data, (size_t)l->cfg->sinkhorn_queue * D * sizeof(float));
 		return 0;
-	case 6:
-		if (!l->recent)
-			return -ENOENT;
+	case 6: /* of some models only, as is the next */
 		data = recent_ring(l->recent, &n, &bytes);
 		name_dense(ret, "recent", "", data, (size_t)l->cfg->negatives_recent * sizeof(uint32_t));
 		return 0;
 	case 5:
 		name_dense(ret, "guard", "", &l->guard, sizeof l->guard);
+		return 0;
+	case 7:
+		if (!l->sketch)
+			return -ENOENT;
+		data = sketch_cells(l->sketch, &bytes, &events);
+		name_dense(ret, "sketch", "", data, bytes);
 		return 0;
 	case 4:
 		name_dense(ret, "history", "", l->history, sizeof l->history);
@@ -207,7 +228,9 @@ int state_dense(struct learner *l, size_t i, struct dense *ret)
 #define LEARNER_NUMBERS(X) \
 	X(uint64_t, step) X(uint64_t, events) X(uint64_t, dead_letters) X(uint64_t, limited) X(uint64_t, recent_records) \
 	X(uint64_t, recent_refused) X(uint64_t, items_published) X(uint64_t, users_published) X(int64_t, watermark_ms) X(uint64_t, published_step) \
-	X(uint64_t, space) X(uint64_t, republish) X(uint64_t, gaps) X(uint64_t, gap_base) X(uint64_t, gap_step)
+	X(uint64_t, space) X(uint64_t, republish) X(uint64_t, gaps) X(uint64_t, gap_base) X(uint64_t, gap_step) \
+	X(uint64_t, duplicates) X(uint64_t, late) X(uint64_t, clamped) X(uint64_t, unadmitted) X(uint64_t, expired_items) \
+	X(uint64_t, expired_users) X(int64_t, item_checked_ms) X(int64_t, user_checked_ms)
 
 /* Steps and rates of the last applications, oldest first; unused ones are zeros. */
 static void save_history(struct learner *l, struct manifest *m)
@@ -234,8 +257,11 @@ static void load_history(struct learner *l, const struct manifest *m)
 /* A row that lags further than the history reaches, or runs ahead of it, would be moved by what nobody knows. */
 static int check_row_steps(struct learner *l, const struct manifest *m)
 {
+	size_t len;
 	for (uint32_t row = 0; row < model_items(l->model) && l->cfg->loss != LOSS_FULL; row++) {
 		uint32_t *step;
+		if (!idmap_id(l->item_ids, row, &len))
+			continue; /* nobody's: cleared by free_rows */
 		model_row_state(l->model, row, &step);
 		if (*step > m->applied || m->applied - *step > MODEL_HISTORY)
 			return -EINVAL;
@@ -246,7 +272,7 @@ static int check_row_steps(struct learner *l, const struct manifest *m)
 void state_numbers_save(struct learner *l, struct manifest *m)
 {
 	size_t *queue_count, *queue_next, bytes, recent_n = 0, recent_next = 0;
-	uint64_t *prequential_count;
+	uint64_t *prequential_count, *sketch_added;
 	uint32_t *sweep, *slice;
 	int *started;
 	int64_t *origin_ms;
@@ -264,6 +290,10 @@ void state_numbers_save(struct learner *l, struct manifest *m)
 #define SAVE(type, name) m->name = (uint64_t)l->name;
 	LEARNER_NUMBERS(SAVE)
 #undef SAVE
+	if (l->sketch) {
+		sketch_cells(l->sketch, &bytes, &sketch_added);
+		m->sketch_added = *sketch_added;
+	}
 	m->sweep = *sweep;
 	m->item_slice = *slice;
 	m->queue_count = *queue_count;
@@ -278,28 +308,41 @@ void state_numbers_save(struct learner *l, struct manifest *m)
 /* A user's row may have come before the rows of its items. */
 static int check_visits(struct learner *l)
 {
-	size_t items = model_items(l->model);
+	size_t items = model_items(l->model), len;
 	for (uint32_t row = 0; row < users_rows(l->users); row++) {
 		const struct user *u = users_get(l->users, row);
 		for (size_t i = 0; i < u->len; i++)
-			if (u->visits[i].item >= items)
+			if (u->visits[i].item != NO_ITEM && (u->visits[i].item >= items || !idmap_id(l->item_ids, u->visits[i].item, &len)))
 				return -EINVAL;
 	}
 	return 0;
 }
 
+/* Rows without an id are nobody's. */
+static void free_rows(struct learner *l)
+{
+	size_t len;
+	for (uint32_t row = 0; row < model_items(l->model); row++)
+		if (!idmap_id(l->item_ids, row, &len) && !model_item_is_gone(l->model, row))
+			model_remove_item(l->model, row);
+}
+
 int state_numbers_load(struct learner *l, const struct manifest *m)
 {
 	size_t *queue_count, *queue_next, bytes, queue = (size_t)l->cfg->sinkhorn_queue;
-	uint64_t *prequential_count;
+	uint64_t *prequential_count, *sketch_added;
 	uint32_t *sweep, *slice;
 	int *started;
 	int64_t *origin_ms;
 	published_turns(l, &sweep, &slice);
 	if (m->queue_count > queue || (queue && m->queue_next >= queue) || m->user_rows >= UINT32_MAX ||
-	    m->item_rows != model_items(l->model) || m->sweep > m->user_rows || m->item_slice > m->item_rows)
+	    m->item_rows < model_items(l->model) || m->sweep > m->user_rows || m->item_slice > m->item_rows)
 		return -EINVAL;
-	int r = idmap_seal(l->item_ids, (size_t)m->item_rows);
+	int r = model_make_rows(l->model, (size_t)m->item_rows); /* the last may be nobody's */
+	if (r == 0)
+		r = learner_reserve_items(l, (size_t)m->item_rows);
+	if (r == 0)
+		r = idmap_seal(l->item_ids, (size_t)m->item_rows);
 	if (r == 0)
 		r = idmap_seal(l->user_ids, (size_t)m->user_rows);
 	if (r == 0)
@@ -318,12 +361,17 @@ int state_numbers_load(struct learner *l, const struct manifest *m)
 		return r;
 
 	load_history(l, m);
+	free_rows(l);
 	model_queue_state(l->model, &queue_count, &queue_next);
 	prequential_ring(l->prequential, &bytes, &prequential_count);
 	popularity_origin(l->popularity, &started, &origin_ms);
 #define LOAD(type, name) l->name = (type)m->name;
 	LEARNER_NUMBERS(LOAD)
 #undef LOAD
+	if (l->sketch) {
+		sketch_cells(l->sketch, &bytes, &sketch_added);
+		*sketch_added = m->sketch_added;
+	}
 	*sweep = (uint32_t)m->sweep;
 	*slice = (uint32_t)m->item_slice;
 	*queue_count = (size_t)m->queue_count;

@@ -19,6 +19,9 @@ int state_row_save(struct learner *l, enum state_kind kind, uint32_t row, char *
 /* Puts a record into its row. -EBADMSG, -EEXIST (row or id taken otherwise), -ENOSPC, -ENOMEM. */
 int state_row_load(struct learner *l, enum state_kind kind, const char *id, size_t id_len, const void *value, size_t len, uint32_t *ret_row);
 
+/* The row of a record that was deleted. */
+void state_row_remove(struct learner *l, enum state_kind kind, uint32_t row);
+
 /* The i-th dense thing: name, memory, size; -ENOENT after the last, -ENOMEM. */
 struct dense { char name[80]; void *data; size_t bytes; };
 int state_dense(struct learner *l, size_t i, struct dense *ret);

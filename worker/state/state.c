@@ -162,16 +162,17 @@ static int save_row(void *ctx, enum state_kind kind, uint32_t row)
 	return r < 0 ? r : put(s, s->key, key_len, s->value, len);
 }
 
-/* Before the rows: a user who came back has a row again, which then follows its delete. */
+/* Before the rows: a user or item that came back has a row again, which then follows its delete. */
 static int save_forgotten(struct state *s)
 {
 	size_t len, key_len, at = 0;
 	const char *id;
+	enum state_kind kind;
 	uint64_t hash;
 	int r = 0;
-	while (r == 0 && (id = changes_forgotten(s->l->changes, &at, &len, &hash))) {
-		s->sum[SUM_USER] -= hash;
-		r = row_key(s->key, sizeof s->key, &key_len, ROW_USER, id, len);
+	while (r == 0 && (id = changes_forgotten(s->l->changes, &at, &kind, &len, &hash))) {
+		s->sum[kind == STATE_ITEM ? SUM_ITEM : SUM_USER] -= hash;
+		r = row_key(s->key, sizeof s->key, &key_len, kind == STATE_ITEM ? ROW_ITEM : ROW_USER, id, len);
 		if (r == 0)
 			r = put(s, s->key, key_len, NULL, 0);
 	}
