@@ -1,7 +1,7 @@
 #!/bin/sh
 # aarch64.sh - `make check-aarch64`: topics, codec and model built for aarch64, and their unit tests run under qemu-user. Debian 12 or 13 of another
 # machine kind; installs what is missing: cross compiler, qemu, and the arm64 libraries beside the machine's own (multiarch; not librdkafka-dev, of
-# which Debian 13 does not take two). On an aarch64 machine `make check` is this, with worker.
+# which Debian 13 does not take two). Takes an hour or so: central differences, each instruction translated. On an aarch64 machine `make check` is this, with worker.
 set -eu
 cd "$(dirname "$0")/.."
 host=aarch64-linux-gnu
@@ -25,5 +25,6 @@ if [ -n "$need" ]; then
 fi
 PKG_CONFIG_LIBDIR=/usr/lib/$host/pkgconfig:/usr/share/pkgconfig
 RUN=$(command -v qemu-aarch64-static || command -v qemu-aarch64) || die "qemu-user-static has no qemu-aarch64"
-export PKG_CONFIG_LIBDIR RUN
+OPENBLAS_NUM_THREADS=1 # else its threads wait in loops, which costs most where each instruction is translated
+export PKG_CONFIG_LIBDIR RUN OPENBLAS_NUM_THREADS
 exec make BUILD=build/aarch64 CC=$host-gcc AR=$host-ar PKGS="libzstd libprotobuf-c yajl" TIME_LIMIT=3600 check-topics check-codec check-model
