@@ -70,14 +70,15 @@ recovers() {
 
 # ---- the faults ----
 declare -A exits
+hit() { kill "$1" "$2" 2>/dev/null || :; } # hit SIGNAL PID: a worker, that may have ended just now
 fault() {
 	local t old
 	t=$(now)
 	case $1 in
-	kill) kill -9 "$worker_pid" ;;
-	term) kill -TERM "$worker_pid" ;;
+	kill) hit -9 "$worker_pid" ;;
+	term) hit -TERM "$worker_pid" ;;
 	point) # it dies at a place of its next life
-		kill -9 "$worker_pid"; gone "$worker_pid"
+		hit -9 "$worker_pid"; gone "$worker_pid"
 		draw ${#points[@]}; local point=${points[drawn]}
 		draw 4
 		start_worker "$point:$((drawn + 1))"
@@ -85,20 +86,20 @@ fault() {
 		while running "$worker_pid" && [ "$(now)" -lt "$end" ]; do sleep 0.05; done # not every place is passed in a live run
 		t=$(now) ;;
 	stop) # longer than its transactions last and the election waits; a successor takes over, then it wakes
-		old=$worker_pid old_log=$worker_log; kill -STOP "$old"
+		old=$worker_pid old_log=$worker_log; hit -STOP "$old"
 		start_worker; supervise 4
-		kill -CONT "$old"; settles "$old" "$old_log" ;;
+		hit -CONT "$old"; settles "$old" "$old_log" ;;
 	twin) # it takes the lead from one that works
 		more=--take.over
 		old=$worker_pid; start_worker; gone_within 60 "$old"
 		more='' ;;
 	standby) # it waits, follows, and has the lead when the other is killed
 		old=$worker_pid; start_worker; supervise 2
-		t=$(now); kill -9 "$old"; gone "$old" ;;
+		t=$(now); hit -9 "$old"; gone "$old" ;;
 	pause) draw 20; kill -STOP "$(cat "$FAULTS/pid")"; sleep $((drawn + 1)); kill -CONT "$(cat "$FAULTS/pid")"; t=$(now) ;;
 	crash) # not between the answer to a commit and its markers: see test_broker.sh
-		kill -STOP "$worker_pid"; sleep 0.5
-		tests/broker/broker.sh kill "$FAULTS"; kill -CONT "$worker_pid"
+		hit -STOP "$worker_pid"; sleep 0.5
+		tests/broker/broker.sh kill "$FAULTS"; hit -CONT "$worker_pid"
 		draw 3; sleep "$drawn"; tests/broker/broker.sh start "$FAULTS" >"$TMP/broker.out"; t=$(now) ;;
 	answer) draw ${#orders[@]}; echo "${orders[drawn]} 1" | tr : ' ' >&3 ;;
 	*) fail "no fault $1" ;;
@@ -110,7 +111,7 @@ settles() {
 	local end=$(($(now) + 15000))
 	while running "$1" && [ "$(now)" -lt "$end" ]; do supervise 1; done
 	if running "$1" && tail -n 1 "$2" | grep -q ' train events=' && tail -n 1 "$worker_log" | grep -q 'standing by'; then
-		kill -TERM "$worker_pid"; gone "$worker_pid"
+		hit -TERM "$worker_pid"; gone "$worker_pid"
 		worker_pid=$1 worker_log=$2
 	else
 		gone_within 60 "$1"
@@ -143,7 +144,7 @@ done
 touch "$TMP/no_more"; wait "$loading" || :
 caught_up() { running "$worker_pid" || { gone "$worker_pid"; start_worker; sleep 1; }; tail -n 1 "$worker_log" | grep -q ' lag=0 '; }
 eventually 120 caught_up
-kill -TERM "$worker_pid"; gone "$worker_pid"
+hit -TERM "$worker_pid"; gone "$worker_pid"
 # shellcheck disable=SC2086
 as_its_cuts_say "$P" $live
 echo; echo "fault    times   to the next version: p50 ms   p99 ms   longest"
