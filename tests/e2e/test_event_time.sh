@@ -58,6 +58,18 @@ done
 [ "$(wc -l <"$TMP/01.eval")" -gt 2000 ] || fail "too few scores to compare: $(wc -l <"$TMP/01.eval")"
 cmp "$TMP/01.eval" "$TMP/10.eval" || fail "the order of arrival decides"
 
+# live, one that has run dry is waited for, but not for ever: an earlier event of it, delivered a second later, goes first; then it is idle
+I=${PREFIX}_i; "$S4REC" topics create -t "$I" --partitions 2 >"$TMP/create.log" 2>&1
+{ line 0 100 1 first-0; line 1 110 2 first-1; } | "$TOOL" feed "$I.interactions"
+start "$TMP/idle.log" train -t "$I" --idle.ms 6000 --linger.ms 1 --commit.ms 1 --progress.ms 100 --eval.out "$TMP/idle.eval" $(small)
+eventually 30 logged ' train events=2 ' "$TMP/idle.log"
+line 0 300 3 later | "$TOOL" feed "$I.interactions"
+sleep 1
+line 1 200 4 earlier | "$TOOL" feed "$I.interactions"
+eventually 30 logged ' train events=4 ' "$TMP/idle.log"
+kill -TERM "$pid"; ends "$pid" 0
+[ "$(awk -F'\t' 'NR > 1 { printf "%s ", $2 }' "$TMP/idle.eval")" = 'earlier later ' ] || fail "the merge did not wait: $(cat "$TMP/idle.eval")"
+
 # 4. killed anywhere: late, repeated and refused events end as in an undisturbed run
 "$S4REC" generate --events 5000 --users 300 --items 80 --interests 4 --malformed 0.01 --duplicates 0.03 --late 0.1 >"$TMP/some.jsonl" 2>"$TMP/gen.log"
 A=${PREFIX}_a; load "$A" "$TMP/some.jsonl"
