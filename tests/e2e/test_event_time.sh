@@ -1,6 +1,7 @@
 #!/bin/sh
 # Event time: what comes late finds its place or is refused, what comes twice trains once, what comes from the future is refused or clamped, and in
 # which order partitions are delivered decides nothing. All of it survives kills.
+# not with sanitizers: kills at random places; the code is that of train and state
 # shellcheck disable=SC2086
 . "$(dirname "$0")/lib.sh"
 

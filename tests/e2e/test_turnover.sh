@@ -53,7 +53,31 @@ expect 0 train -t "$C" --until end $(small $rules)
 view "$C" >"$TMP/c.view"
 ! grep -qi incomplete "$TMP/view.log" || fail "the view is not complete after a rollback"
 
-# 4. without the rules nothing goes
+# 4. a standby that has followed what came and went takes over
+S=${PREFIX}_s; head -n 3000 "$TMP/events.jsonl" >"$TMP/first.jsonl"; load "$S" "$TMP/first.jsonl"
+follow="--linger.ms 100 --commit.ms 200 --state.flush.ms 100 --progress.ms 100 --election.timeout.ms 6000"
+start "$TMP/lead.log" train -t "$S" $follow $(small $rules); lead=$pid
+eventually 60 logged ' expired_items=[1-9][0-9]' "$TMP/lead.log"
+start "$TMP/stand.log" train -t "$S" $follow $(small $rules)
+eventually 60 logged 'standing by' "$TMP/stand.log"
+sed -n '3001,5000p' "$TMP/events.jsonl" >"$TMP/second.jsonl"
+"$S4REC" load -t "$S" "$TMP/second.jsonl" >"$TMP/load.log" 2>&1
+eventually 60 logged ' expired_items=[3-9][0-9][0-9]' "$TMP/lead.log"
+kill -KILL "$lead"; ends "$lead" 137
+head -n 500 "$TMP/events.jsonl" | sed 's/:17672\([0-9]*\),/:17673\1,/; s/"event_id":"/&again-/' >"$TMP/third.jsonl" # a day later: all of before goes
+"$S4REC" load -t "$S" "$TMP/third.jsonl" >"$TMP/load.log" 2>&1
+eventually 60 logged 'replay done' "$TMP/stand.log"
+kill -TERM "$pid"; ends "$pid" 0
+! logged ' error ' "$TMP/stand.log" || fail "the standby complains: $(grep ' error ' "$TMP/stand.log")"
+! logged 'reading all of it anew' "$TMP/stand.log" || fail "what the standby followed did not add up"
+expect 0 train -t "$S" --until end $(small $rules)
+[ "$(last items "$TMP/err.log")" -lt 100 ] || fail "what is a day old is still there"
+expect 0 verify -t "$S" $model
+prints "equal: $S"
+view "$S" >"$TMP/s.view"
+! grep -qi incomplete "$TMP/view.log" || fail "the view is not complete after a take-over"
+
+# 5. without the rules nothing goes
 N=${PREFIX}_n; load "$N" "$TMP/events.jsonl"
 expect 0 train -t "$N" --until end $(small)
 says ' unadmitted=0 '; says ' expired_items=0 expired_users=0'

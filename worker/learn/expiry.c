@@ -192,6 +192,11 @@ static int drop_users(struct learner *l, struct staged *out, const struct victim
 	return r;
 }
 
+int learner_wants_room(const struct learner *l)
+{
+	return expiry_excess(idmap_count(l->item_ids), l->born_items, l->max_items) || expiry_excess(idmap_count(l->user_ids), l->born_users, l->max_users);
+}
+
 int learner_expire(struct learner *l, struct staged *out)
 {
 	struct rules items = { .ttl_ms = l->cfg->item_ttl_ms, .checked_ms = &l->item_checked_ms, .live = idmap_count(l->item_ids), .born = l->born_items, .max = l->max_items,

@@ -15,6 +15,9 @@
 
 /* How many of `live` rows, `born` of them since the last commit, must go at a limit of `max`; 0 while there is room. */
 size_t expiry_excess(size_t live, size_t born, size_t max);
+/* 1: a commit would make room for items or users, and there may be too little for the next batch: it is due, whatever clock or count says. A
+ * function of the fold, so commits stay one, too. */
+int learner_wants_room(const struct learner *l);
 /* Before the rows of a commit: stages the deletes of items; those of users are left to the forgotten ones. 0 or a negative errno. */
 int learner_expire(struct learner *l, struct staged *out);
 #endif

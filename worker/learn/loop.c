@@ -12,6 +12,7 @@
 
 #include "worker/kafka/check.h"
 #include "worker/crash_point.h"
+#include "worker/learn/expiry.h"
 #include "worker/learn/loop_private.h"
 #include "worker/log.h"
 
@@ -229,7 +230,8 @@ static int commit_due(struct loop *w, int64_t now_ms, int draining)
 {
 	if (w->cut_n == 0)
 		return 0;
-	if (draining || w->cut_n == CUTS_MAX || staged_records(w->staged) >= STAGED_RECORDS_MAX || staged_bytes(w->staged) >= STAGED_BYTES_MAX)
+	if (draining || w->cut_n == CUTS_MAX || staged_records(w->staged) >= STAGED_RECORDS_MAX || staged_bytes(w->staged) >= STAGED_BYTES_MAX ||
+	    learner_wants_room(w->learner))
 		return 1;
 	if (w->whole_log)
 		return w->cut_n >= (size_t)w->cfg->commit_steps || (w->until && input_at_end(w->input));
