@@ -321,6 +321,13 @@ static int commit(struct loop *w)
 	return r;
 }
 
+/* A rollback, or a readers' topic made anew: all rows are due, and nobody knows when the next event comes. A batch of nothing, and its commit. */
+static int publish_due(struct loop *w)
+{
+	int r = w->learner->republish && w->cut_n == 0 ? step(w) : 0;
+	return r == 0 && w->learner->republish ? commit(w) : r;
+}
+
 /* ---- the loop ---- */
 
 static int at_end(const struct loop *w)
@@ -339,6 +346,8 @@ int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 {
 	int r = 0, refused = 0;
 	w->commit_ms = w->flush_ms = monotonic_ms();
+	if (!*stop)
+		r = publish_due(w);
 	while (r == 0 && !(*stop && may_stop(w)) && !at_end(w)) {
 		int64_t now_ms = monotonic_ms();
 		refused = check_refused_share(w); /* first: a restart must not get a batch further each time */

@@ -218,7 +218,7 @@ static int check_readers(struct loop *w)
 		empty += low[p] == high[p];
 	if (empty == 0)
 		return r;
-	log_warn("%s: %d of %d partitions are empty, but version %llu was published there; was the topic made anew? The next commit publishes all rows", topic, empty, n,
+	log_warn("%s: %d of %d partitions are empty, but version %llu was published there; was the topic made anew? All rows are published again", topic, empty, n,
 	         (unsigned long long)w->version);
 	w->learner->republish = 1;
 	w->republish = 1;
@@ -443,7 +443,7 @@ int loop_rollback(struct loop *w, const struct model *m, const struct idmap *ids
 	c->version = w->version;
 	r = state_found(w->state, c, NULL);
 	if (r == 0)
-		log_info("rolled back %s: step=%llu space=%llu items=%zu, %zu of them from the file; the first commit of `s4rec train` publishes all rows", w->cfg->topic_prefix,
+		log_info("rolled back %s: step=%llu space=%llu items=%zu, %zu of them from the file; the next `s4rec train` publishes all rows at once", w->cfg->topic_prefix,
 		         (unsigned long long)l->step, (unsigned long long)l->space, model_items(l->model), idmap_rows(ids));
 	return r;
 }
