@@ -27,7 +27,9 @@ struct loop {
 	struct committer *committer; /* NULL until this worker leads */
 	struct state *state;
 	struct staged *staged;      /* what the next commit sends, as far as it is known */
-	int64_t *until;             /* (partitions) or NULL */
+	int64_t *until;             /* (partitions) where --until lies, or NULL */
+	const int64_t *goal;        /* until, own_goal, or NULL = live (backfill.h) */
+	int64_t *own_goal;          /* (partitions) the end that the input had */
 
 	struct record_list *batch;  /* (partitions) the batch being filled */
 	size_t batch_records;

@@ -8,7 +8,8 @@
 
 #include "topics/topics.h"
 #include "worker/kafka/client.h"
-#include "worker/learn/loop_private.h"
+#include "worker/kafka/positions.h"
+#include "worker/learn/backfill.h"
 #include "worker/crash_point.h"
 #include "worker/log.h"
 
@@ -26,10 +27,34 @@ static void warn_used_group(struct loop *w)
 		}
 }
 
+/* The first run with --from. Where that was stands in a state of its own from the first, since it is no place that a later start could find. */
+static int begin_fold_from(struct loop *w)
+{
+	struct learner *l = w->learner;
+	int64_t begin[w->partitions];
+	struct cut first = { .offsets = begin, .partitions = (size_t)w->partitions, .now_ms = (int64_t)time(NULL) * 1000 };
+	int r = positions_resolve(w->cfg, "from", w->cfg->from, w->partitions, begin);
+	if (r)
+		return r;
+	l->from_hash = backfill_from_hash(w->cfg);
+	l->catching_up = 1;
+	cutlog_sign(&first, l, w->run_id, w->embedding_partitions);
+	r = state_found(w->state, &first, NULL);
+	crash_point("start.new_model");
+	if (r == 0)
+		r = input_seek(w->input, begin);
+	memcpy(w->position, begin, sizeof begin);
+	if (r == 0)
+		log_info("new model %s: begins in %s at --from %s, and publishes nothing before it has caught up", w->cfg->model_id, w->input_topic, w->cfg->from);
+	return r;
+}
+
 /* The first run: the fold begins where the input begins today. Recorded as cut 0, in the first transaction. */
 static int begin_fold(struct loop *w)
 {
 	struct train_result none = { 0 };
+	if (w->cfg->from[0])
+		return begin_fold_from(w);
 	int r = client_input_watermarks(w->cfg, w->partitions, w->cut_offsets, NULL);
 	if (r == 0)
 		r = input_seek(w->input, w->cut_offsets);
@@ -125,13 +150,13 @@ out:
 static int refold(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
 {
 	struct train_result t;
-	int r = reread(w, w->input, c, stop);
+	int r = c->pass ? 0 : reread(w, w->input, c, stop);
 	if (r)
 		return r;
-	r = fold(w, c->step, c->skipped, NULL, &t);
+	r = c->pass ? learner_pass(w->learner, c->step, &t) : fold(w, c->step, c->skipped, NULL, &t);
 	if (r)
 		return r;
-	if (t.records_hash != c->records_hash || t.events != c->events || t.dead_letters != c->dead_letters || t.discarded != c->discarded)
+	if (t.records_hash != c->records_hash || t.events != c->events || t.dead_letters != c->dead_letters || t.discarded != c->discarded || t.pass != c->pass)
 		return differs(w, c);
 	return 0;
 }
@@ -160,6 +185,9 @@ static int replay(struct loop *w, const struct cut *c, const volatile sig_atomic
 		          w->cfg->topic_prefix);
 		return EX_DATAERR;
 	}
+	if (w->learner->catching_up && !c->catching_up)
+		w->learner->republish = 1;
+	w->learner->catching_up = (uint64_t)c->catching_up;
 	int r = c->gap ? no_state_of_gap(w, c) : c->step == 0 ? begin_at(w, c->offsets) : refold(w, c, stop);
 	if (r || w->gap || !c->commit)
 		return r;
@@ -210,7 +238,7 @@ static int check_readers(struct loop *w)
 	int n = w->embedding_partitions, empty = 0;
 	int64_t low[n], high[n];
 	char topic[TOPIC_NAME_MAX];
-	if (w->version == 0)
+	if (w->version == 0 || w->learner->catching_up)
 		return 0;
 	topic_name(topic, sizeof topic, w->cfg->topic_prefix, TOPIC_EMBEDDINGS);
 	int r = client_topic_watermarks(w->cfg, topic, n, low, high);
@@ -245,7 +273,7 @@ static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const 
 			r = check_begin(w, &c, from);
 		if (r)
 			return r;
-		if (from && c.step == from && cuts > 1 && !c.gap)
+		if (from && c.step == from && cuts > 1 && !c.gap && !c.pass)
 			r = check_input(w, begin, &c, stop);
 		if (r)
 			return r;
@@ -281,7 +309,7 @@ int loop_set_until(struct loop *w)
 	w->until = calloc((size_t)w->partitions, sizeof *w->until);
 	if (!w->until)
 		return log_no_memory();
-	return client_input_watermarks(w->cfg, w->partitions, NULL, w->until);
+	return positions_resolve(w->cfg, "until", w->cfg->until, w->partitions, w->until);
 }
 
 /* All steps of the last cut were computed by one machine, or accepted as if they were. */
@@ -316,6 +344,8 @@ static int check_state(const struct loop *w, const struct manifest *m, const str
 static int check_last_cut(struct loop *w, const struct cut *last)
 {
 	int r = check_cut(w, last);
+	if (r == 0)
+		r = backfill_check(w->cfg, last);
 	if (r == 0 && !(w->cfg->accept_gap && input_reaches(w->input, last->offsets) == 0))
 		r = input_check(w->input, last->offsets);
 	return r ? r : check_numerics(w, last);
@@ -362,7 +392,7 @@ static int restore(struct loop *w, struct cutlog *log, uint64_t *ret_step)
 		covisit_free(w->learner->covisit);
 		w->learner->covisit = NULL;
 	}
-	return r ? r : begin_at(w, m->offsets);
+	return r || m->step == 0 ? r : begin_at(w, m->offsets); /* 0: cut 0 says so (begin_fold_from) */
 }
 
 /* A batch that has ended process after process will end this one, too. */
@@ -420,9 +450,7 @@ int loop_replay(struct loop *w, const volatile sig_atomic_t *stop)
 	cutlog_free(log);
 	if (r == 0)
 		r = check_readers(w);
-	if (r == 0)
-		input_limit(w->input, w->until);
-	return r;
+	return r ? r : backfill_begin(w);
 }
 
 int loop_rollback(struct loop *w, const struct model *m, const struct idmap *ids)

@@ -116,7 +116,7 @@ static int has_beginning(struct verify *v, int *ret)
 		r = cutlog_next(log, &c, &offset, &end);
 	if (r == 0 && !end)
 		r = check_cut(v->w, &c);
-	*ret = r == 0 && !end && c.step == 0 && input_reaches(v->w->input, c.offsets) == 1;
+	*ret = r == 0 && !end && c.step == 0 && c.from_hash == 0 && input_reaches(v->w->input, c.offsets) == 1;
 	cutlog_free(log);
 	return r;
 }
@@ -172,6 +172,8 @@ static int begin(struct verify *v)
 /* The first cut of a model trained nothing: it only says where the fold begins. */
 static int first_cut(struct verify *v, const struct cut *c)
 {
+	if (c->from_hash && c->step == 0)
+		return nothing("that model began with --from: its first state knows the beginning, the log does not");
 	if (c->step != v->base || c->events || c->dead_letters || c->records_hash)
 		return nothing("the log of cuts does not begin where that model begins: older cuts were removed");
 	if (input_reaches(v->w->input, c->offsets) != 1)
