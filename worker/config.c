@@ -57,7 +57,7 @@ static int row_allowed(const struct row *o, unsigned command)
 static const char *command_name(unsigned bit)
 {
 	for (size_t i = 0; i < sizeof(command_names) / sizeof(command_names[0]); i++)
-		if (command_names[i].bit == bit)
+		if (command_names[i].bit & bit)
 			return command_names[i].name;
 	return "";
 }

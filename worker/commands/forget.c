@@ -3,7 +3,11 @@
  *
  * The key is the user id and Java's partitioner picks the partition, as `load` and most producers do: a topic whose events lie elsewhere needs its
  * null records from its own producer.
+ *
+ * `s4rec forget --rebuild`: what the weights still know goes, too. A new model beside the old one (learn/side.h), from the log without all that its null
+ * records forget (learn/forgets.h).
  */
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -60,9 +64,54 @@ static int forget(const struct config *c)
 	return r;
 }
 
+static int set_default(char **option, const char *value)
+{
+	if (**option)
+		return 0;
+	char *copy = strdup(value);
+	if (!copy)
+		return log_no_memory();
+	free(*option);
+	*option = copy;
+	return 0;
+}
+
+/* A bounded `train --from beginning` that knows the log's null records before it begins. */
+static int rebuild(int argc, char **argv)
+{
+	struct config c;
+	log_stamped();
+	int r = config_parse(&c, C_FORGET | C_TRAIN, "s4rec forget --rebuild --model.id ID [OPTION of train]...", "s4rec forget --rebuild --model.id 2 --config train.properties", argc, argv);
+	if (r)
+		return r < 0 ? 0 : r;
+
+	if (c.arg_count || !c.rebuild) {
+		log_error(c.arg_count ? "--rebuild takes no users: it forgets whom the log forgets" : "s4rec forget: --rebuild=false is no rebuild");
+		r = EX_USAGE;
+	}
+	if (r == 0)
+		r = set_default(&c.from, "beginning");
+	if (r == 0)
+		r = set_default(&c.until, "end");
+	if (r == 0)
+		r = train_start(&c);
+	config_release(&c);
+	return r;
+}
+
+static int asks_rebuild(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (!strncmp(argv[i], "--rebuild", 9) && (argv[i][9] == '\0' || argv[i][9] == '='))
+			return 1;
+	return 0;
+}
+
 int command_forget(int argc, char **argv)
 {
 	struct config c;
+	if (asks_rebuild(argc, argv))
+		return rebuild(argc, argv);
 	int r = config_parse(&c, C_FORGET, "s4rec forget USER... [OPTION]...", "s4rec forget anna -b 127.0.0.1:9092", argc, argv);
 	if (r)
 		return r < 0 ? 0 : r;

@@ -77,6 +77,27 @@ static int is_place(const char *text)
 	return !*text || position_parse(&p, text) == 0;
 }
 
+int train_start(struct config *c)
+{
+	if (!is_place(c->from) || !is_place(c->until)) {
+		log_error("%s=%s is no place in the input: beginning, end, committed, an ISO-8601 time, a duration before the end (7d, 12h, 30m, 45s), or offsets (0:1200,1:77)",
+		          is_place(c->from) ? "until" : "from", is_place(c->from) ? c->until : c->from);
+		return EX_USAGE;
+	}
+	if (c->cut == 2 && !c->until[0]) {
+		log_error("cut=log needs --until: without an end, a quiet partition would hold up the batch for ever");
+		return EX_USAGE;
+	}
+	if (!usable_id(c->model_id)) {
+		log_error("model.id=%s: 1 to 48 characters of A-Z a-z 0-9 . _ - are usable", c->model_id);
+		return EX_CONFIG;
+	}
+	if (c->restart && !c->dry_run)
+		return restart_run(run_child, c);
+	handle_signals();
+	return run(c);
+}
+
 int command_train(int argc, char **argv)
 {
 	struct config c;
@@ -88,21 +109,8 @@ int command_train(int argc, char **argv)
 	if (c.arg_count) {
 		log_error("unexpected argument '%s'; see s4rec train --help", c.args[0]);
 		r = EX_USAGE;
-	} else if (!is_place(c.from) || !is_place(c.until)) {
-		log_error("%s=%s is no place in the input: beginning, end, committed, an ISO-8601 time, a duration before the end (7d, 12h, 30m, 45s), or offsets (0:1200,1:77)",
-		          is_place(c.from) ? "until" : "from", is_place(c.from) ? c.until : c.from);
-		r = EX_USAGE;
-	} else if (c.cut == 2 && !c.until[0]) {
-		log_error("cut=log needs --until: without an end, a quiet partition would hold up the batch for ever");
-		r = EX_USAGE;
-	} else if (!usable_id(c.model_id)) {
-		log_error("model.id=%s: 1 to 48 characters of A-Z a-z 0-9 . _ - are usable", c.model_id);
-		r = EX_CONFIG;
-	} else if (c.restart) {
-		r = restart_run(run_child, &c);
 	} else {
-		handle_signals();
-		r = run(&c);
+		r = train_start(&c);
 	}
 	config_release(&c);
 	return r;

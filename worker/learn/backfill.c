@@ -17,7 +17,7 @@
 
 uint64_t backfill_from_hash(const struct config *c)
 {
-	return c->from[0] ? XXH3_64bits(c->from, strlen(c->from)) | 1 : 0;
+	return c->from[0] ? XXH3_64bits_withSeed(c->from, strlen(c->from), (XXH64_hash_t)c->rebuild) | 1 : 0;
 }
 
 int backfill_check(const struct config *c, const struct cut *last)

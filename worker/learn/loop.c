@@ -89,6 +89,7 @@ void loop_free(struct loop *w)
 	state_free(w->state);
 	committer_free(w->committer);
 	input_free(w->input);
+	forgets_free(w->forgets);
 	learner_free(w->learner);
 	staged_free(w->staged);
 	userset_free(w->batch_users);

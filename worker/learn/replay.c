@@ -27,6 +27,19 @@ static void warn_used_group(struct loop *w)
 		}
 }
 
+int loop_filter(struct loop *w)
+{
+	int any = 0;
+	for (int p = 0; p < w->partitions; p++)
+		any |= w->learner->scanned[p] > 0;
+	if (!any || w->forgets)
+		return 0;
+	int r = forgets_scan(&w->forgets, w->cfg, w->partitions, w->learner->scanned);
+	if (r == 0)
+		input_filter(w->input, w->forgets);
+	return r;
+}
+
 /* The first run with --from. Where that was stands in a state of its own from the first, since it is no place that a later start could find. */
 static int begin_fold_from(struct loop *w)
 {
@@ -34,6 +47,12 @@ static int begin_fold_from(struct loop *w)
 	int64_t begin[w->partitions];
 	struct cut first = { .offsets = begin, .partitions = (size_t)w->partitions, .now_ms = (int64_t)time(NULL) * 1000 };
 	int r = positions_resolve(w->cfg, "from", w->cfg->from, w->partitions, begin);
+	if (r)
+		return r;
+	if (w->cfg->rebuild)
+		r = client_input_watermarks(w->cfg, w->partitions, NULL, l->scanned);
+	if (r == 0)
+		r = loop_filter(w);
 	if (r)
 		return r;
 	l->from_hash = backfill_from_hash(w->cfg);
@@ -131,6 +150,7 @@ static int check_input(struct loop *w, const int64_t *begin, const struct cut *c
 		r = input_seek(in, begin);
 	else
 		goto out;
+	input_filter(in, w->forgets);
 	if (r == 0)
 		r = reread(w, in, c, stop);
 	while ((p = record_merge(w->batch, NULL, NULL, w->partitions)) >= 0) {
@@ -392,6 +412,8 @@ static int restore(struct loop *w, struct cutlog *log, uint64_t *ret_step)
 		covisit_free(w->learner->covisit);
 		w->learner->covisit = NULL;
 	}
+	if (r == 0)
+		r = loop_filter(w);
 	return r || m->step == 0 ? r : begin_at(w, m->offsets); /* 0: cut 0 says so (begin_fold_from) */
 }
 

@@ -93,6 +93,9 @@ static int begin_at_state(struct verify *v, int64_t before)
 		return r;
 	v->base = m->step;
 	v->w->version = m->version;
+	r = loop_filter(v->w);
+	if (r)
+		return r;
 	return input_reaches(v->w->input, m->offsets) == 1 ? input_seek(v->w->input, m->offsets) : nothing("the input behind that state is gone");
 }
 
