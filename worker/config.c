@@ -45,7 +45,7 @@ static const struct row rows[] = {
 static const struct { unsigned bit; const char *name; } command_names[] = {
 	{ C_TOPICS, "topics" }, { C_LOAD, "load" }, { C_TRAIN, "train" }, { C_READ, "read" }, { C_QUERY, "query" },
 	{ C_GENERATE, "generate" }, { C_CONFIG, "config" }, { C_EVAL, "eval" },
-	{ C_EXPORT, "export" }, { C_IMPORT, "import" }, { C_ROLLBACK, "rollback" }, { C_VERIFY, "verify" }, { C_FORGET, "forget" },
+	{ C_EXPORT, "export" }, { C_IMPORT, "import" }, { C_ROLLBACK, "rollback" }, { C_VERIFY, "verify" }, { C_FORGET, "forget" }, { C_PROMOTE, "promote" },
 };
 
 /* `s4rec config` speaks for all commands; whoever reads or makes a model's state must know all that it depends on. */
