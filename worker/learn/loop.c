@@ -231,6 +231,15 @@ static int step(struct loop *w)
 	return 0;
 }
 
+static void say_pass(const struct loop *w)
+{
+	const struct passes *p = &w->learner->passes;
+	char score[80] = "";
+	if (w->cfg->epochs_gain > 0)
+		snprintf(score, sizeof score, ", withheld events have ndcg20=%.4f (%.4f before)", p->last, p->before);
+	log_info("pass %llu over %llu users is done%s", (unsigned long long)p->done, (unsigned long long)p->rows, score);
+}
+
 /* One batch of a pass over the user store. */
 static int pass_step(struct loop *w)
 {
@@ -244,7 +253,7 @@ static int pass_step(struct loop *w)
 		return r;
 	note_step(w, number, &t);
 	if (p->done != done)
-		log_info("pass %llu over %llu users is done: withheld_ndcg20=%.4f before=%.4f", (unsigned long long)p->done, (unsigned long long)p->rows, p->last, p->before);
+		say_pass(w);
 	return 0;
 }
 
