@@ -182,8 +182,10 @@ static int by_time(const struct config *c, int partitions, int64_t ms, const int
 	for (int p = 0; p < partitions; p++)
 		rd_kafka_topic_partition_list_add(list, topic, p)->offset = ms < 0 ? 0 : ms;
 	rd_kafka_resp_err_t err = rd_kafka_offsets_for_times(rk, list, TIMEOUT_MS);
-	for (int p = 0; !err && p < partitions; p++)
-		ret[p] = list->elems[p].err || list->elems[p].offset < 0 ? high[p] : list->elems[p].offset;
+	for (int p = 0; !err && p < partitions; p++) {
+		err = list->elems[p].err;
+		ret[p] = list->elems[p].offset < 0 ? high[p] : list->elems[p].offset; /* no record is that young */
+	}
 	rd_kafka_topic_partition_list_destroy(list);
 	client_free(rk);
 	if (!err)

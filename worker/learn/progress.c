@@ -96,13 +96,13 @@ static void tell_backlog(const struct progress *p, char *ret, size_t size)
 	const struct passes *passes = &p->l->passes;
 	int64_t left = records_left(p);
 	ret[0] = '\0';
-	if (left && p->drained > 0)
+	if (passes->at)
+		snprintf(ret, size, " pass=%llu of %lld users=%llu of %llu", (unsigned long long)passes->done + 1, (long long)p->cfg->epochs,
+		         (unsigned long long)passes->at, (unsigned long long)passes->rows);
+	else if (left && p->drained > 0)
 		snprintf(ret, size, " backlog=%lld eta_s=%.0f", (long long)left, (double)left / p->drained);
 	else if (left)
 		snprintf(ret, size, " backlog=%lld", (long long)left);
-	else if (passes->at)
-		snprintf(ret, size, " pass=%llu of %lld users=%llu of %llu", (unsigned long long)passes->done + 1, (long long)p->cfg->epochs,
-		         (unsigned long long)passes->at, (unsigned long long)passes->rows);
 }
 
 static void measure_backlog(struct progress *p, int64_t ms)
