@@ -57,7 +57,7 @@ two 0 "--until end --epochs 30"
 grep -q 'pass 2 over' "$TMP/err.log" || unexpected "no second pass"
 passes=$(grep -c 'pass [0-9]* over' "$TMP/err.log"); [ "$passes" -lt 29 ] || fail "the gain has ended no pass"
 two 0 "--until end --epochs 30"; ! grep -q 'pass ' "$TMP/err.log" || unexpected "passes without a gain went on"
-expect 0 verify -t "$A.two" --model.id two --input.topic "$IN" $model --epochs.gain 0.000001
+expect 0 verify --model.id two $model --epochs.gain 0.000001
 prints "equal: $A.two"
 # both can be compared on the same events
 [ "$(cut -f 2 "$TMP/two.ranks" | sort -u | wc -l)" -gt 3000 ] || fail "the second model ranks no events"

@@ -56,7 +56,7 @@ expect 0 export "$TMP/w.model" -t "$W" --model.id clean $model
 expect 0 forget --rebuild -t "$R" --model.id clean --epochs 2 $(small)
 says 'users were forgotten in'; says 'caught up'
 same_view "$TMP/w.view" "$R.clean" "made anew"
-expect 0 export "$TMP/r.model" -t "$R.clean" --model.id clean --input.topic "$R.interactions" $model
+expect 0 export "$TMP/r.model" -t "$R" --model.id clean $model
 cmp "$TMP/r.model" "$TMP/w.model" >&2 || fail "the weights are not those of a log without what was forgotten"
 expect 0 verify -t "$R.clean" --model.id clean --input.topic "$R.interactions" $model; prints "equal: $R.clean"
 
