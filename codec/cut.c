@@ -30,6 +30,9 @@ int cut_encode(void *ret, size_t size, size_t *ret_len, const struct cut *c)
 	m.max_items = c->max_items;
 	m.republish = c->republish != 0;
 	m.rollback = c->rollback != 0;
+	m.pass = c->pass;
+	m.from_hash = c->from_hash;
+	m.catching_up = c->catching_up != 0;
 	m.numeric_id = (char *)c->numeric_id;
 	m.skipped = c->skipped != 0;
 	m.gap = c->gap != 0;
@@ -98,6 +101,12 @@ static int cut_field(void *message, struct wire *w, uint64_t tag)
 		return read_bool(w, tag, &c->republish);
 	case 21:
 		return read_bool(w, tag, &c->rollback);
+	case 30:
+		return read_u64(w, tag, &c->pass);
+	case 31:
+		return read_u64(w, tag, &c->from_hash);
+	case 32:
+		return read_bool(w, tag, &c->catching_up);
 	default:
 		return wire_skip(w, tag);
 	}

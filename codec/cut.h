@@ -24,7 +24,8 @@ struct cut {
 	uint32_t embedding_partitions; /* of the embeddings topic */
 	uint64_t records_hash; /* over the batch's records in the order of the fold */
 	uint64_t max_users, max_items; /* the limits that held */
-	int republish, rollback;
+	int republish, rollback, catching_up;
+	uint64_t pass, from_hash;
 	int skipped; /* an operator passed the batch by */
 	int gap; /* no batch: here the fold went on from the state of step gap_base, since input behind that was gone */
 	uint64_t gap_base;

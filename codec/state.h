@@ -42,7 +42,8 @@ struct user_state {
 	X(27, queue_next) X(28, recent_n) X(29, recent_next) X(30, prequential_count) X(31, popularity_started) X(32, popularity_origin_ms) \
 	X(33, embedding_partitions) X(34, applied) X(35, limited) X(36, item_slice) X(37, self_hash) X(38, space) X(39, republish) \
 	X(41, gaps) X(42, gap_base) X(43, gap_step) X(44, duplicates) X(45, late) X(46, clamped) X(47, unadmitted) X(48, sketch_added) X(49, expired_items) \
-	X(50, expired_users) X(51, item_checked_ms) X(52, user_checked_ms)
+	X(50, expired_users) X(51, item_checked_ms) X(52, user_checked_ms) \
+	X(70, from_hash) X(71, catching_up)
 
 struct manifest {
 	char model_id[64], run_id[64], numeric_id[64];

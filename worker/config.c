@@ -45,7 +45,7 @@ static const struct row rows[] = {
 static const struct { unsigned bit; const char *name; } command_names[] = {
 	{ C_TOPICS, "topics" }, { C_LOAD, "load" }, { C_TRAIN, "train" }, { C_READ, "read" }, { C_QUERY, "query" },
 	{ C_GENERATE, "generate" }, { C_CONFIG, "config" }, { C_EVAL, "eval" },
-	{ C_EXPORT, "export" }, { C_IMPORT, "import" }, { C_ROLLBACK, "rollback" }, { C_VERIFY, "verify" },
+	{ C_EXPORT, "export" }, { C_IMPORT, "import" }, { C_ROLLBACK, "rollback" }, { C_VERIFY, "verify" }, { C_FORGET, "forget" }, { C_PROMOTE, "promote" },
 };
 
 /* `s4rec config` speaks for all commands; whoever reads or makes a model's state must know all that it depends on. */
@@ -57,7 +57,7 @@ static int row_allowed(const struct row *o, unsigned command)
 static const char *command_name(unsigned bit)
 {
 	for (size_t i = 0; i < sizeof(command_names) / sizeof(command_names[0]); i++)
-		if (command_names[i].bit == bit)
+		if (command_names[i].bit & bit)
 			return command_names[i].name;
 	return "";
 }
@@ -672,6 +672,8 @@ int config_parse(struct config *c, unsigned command, const char *usage, const ch
 		r = apply_arguments(c, &a);
 	if (r == 0)
 		r = default_group(c);
+	if (!c->dlq_payload)
+		c->dlq_max_bytes = 0;
 	if (r == 0)
 		r = check_together(c, command);
 	c->args = argv + optind;

@@ -13,6 +13,7 @@ static void random_cut(struct cut *c, int64_t *offsets, size_t partitions)
 		.commit = (int)check_below(2), .version = check_bits(), .events = (uint32_t)check_bits(), .dead_letters = (uint32_t)check_below(9), .embedding_partitions = (uint32_t)check_bits(),
 		.records_hash = check_bits(), .max_users = check_bits(), .max_items = check_bits(), .republish = (int)check_below(2), .rollback = (int)check_below(2),
 		.discarded = (enum discard)check_below(3), .config_hash = check_bits(), .skipped = (int)check_below(2), .gap = (int)check_below(2), .gap_base = check_bits(),
+		.pass = check_bits(), .from_hash = check_bits(), .catching_up = (int)check_below(2),
 	};
 	c->model_id[check_text(c->model_id, 63)] = 0;
 	c->run_id[check_text(c->run_id, 63)] = 0;
@@ -42,6 +43,9 @@ static void assert_same(const struct cut *a, const struct cut *b)
 	assert_int_equal(a->skipped, b->skipped);
 	assert_int_equal(a->gap, b->gap);
 	assert_int_equal(a->gap_base, b->gap_base);
+	assert_int_equal(a->pass, b->pass);
+	assert_int_equal(a->from_hash, b->from_hash);
+	assert_int_equal(a->catching_up, b->catching_up);
 	assert_string_equal(a->model_id, b->model_id);
 	assert_string_equal(a->run_id, b->run_id);
 	assert_string_equal(a->numeric_id, b->numeric_id);

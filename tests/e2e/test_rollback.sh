@@ -49,6 +49,12 @@ expect 0 rollback "$TMP/good.model" -t "$A"; says "rolled back $A: step="; says 
 [ ! -e "$TMP/ranks" ] || fail "rollback made the trainer's eval.out"
 "$TOOL" dump "$A.embeddings" | LC_ALL=C sort | cmp -s - "$TMP/rows" || fail "a rollback writes rows"
 [ "$("$TOOL" dump "$A.batches" | wc -l)" = $(($(wc -l <"$TMP/cuts") + 1)) ] || fail "not one cut more"
+in_space() { raw "$1" | grep -F "\"space_id\":\"default-$2\"" | sed 's/.*"version":\([0-9]*\),"step".*/\1/' | sort -u | wc -l; }
+expect 0 train -t "$A" --until end --state.flush.ms 3600000; rm -f "$TMP/ranks"
+[ "$(in_space "$A" 2)" = 1 ] || fail "without an event the rows are not published at once"
+republished "$A" 2
+expect 0 train -t "$A" --until end; rm -f "$TMP/ranks"
+[ "$(in_space "$A" 2)" = 1 ] || fail "published again"
 fill "$A" "$TMP/3.jsonl"; expect 0 train -t "$A" --until end --state.flush.ms 3600000
 republished "$A" 2
 grep -q '"key":"item/new[0-9]"' "$TMP/out.log" || fail "no item came later"

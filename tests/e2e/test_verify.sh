@@ -61,13 +61,28 @@ prints "equal: $B"
 expect 69 verify -t "$A" --from "$TMP/model.s4rec" $model
 says 'does not begin where that model begins'
 
-# 6. a row changed on purpose, and its sums with it
+# 6. after a rollback: the fold begins behind it, with the next state
+expect 0 export "$TMP/now.s4rec" -t "$B" $model
+"$S4REC" load -t "$B" "$TMP/part.aa" >"$TMP/load.log" 2>&1
+expect 0 train -t "$B" --until end $(small)
+expect 0 rollback "$TMP/now.s4rec" -t "$B" $model
+expect 69 verify -t "$B" $model
+says 'the weights were replaced'
+start "$TMP/verify.log" verify -t "$B" --wait 120 $model; verify=$pid
+sleep 1
+start "$TMP/live.log" train -t "$B" $(small); live=$pid # no event: its end flushes the batch of nothing that publishes all rows
+eventually 60 sh -c "'$S4REC' read -e -t '$B' | grep -q default-2"
+kill -TERM "$live"; ends "$live" 0
+ends "$verify" 0
+logged "^equal: $B" "$TMP/verify.log" || fail "verify: $(cat "$TMP/verify.log")"
+
+# 7. a row changed on purpose, and its sums with it
 "$TOOL" tamper "$A.state" item/i1 sums
 expect 65 verify -t "$A" $model
 prints "different: $A"; says 'different: row '; says 'item/i1'; says 'different: item_hash is '
 
-# 7. a row changed without its sums
+# 8. a row changed without its sums
 "$TOOL" tamper "$B.state" item/i2
-expect 65 verify -t "$B" --from "$TMP/model.s4rec" $model
+expect 65 verify -t "$B" $model
 prints "different: $B"; says 'items differ from the manifest'
 echo "ok $NAME"

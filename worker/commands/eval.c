@@ -214,6 +214,8 @@ int command_eval(int argc, char **argv)
 
 	if (r)
 		return r < 0 ? EX_OK : r;
+	if (c.epochs == 0)
+		c.epochs = 30;
 	r = -1;
 	for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++)
 		if (c.arg_count && strcmp(c.args[0], protocols[i].name) == 0)

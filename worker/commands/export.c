@@ -5,6 +5,7 @@
 #include "worker/command.h"
 #include "worker/config.h"
 #include "worker/kafka/check.h"
+#include "worker/learn/side.h"
 #include "worker/log.h"
 #include "worker/model_file.h"
 #include "worker/state/state.h"
@@ -58,7 +59,9 @@ int command_export(int argc, char **argv)
 		r = EX_USAGE;
 	} else {
 		c.eval_out[0] = '\0'; /* of the trainer whose file of options this may be */
-		r = export(&c, c.args[0]);
+		r = side_resolve(&c);
+		if (r == 0)
+			r = export(&c, c.args[0]);
 	}
 	config_release(&c);
 	return r;

@@ -108,34 +108,6 @@ static int open_delimited(struct load *l, const char *header, size_t len)
 	return 0;
 }
 
-static int open_topic(struct load *l)
-{
-	char name[512];
-	const struct rd_kafka_metadata *md;
-	rd_kafka_resp_err_t err;
-	int i, there = 0, r;
-
-	r = client_new(&l->rk, l->cfg, CLIENT_PLAIN_PRODUCER);
-	if (r)
-		return r;
-	client_input_topic(name, sizeof name, l->cfg);
-	err = rd_kafka_metadata(l->rk, 1, NULL, &md, (int)l->cfg->connect_timeout_ms);
-	if (err) {
-		log_error("cannot list the topics at %s: %s", l->cfg->bootstrap_servers, rd_kafka_err2str(err));
-		return EX_UNAVAILABLE;
-	}
-	for (i = 0; i < md->topic_cnt; i++)
-		there |= strcmp(md->topics[i].topic, name) == 0;
-	rd_kafka_metadata_destroy(md);
-	if (!there) {
-		log_error("topic %s is missing at %s; %s", name, l->cfg->bootstrap_servers,
-		          *l->cfg->input_topic ? "it is input.topic, so its owner makes it" : "`s4rec topics create` makes it (--topic.prefix, --input.topic)");
-		return EX_CONFIG;
-	}
-	l->topic = rd_kafka_topic_new(l->rk, name, NULL);
-	return l->topic ? 0 : EX_SOFTWARE;
-}
-
 /* --- one line ------------------------------------------------------------------------------------------------------- */
 
 static int send_record(struct load *l, const void *key, size_t key_len, const void *value, size_t value_len)
@@ -294,7 +266,7 @@ static int load_file(struct load *l)
 		log_error("%s: %s", l->path, r == -EISDIR ? "a folder; name a file, or - for stdin" : strerror(-r));
 		return EX_NOINPUT;
 	}
-	r = open_topic(l);
+	r = client_input_producer(&l->rk, &l->topic, l->cfg);
 	if (r)
 		return r;
 	interrupt_install();

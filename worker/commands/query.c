@@ -6,6 +6,7 @@
  */
 #include "worker/command.h"
 #include "worker/commands/interrupt.h"
+#include "worker/kafka/pointer.h"
 #include "worker/kafka/view.h"
 #include "worker/log.h"
 #include "worker/nearest.h"
@@ -168,7 +169,9 @@ int command_query(int argc, char **argv)
 	} else {
 		interrupt_install();
 		openblas_set_num_threads(1);
-		r = query(&c, (enum row_kind)kind, words[kind], c.args[1]);
+		r = c.pointer ? pointer_follow(&c) : 0;
+		if (r == 0)
+			r = query(&c, (enum row_kind)kind, words[kind], c.args[1]);
 	}
 	config_release(&c);
 	return fflush(stdout) == 0 ? r : EX_IOERR;

@@ -1,6 +1,7 @@
 /* read.c - `s4rec read`: follow or dump the embeddings topic as JSON lines; the summary goes to stderr. */
 #include "worker/command.h"
 #include "worker/commands/interrupt.h"
+#include "worker/kafka/pointer.h"
 #include "worker/kafka/view.h"
 #include "worker/log.h"
 
@@ -140,7 +141,9 @@ int command_read(int argc, char **argv)
 
 	setvbuf(stdout, rd->out, _IOFBF, sizeof rd->out);
 	interrupt_install();
-	r = view_new(&v, &c, 0, on_row, rd);
+	r = c.pointer ? pointer_follow(&c) : 0;
+	if (r == 0)
+		r = view_new(&v, &c, 0, on_row, rd);
 	while (r == 0 && !interrupt_seen() && !(end && c.exit_at_end)) {
 		r = view_poll(v, 100, &end);
 		if (fflush(stdout) != 0) { /* a follower's reader wants it now */

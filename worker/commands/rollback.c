@@ -11,6 +11,7 @@
 #include "worker/command.h"
 #include "worker/config.h"
 #include "worker/learn/loop.h"
+#include "worker/learn/side.h"
 #include "worker/log.h"
 #include "worker/model_config.h"
 #include "worker/model_file.h"
@@ -56,9 +57,12 @@ int command_rollback(int argc, char **argv)
 		r = EX_USAGE;
 	} else {
 		c.eval_out[0] = '\0'; /* of the trainer whose file of options this may be */
+		c.from[0] = '\0';
 		c.attempts_max = c.skip_batch = c.accept_gap = 0; /* a trainer's */
 		c.take_over = 1; /* standbys wait until it is done */
-		r = rollback(&c, c.args[0]);
+		r = side_resolve(&c);
+		if (r == 0)
+			r = rollback(&c, c.args[0]);
 	}
 	config_release(&c);
 	return r;

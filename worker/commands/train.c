@@ -8,6 +8,9 @@
 #include "worker/command.h"
 #include "worker/commands/restart.h"
 #include "worker/config.h"
+#include "worker/kafka/positions.h"
+#include "worker/learn/backfill.h"
+#include "worker/learn/side.h"
 #include "worker/learn/loop.h"
 #include "worker/log.h"
 
@@ -32,11 +35,14 @@ static void handle_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-static int run(const struct config *c)
+static int run(struct config *c)
 {
 	struct loop *w = NULL;
 	kernel_portable(c->kernel == 1);
-	int r = loop_new(&w, c);
+	int r = side_resolve(c);
+	if (r || c->dry_run)
+		return r ? r : backfill_dry_run(c);
+	r = loop_new(&w, c);
 	running = 1;
 	if (r == 0)
 		r = loop_stand_by(w, &stop);
@@ -65,6 +71,33 @@ static int usable_id(const char *id)
 	return n >= 1 && n <= 48 && id[n] == '\0';
 }
 
+static int is_place(const char *text)
+{
+	struct position p;
+	return !*text || position_parse(&p, text) == 0;
+}
+
+int train_start(struct config *c)
+{
+	if (!is_place(c->from) || !is_place(c->until)) {
+		log_error("%s=%s is no place in the input: beginning, end, committed, an ISO-8601 time, a duration before the end (7d, 12h, 30m, 45s), or offsets (0:1200,1:77)",
+		          is_place(c->from) ? "until" : "from", is_place(c->from) ? c->until : c->from);
+		return EX_USAGE;
+	}
+	if (c->cut == 2 && !c->until[0]) {
+		log_error("cut=log needs --until: without an end, a quiet partition would hold up the batch for ever");
+		return EX_USAGE;
+	}
+	if (!usable_id(c->model_id)) {
+		log_error("model.id=%s: 1 to 48 characters of A-Z a-z 0-9 . _ - are usable", c->model_id);
+		return EX_CONFIG;
+	}
+	if (c->restart && !c->dry_run)
+		return restart_run(run_child, c);
+	handle_signals();
+	return run(c);
+}
+
 int command_train(int argc, char **argv)
 {
 	struct config c;
@@ -76,20 +109,8 @@ int command_train(int argc, char **argv)
 	if (c.arg_count) {
 		log_error("unexpected argument '%s'; see s4rec train --help", c.args[0]);
 		r = EX_USAGE;
-	} else if (c.until[0] && strcmp(c.until, "end")) {
-		log_error("until=%s is not known: use `end`, or leave it out to go on for ever", c.until);
-		r = EX_USAGE;
-	} else if (c.cut == 2 && !c.until[0]) {
-		log_error("cut=log needs --until end: without an end, a quiet partition would hold up the batch for ever");
-		r = EX_USAGE;
-	} else if (!usable_id(c.model_id)) {
-		log_error("model.id=%s: 1 to 48 characters of A-Z a-z 0-9 . _ - are usable", c.model_id);
-		r = EX_CONFIG;
-	} else if (c.restart) {
-		r = restart_run(run_child, &c);
 	} else {
-		handle_signals();
-		r = run(&c);
+		r = train_start(&c);
 	}
 	config_release(&c);
 	return r;

@@ -4,6 +4,7 @@
 #include "model/kernel.h"
 #include "worker/command.h"
 #include "worker/config.h"
+#include "worker/learn/side.h"
 #include "worker/learn/verify.h"
 #include "worker/log.h"
 
@@ -22,7 +23,9 @@ int command_verify(int argc, char **argv)
 		c.eval_covisit = 0;
 		c.accept_gap = 0;
 		kernel_portable(c.kernel == 1);
-		r = verify(&c);
+		r = side_resolve(&c);
+		if (r == 0)
+			r = verify(&c);
 	}
 	config_release(&c);
 	return r;

@@ -130,7 +130,8 @@ int check_topics(rd_kafka_t *rk, const struct config *c, int strict, int *ret_pa
 		}
 	}
 	if (missing)
-		log_info("`s4rec topics create -b %s -t %s` makes the missing topics", c->bootstrap_servers, c->topic_prefix);
+		log_info("`s4rec topics create -b %s -t %s%s%s` makes the missing topics", c->bootstrap_servers, c->topic_prefix, own_input(c) ? "" : " --input.topic ",
+		         own_input(c) ? "" : c->input_topic);
 	i = check_all_settings(rk, c, names, ret_partitions, strict);
 	return r ? r : i;
 }

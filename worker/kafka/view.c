@@ -5,6 +5,7 @@
  * record at the moment that record is read: it stands behind the rows that it counts.
  */
 #include "worker/kafka/view.h"
+#include "worker/kafka/pointer.h"
 #include "model/idmap.h"
 #include "topics/topics.h"
 #include "worker/log.h"
@@ -375,6 +376,11 @@ static int on_message(struct view *v, const rd_kafka_message_t *m)
 	const char *id;
 	size_t id_len;
 
+	if (m->key_len == strlen(POINTER_KEY) && memcmp(m->key, POINTER_KEY, m->key_len) == 0) {
+		log_info("a pointer at offset %lld of %s [%d] leads readers to %.*s", (long long)m->offset, v->topic, m->partition,
+		         m->payload ? (int)m->len : 10, m->payload ? (const char *)m->payload : "this topic");
+		return 0;
+	}
 	if (m->key == NULL || row_key_parse(&kind, &id, &id_len, m->key, m->key_len) < 0) {
 		bad_record(v, m, "a key of no known kind");
 		return 0;

@@ -113,6 +113,14 @@ const uint32_t *scratch_fresh(const struct scratch *s)
 	return s->fresh;
 }
 
+uint32_t scratch_withhold(struct scratch *s)
+{
+	uint32_t item = s->target[s->T - 1];
+	s->target[s->T - 1] = NO_ROW;
+	s->weight[s->T - 1] = 0;
+	return item;
+}
+
 void scratch_add_history(struct scratch *s, const struct learner *l, uint32_t user)
 {
 	const struct user *u = users_get(l->users, user);

@@ -26,6 +26,8 @@ void cutlog_sign(struct cut *c, const struct learner *l, const char *run_id, int
 {
 	c->config_hash = config_fold_hash(l->cfg);
 	c->embedding_partitions = (uint32_t)embedding_partitions;
+	c->from_hash = l->from_hash;
+	c->catching_up = l->catching_up != 0;
 	c->max_users = l->max_users;
 	c->max_items = l->max_items;
 	snprintf(c->model_id, sizeof c->model_id, "%s", l->cfg->model_id);

@@ -36,6 +36,7 @@ struct input {
 	int64_t *next;             /* (partitions) next offset to consume */
 	uint8_t *awaited;          /* (partitions) of the merge: record_merge */
 	int64_t idle_ms;
+	const struct forgets *filter; /* borrowed, or NULL */
 };
 
 static int decoder_from_config(struct decoder **ret, const struct config *c)
@@ -206,6 +207,11 @@ void input_limit(struct input *in, const int64_t *ends)
 		in->end[p] = ends ? ends[p] : -1;
 }
 
+void input_filter(struct input *in, const struct forgets *f)
+{
+	in->filter = f;
+}
+
 /* Takes one message of partition p. 0 or an exit code. */
 static int take(struct input *in, int p, const rd_kafka_message_t *m)
 {
@@ -223,7 +229,10 @@ static int take(struct input *in, int p, const rd_kafka_message_t *m)
 	struct record *r;
 	if (record_new(&r, in->pool, in->decoder, in->kept_max, p, m->offset, rd_kafka_message_timestamp(m, &type), m->key, m->key_len, m->payload, m->len) < 0)
 		return log_no_memory();
-	record_push(&in->heads[p], r);
+	if (in->filter && forgets_drop(in->filter, r))
+		record_free(r);
+	else
+		record_push(&in->heads[p], r);
 	s->read = m->offset + 1;
 	s->eof = -1;
 	return 0;

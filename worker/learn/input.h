@@ -11,6 +11,7 @@
 #ifndef S4REC_INPUT_H
 #define S4REC_INPUT_H
 #include "worker/kafka/client.h"
+#include "worker/learn/forgets.h"
 #include "worker/learn/record.h"
 
 struct input;
@@ -26,6 +27,8 @@ int input_reaches(struct input *in, const int64_t *offsets);
 int input_seek(struct input *in, const int64_t *offsets);
 /* Reads no record at or behind these offsets; NULL = no limit. */
 void input_limit(struct input *in, const int64_t *ends);
+/* From here on records that f drops are passed over, as if the topic did not have them; f is borrowed, NULL = none. */
+void input_filter(struct input *in, const struct forgets *f);
 /* Moves what has arrived into the queues; waits at most timeout_ms when there was nothing. */
 int input_fill(struct input *in, int timeout_ms);
 

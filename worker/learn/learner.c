@@ -592,7 +592,7 @@ static int finish_users(struct learner *l)
 	return 0;
 }
 
-static int train(struct learner *l, struct train_result *ret)
+int learner_fit(struct learner *l, struct train_result *ret)
 {
 	struct batch b = scratch_batch(l->scratch);
 	ret->users = b.B;
@@ -647,7 +647,7 @@ int learner_train(struct learner *l, struct record_list *batch, int partitions, 
 	record_scores(l, pending, n);
 
 	gather_rehearsal(l);
-	code = train(l, ret); /* ... then train */
+	code = learner_fit(l, ret); /* ... then train */
 	ret->events = (uint32_t)n;
 	ret->dead_letters = (uint32_t)(l->dead_letters - dead);
 out:

@@ -18,6 +18,7 @@
 #include "worker/eval/ranks.h"
 #include "worker/kafka/staged.h"
 #include "worker/learn/guard.h"
+#include "worker/learn/passes.h"
 #include "worker/learn/recent.h"
 #include "worker/learn/record.h"
 #include "worker/learn/sketch.h"
@@ -67,6 +68,10 @@ struct learner {
 	uint64_t items_published, users_published; /* rows sent, for the progress line */
 	int64_t freshness_p99_ms;   /* of the last commit */
 	struct guard guard;
+	struct passes passes;
+	uint64_t catching_up;       /* a model that began with --from: nothing is published before it has caught up */
+	uint64_t from_hash;         /* of the words after --from; 0 = it began without */
+	int64_t scanned[CUT_PARTITIONS_MAX]; /* forgets before these offsets were known when it began (forgets.h); zeros = none */
 	struct published *published;
 	struct scratch *scratch;
 	struct changes *changes;    /* told before a row changes; see state/changes.h */
@@ -80,6 +85,7 @@ struct train_result {
 	uint32_t events, dead_letters;
 	uint64_t records_hash; /* over the records in the order of the fold */
 	size_t users;
+	uint64_t pass;           /* by learner_pass: its number */
 	int skipped;             /* by learner_skip */
 	struct step_stats stats; /* zeros when the batch held no user */
 	enum discard discarded;
@@ -120,7 +126,8 @@ int published_recount(struct learner *l);                        /* after a rest
 int learner_reserve_items(struct learner *l, size_t rows);       /* item_ms, item_events; -ENOMEM */
 void learner_clear_item(struct learner *l, uint32_t row);        /* what the learner knows of an item, but for its id, its visits and its row in the model */
 
-/* For learner.c, batch.c, publish.c, expiry.c and gap.c only. */
+/* For learner.c, passes.c, batch.c, publish.c, expiry.c and gap.c only. */
+int learner_fit(struct learner *l, struct train_result *ret);    /* a step on what is in the scratch; exit code */
 int published_new(struct published **ret, const struct config *c, int partitions);
 void published_free(struct published *p);
 int published_mark_user(struct learner *l, uint32_t row);        /* to be encoded and sent by the next commit */
@@ -139,6 +146,7 @@ void scratch_add(struct scratch *s, const struct learner *l, uint32_t user, int 
 const uint32_t *scratch_fresh(const struct scratch *s);          /* (T) the fresh event that is a token's target: visit.fresh */
 void scratch_add_history(struct scratch *s, const struct learner *l, uint32_t user); /* newest L items, to be encoded */
 struct batch scratch_batch(const struct scratch *s);
+uint32_t scratch_withhold(struct scratch *s);                    /* the newest event of the user added last is no target; returns its item */
 size_t scratch_room(const struct scratch *s);                    /* users that still fit */
 float *scratch_h(struct scratch *s);                             /* (tokens max, D) */
 #endif

@@ -12,6 +12,7 @@
 
 #include "worker/kafka/check.h"
 #include "worker/crash_point.h"
+#include "worker/learn/backfill.h"
 #include "worker/learn/expiry.h"
 #include "worker/learn/loop_private.h"
 #include "worker/log.h"
@@ -57,7 +58,6 @@ int loop_new(struct loop **ret, const struct config *c)
 		return log_no_memory();
 
 	w->cfg = c;
-	w->whole_log = c->cut == 2 || (c->cut == 0 && c->until[0]);
 	client_input_topic(w->input_topic, sizeof w->input_topic, c);
 	cutlog_run_id(w->run_id, sizeof w->run_id);
 	int r = connect_all(w, c);
@@ -90,6 +90,7 @@ void loop_free(struct loop *w)
 	state_free(w->state);
 	committer_free(w->committer);
 	input_free(w->input);
+	forgets_free(w->forgets);
 	learner_free(w->learner);
 	staged_free(w->staged);
 	userset_free(w->batch_users);
@@ -98,6 +99,7 @@ void loop_free(struct loop *w)
 	free(w->cut_offsets);
 	free(w->position);
 	free(w->until);
+	free(w->own_goal);
 	free(w);
 }
 
@@ -138,7 +140,7 @@ static int batch_due(const struct loop *w, int64_t now_ms, int draining)
 	if (batch_full(w) || draining)
 		return 1;
 	if (w->whole_log)
-		return w->until && input_at_end(w->input);
+		return w->goal && input_at_end(w->input);
 	return now_ms - w->batch_since_ms >= w->cfg->linger_ms;
 }
 
@@ -162,7 +164,7 @@ void note_cut(struct loop *w, uint64_t step, const struct train_result *t)
 	*c = (struct cut){
 		.step = step, .offsets = w->cut_offsets + w->cut_n * (size_t)w->partitions, .partitions = (size_t)w->partitions,
 		.now_ms = wall_ms(), .events = t->events, .dead_letters = t->dead_letters, .discarded = t->discarded,
-		.records_hash = t->records_hash, .skipped = t->skipped,
+		.records_hash = t->records_hash, .skipped = t->skipped, .pass = t->pass,
 	};
 	memcpy(c->offsets, input_offsets(w->input), (size_t)w->partitions * sizeof *c->offsets);
 	cutlog_sign(c, w->learner, w->run_id, w->embedding_partitions);
@@ -204,6 +206,14 @@ static int note_attempt(struct loop *w, uint64_t step)
 	return r ? r : committer_wait(w->committer);
 }
 
+/* What was trained as step `number`. */
+static void note_step(struct loop *w, uint64_t number, const struct train_result *t)
+{
+	say_discarded(w, number, t);
+	note_cut(w, number, t);
+	progress_step(w->progress, t);
+}
+
 static int step(struct loop *w)
 {
 	struct train_result t;
@@ -218,9 +228,33 @@ static int step(struct loop *w)
 	if (skip)
 		log_warn("step=%llu skipped: its %u records are in %s.dlq, none was trained, none forgot a user", (unsigned long long)number, t.dead_letters,
 		         w->cfg->topic_prefix);
-	say_discarded(w, number, &t);
-	note_cut(w, number, &t);
-	progress_step(w->progress, &t);
+	note_step(w, number, &t);
+	return 0;
+}
+
+static void say_pass(const struct loop *w)
+{
+	const struct passes *p = &w->learner->passes;
+	char score[80] = "";
+	if (w->cfg->epochs_gain > 0)
+		snprintf(score, sizeof score, ", withheld events have ndcg20=%.4f (%.4f before)", p->last, p->before);
+	log_info("pass %llu over %llu users is done%s", (unsigned long long)p->done, (unsigned long long)p->rows, score);
+}
+
+/* One batch of a pass over the user store. */
+static int pass_step(struct loop *w)
+{
+	struct train_result t;
+	const struct passes *p = &w->learner->passes;
+	uint64_t number = w->learner->step + 1, done = p->done;
+	int r = w->attempted ? 0 : note_attempt(w, number);
+	if (r == 0)
+		r = learner_pass(w->learner, number, &t);
+	if (r)
+		return r;
+	note_step(w, number, &t);
+	if (p->done != done)
+		say_pass(w);
 	return 0;
 }
 
@@ -234,7 +268,7 @@ static int commit_due(struct loop *w, int64_t now_ms, int draining)
 	    learner_wants_room(w->learner))
 		return 1;
 	if (w->whole_log)
-		return w->cut_n >= (size_t)w->cfg->commit_steps || (w->until && input_at_end(w->input));
+		return w->cut_n >= (size_t)w->cfg->commit_steps || (w->goal && input_at_end(w->input) && !passes_wanted(w->learner));
 	return now_ms - w->commit_ms >= w->cfg->commit_ms && !committer_busy(w->committer);
 }
 
@@ -323,12 +357,48 @@ static int commit(struct loop *w)
 	return r;
 }
 
-/* ---- the loop ---- */
-
-static int at_end(const struct loop *w)
+/* A rollback, or a readers' topic made anew: all rows are due, and nobody knows when the next event comes. A batch of nothing, and its commit. */
+static int publish_due(struct loop *w)
 {
-	return w->until && w->batch_records == 0 && w->cut_n == 0 && input_at_end(w->input);
+	int r = w->learner->republish && w->cut_n == 0 ? step(w) : 0;
+	return r == 0 && w->learner->republish ? commit(w) : r;
 }
+
+/* Readers get the model that was hidden from them until now: all rows are due. */
+static int release(struct loop *w)
+{
+	int r = w->cut_n ? commit(w) : 0;
+	w->learner->catching_up = 0;
+	w->learner->republish = 1;
+	if (r == 0)
+		r = publish_due(w);
+	if (r == 0)
+		log_info("caught up: step=%llu, all rows of model %s are published", (unsigned long long)w->learner->step, w->cfg->model_id);
+	return r;
+}
+
+/* Behind the goal: the next record is the next that was read, or comes. */
+static void go_live(struct loop *w)
+{
+	w->goal = NULL;
+	w->whole_log = w->cfg->cut == 2;
+	input_limit(w->input, NULL);
+	progress_goal(w->progress, NULL, 0);
+	log_info("live from here: step=%llu events=%llu", (unsigned long long)w->learner->step, (unsigned long long)w->learner->events);
+}
+
+static int after_backlog(struct loop *w)
+{
+	if (passes_wanted(w->learner))
+		return pass_step(w);
+	if (w->learner->catching_up)
+		return release(w);
+	if (!w->until && w->cut_n == 0)
+		go_live(w);
+	return 0;
+}
+
+/* ---- the loop ---- */
 
 /* With cut=log a signal must not decide where a batch or a commit ends: the loop goes on to the next commit, which is at most
  * commit.steps away; what is read behind it is read again by the next run. */
@@ -341,7 +411,9 @@ int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 {
 	int r = 0, refused = 0;
 	w->commit_ms = w->flush_ms = monotonic_ms();
-	while (r == 0 && !(*stop && may_stop(w)) && !at_end(w)) {
+	if (!*stop && !w->learner->catching_up)
+		r = publish_due(w);
+	while (r == 0 && !(*stop && may_stop(w)) && !backfill_finished(w)) {
 		int64_t now_ms = monotonic_ms();
 		refused = check_refused_share(w); /* first: a restart must not get a batch further each time */
 		if (refused)
@@ -349,10 +421,12 @@ int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 		r = committer_check(w->committer); /* fenced, or outcome unknown, as the last commit found */
 		if (r == 0)
 			r = loop_check_lead(w);
-		if (r == 0)
+		if (r == 0 && !backfill_over(w))
 			r = batch_fill(w, now_ms, w->whole_log, state_busy(w->state) ? 0 : POLL_MS); /* a flush uses what is idle */
 		if (r == 0 && batch_due(w, now_ms, 0))
 			r = step(w);
+		else if (r == 0 && backfill_over(w))
+			r = after_backlog(w);
 		if (r == 0 && commit_due(w, now_ms, 0))
 			r = commit(w);
 		if (r == 0)

@@ -22,12 +22,15 @@ struct loop {
 	char input_topic[TOPIC_NAME_MAX];
 	char run_id[64];
 	struct input *input;
+	struct forgets *forgets;    /* what the input must not hand out; NULL = all of it counts */
 	struct learner *learner;
 	struct election *election;  /* NULL until the state was read */
 	struct committer *committer; /* NULL until this worker leads */
 	struct state *state;
 	struct staged *staged;      /* what the next commit sends, as far as it is known */
-	int64_t *until;             /* (partitions) or NULL */
+	int64_t *until;             /* (partitions) where --until lies, or NULL */
+	const int64_t *goal;        /* until, own_goal, or NULL = live (backfill.h) */
+	int64_t *own_goal;          /* (partitions) the end that the input had */
 
 	struct record_list *batch;  /* (partitions) the batch being filled */
 	size_t batch_records;
@@ -58,6 +61,8 @@ void note_cut(struct loop *w, uint64_t step, const struct train_result *t);
 /* replay.c: where --until ends; whether the newest committed cut, if there is one, is of a model that this worker can go on with. Exit codes. */
 int loop_set_until(struct loop *w);
 int loop_check_model(struct loop *w);
+/* replay.c: keeps from the fold what its learner was made without (scanned); once the state was read. */
+int loop_filter(struct loop *w);
 /* standby.c: a new learner in place of one whose state does not add up; 75 when this worker does not lead any more. Exit codes. */
 int loop_read_anew(struct loop *w);
 int loop_check_lead(struct loop *w);

@@ -8,6 +8,8 @@
 struct progress;
 int progress_new(struct progress **ret, const struct config *c, const struct learner *l, struct input *in, struct committer *k); /* -ENOMEM */
 void progress_free(struct progress *p);
+/* Until the next call: what lies before these offsets (partitions, borrowed) is the backlog, and how long it will take is told. NULL = none. */
+void progress_goal(struct progress *p, const int64_t *goal, int partitions);
 void progress_step(struct progress *p, const struct train_result *t);
 void progress_replay(struct progress *p, uint64_t step);
 void progress_tick(struct progress *p, int64_t now_ms); /* monotonic */

@@ -598,6 +598,12 @@ int learner_publish(struct learner *l, struct staged *out, uint64_t version, int
 	int r = learner_expire(l, out);
 	if (r == 0)
 		r = send_forgotten(l, out);
+	if (l->catching_up) { /* readers have nothing of this model yet */
+		keep_back(l);
+		l->published->event_n = 0;
+		l->published_step = l->step;
+		return r < 0 ? log_no_memory() : 0;
+	}
 	if (l->guard.held)
 		keep_back(l);
 	else if (r == 0)

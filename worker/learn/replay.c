@@ -8,7 +8,8 @@
 
 #include "topics/topics.h"
 #include "worker/kafka/client.h"
-#include "worker/learn/loop_private.h"
+#include "worker/kafka/positions.h"
+#include "worker/learn/backfill.h"
 #include "worker/crash_point.h"
 #include "worker/log.h"
 
@@ -26,10 +27,53 @@ static void warn_used_group(struct loop *w)
 		}
 }
 
+int loop_filter(struct loop *w)
+{
+	int any = 0;
+	for (int p = 0; p < w->partitions; p++)
+		any |= w->learner->scanned[p] > 0;
+	if (!any || w->forgets)
+		return 0;
+	int r = forgets_scan(&w->forgets, w->cfg, w->partitions, w->learner->scanned);
+	if (r == 0)
+		input_filter(w->input, w->forgets);
+	return r;
+}
+
+/* The first run with --from. Where that was stands in a state of its own from the first, since it is no place that a later start could find. */
+static int begin_fold_from(struct loop *w)
+{
+	struct learner *l = w->learner;
+	int64_t begin[w->partitions];
+	struct cut first = { .offsets = begin, .partitions = (size_t)w->partitions, .now_ms = (int64_t)time(NULL) * 1000 };
+	int r = positions_resolve(w->cfg, "from", w->cfg->from, w->partitions, begin);
+	if (r)
+		return r;
+	if (w->cfg->rebuild)
+		r = client_input_watermarks(w->cfg, w->partitions, NULL, l->scanned);
+	if (r == 0)
+		r = loop_filter(w);
+	if (r)
+		return r;
+	l->from_hash = backfill_from_hash(w->cfg);
+	l->catching_up = 1;
+	cutlog_sign(&first, l, w->run_id, w->embedding_partitions);
+	r = state_found(w->state, &first, NULL);
+	crash_point("start.new_model");
+	if (r == 0)
+		r = input_seek(w->input, begin);
+	memcpy(w->position, begin, sizeof begin);
+	if (r == 0)
+		log_info("new model %s: begins in %s at --from %s, and publishes nothing before it has caught up", w->cfg->model_id, w->input_topic, w->cfg->from);
+	return r;
+}
+
 /* The first run: the fold begins where the input begins today. Recorded as cut 0, in the first transaction. */
 static int begin_fold(struct loop *w)
 {
 	struct train_result none = { 0 };
+	if (w->cfg->from[0])
+		return begin_fold_from(w);
 	int r = client_input_watermarks(w->cfg, w->partitions, w->cut_offsets, NULL);
 	if (r == 0)
 		r = input_seek(w->input, w->cut_offsets);
@@ -106,6 +150,7 @@ static int check_input(struct loop *w, const int64_t *begin, const struct cut *c
 		r = input_seek(in, begin);
 	else
 		goto out;
+	input_filter(in, w->forgets);
 	if (r == 0)
 		r = reread(w, in, c, stop);
 	while ((p = record_merge(w->batch, NULL, NULL, w->partitions)) >= 0) {
@@ -125,13 +170,13 @@ out:
 static int refold(struct loop *w, const struct cut *c, const volatile sig_atomic_t *stop)
 {
 	struct train_result t;
-	int r = reread(w, w->input, c, stop);
+	int r = c->pass ? 0 : reread(w, w->input, c, stop);
 	if (r)
 		return r;
-	r = fold(w, c->step, c->skipped, NULL, &t);
+	r = c->pass ? learner_pass(w->learner, c->step, &t) : fold(w, c->step, c->skipped, NULL, &t);
 	if (r)
 		return r;
-	if (t.records_hash != c->records_hash || t.events != c->events || t.dead_letters != c->dead_letters || t.discarded != c->discarded)
+	if (t.records_hash != c->records_hash || t.events != c->events || t.dead_letters != c->dead_letters || t.discarded != c->discarded || t.pass != c->pass)
 		return differs(w, c);
 	return 0;
 }
@@ -160,6 +205,9 @@ static int replay(struct loop *w, const struct cut *c, const volatile sig_atomic
 		          w->cfg->topic_prefix);
 		return EX_DATAERR;
 	}
+	if (w->learner->catching_up && !c->catching_up)
+		w->learner->republish = 1;
+	w->learner->catching_up = (uint64_t)c->catching_up;
 	int r = c->gap ? no_state_of_gap(w, c) : c->step == 0 ? begin_at(w, c->offsets) : refold(w, c, stop);
 	if (r || w->gap || !c->commit)
 		return r;
@@ -210,7 +258,7 @@ static int check_readers(struct loop *w)
 	int n = w->embedding_partitions, empty = 0;
 	int64_t low[n], high[n];
 	char topic[TOPIC_NAME_MAX];
-	if (w->version == 0)
+	if (w->version == 0 || w->learner->catching_up)
 		return 0;
 	topic_name(topic, sizeof topic, w->cfg->topic_prefix, TOPIC_EMBEDDINGS);
 	int r = client_topic_watermarks(w->cfg, topic, n, low, high);
@@ -218,7 +266,7 @@ static int check_readers(struct loop *w)
 		empty += low[p] == high[p];
 	if (empty == 0)
 		return r;
-	log_warn("%s: %d of %d partitions are empty, but version %llu was published there; was the topic made anew? The next commit publishes all rows", topic, empty, n,
+	log_warn("%s: %d of %d partitions are empty, but version %llu was published there; was the topic made anew? All rows are published again", topic, empty, n,
 	         (unsigned long long)w->version);
 	w->learner->republish = 1;
 	w->republish = 1;
@@ -245,7 +293,7 @@ static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const 
 			r = check_begin(w, &c, from);
 		if (r)
 			return r;
-		if (from && c.step == from && cuts > 1 && !c.gap)
+		if (from && c.step == from && cuts > 1 && !c.gap && !c.pass)
 			r = check_input(w, begin, &c, stop);
 		if (r)
 			return r;
@@ -281,7 +329,7 @@ int loop_set_until(struct loop *w)
 	w->until = calloc((size_t)w->partitions, sizeof *w->until);
 	if (!w->until)
 		return log_no_memory();
-	return client_input_watermarks(w->cfg, w->partitions, NULL, w->until);
+	return positions_resolve(w->cfg, "until", w->cfg->until, w->partitions, w->until);
 }
 
 /* All steps of the last cut were computed by one machine, or accepted as if they were. */
@@ -316,6 +364,8 @@ static int check_state(const struct loop *w, const struct manifest *m, const str
 static int check_last_cut(struct loop *w, const struct cut *last)
 {
 	int r = check_cut(w, last);
+	if (r == 0)
+		r = backfill_check(w->cfg, last);
 	if (r == 0 && !(w->cfg->accept_gap && input_reaches(w->input, last->offsets) == 0))
 		r = input_check(w->input, last->offsets);
 	return r ? r : check_numerics(w, last);
@@ -362,7 +412,9 @@ static int restore(struct loop *w, struct cutlog *log, uint64_t *ret_step)
 		covisit_free(w->learner->covisit);
 		w->learner->covisit = NULL;
 	}
-	return r ? r : begin_at(w, m->offsets);
+	if (r == 0)
+		r = loop_filter(w);
+	return r || m->step == 0 ? r : begin_at(w, m->offsets); /* 0: cut 0 says so (begin_fold_from) */
 }
 
 /* A batch that has ended process after process will end this one, too. */
@@ -420,9 +472,7 @@ int loop_replay(struct loop *w, const volatile sig_atomic_t *stop)
 	cutlog_free(log);
 	if (r == 0)
 		r = check_readers(w);
-	if (r == 0)
-		input_limit(w->input, w->until);
-	return r;
+	return r ? r : backfill_begin(w);
 }
 
 int loop_rollback(struct loop *w, const struct model *m, const struct idmap *ids)
@@ -443,7 +493,7 @@ int loop_rollback(struct loop *w, const struct model *m, const struct idmap *ids
 	c->version = w->version;
 	r = state_found(w->state, c, NULL);
 	if (r == 0)
-		log_info("rolled back %s: step=%llu space=%llu items=%zu, %zu of them from the file; the first commit of `s4rec train` publishes all rows", w->cfg->topic_prefix,
+		log_info("rolled back %s: step=%llu space=%llu items=%zu, %zu of them from the file; the next `s4rec train` publishes all rows at once", w->cfg->topic_prefix,
 		         (unsigned long long)l->step, (unsigned long long)l->space, model_items(l->model), idmap_rows(ids));
 	return r;
 }

@@ -32,6 +32,7 @@ struct verify {
 	struct found newest, before;
 	uint64_t base;             /* step of the state that the fold begins from */
 	int from_cut;              /* ... or it begins with the first cut, of that step */
+	int replaced;              /* the newest state cannot be folded from what came before: its weights are those of a file, or a gap lies there */
 };
 
 static const volatile sig_atomic_t never; /* a signal ends a command that only reads at once */
@@ -92,6 +93,9 @@ static int begin_at_state(struct verify *v, int64_t before)
 		return r;
 	v->base = m->step;
 	v->w->version = m->version;
+	r = loop_filter(v->w);
+	if (r)
+		return r;
 	return input_reaches(v->w->input, m->offsets) == 1 ? input_seek(v->w->input, m->offsets) : nothing("the input behind that state is gone");
 }
 
@@ -115,7 +119,7 @@ static int has_beginning(struct verify *v, int *ret)
 		r = cutlog_next(log, &c, &offset, &end);
 	if (r == 0 && !end)
 		r = check_cut(v->w, &c);
-	*ret = r == 0 && !end && c.step == 0 && input_reaches(v->w->input, c.offsets) == 1;
+	*ret = r == 0 && !end && c.step == 0 && c.from_hash == 0 && input_reaches(v->w->input, c.offsets) == 1;
 	cutlog_free(log);
 	return r;
 }
@@ -159,6 +163,8 @@ static int begin(struct verify *v)
 		return r;
 	if (v->newest.offset < 0)
 		return nothing("there is no state yet: `s4rec train` flushes it every state.flush.ms and when it ends");
+	if (v->replaced)
+		return wait_for_next(v);
 	if (!v->cfg->from[0])
 		return begin_by_itself(v);
 	return begin_at_cut(v, strcmp(v->cfg->from, "beginning") ? v->cfg->from : NULL);
@@ -169,6 +175,8 @@ static int begin(struct verify *v)
 /* The first cut of a model trained nothing: it only says where the fold begins. */
 static int first_cut(struct verify *v, const struct cut *c)
 {
+	if (c->from_hash && c->step == 0)
+		return nothing("that model began with --from: its first state knows the beginning, the log does not");
 	if (c->step != v->base || c->events || c->dead_letters || c->records_hash)
 		return nothing("the log of cuts does not begin where that model begins: older cuts were removed");
 	if (input_reaches(v->w->input, c->offsets) != 1)
@@ -186,6 +194,12 @@ static int check_machine(const struct verify *v, const struct cut *c)
 	return EX_CONFIG;
 }
 
+/* A fold cannot pass where the weights came from elsewhere, but it can begin behind it. */
+static int may_wait(const struct verify *v)
+{
+	return v->cfg->wait && !v->cfg->from[0];
+}
+
 static int fold_cut(struct verify *v, const struct cut *c, int first)
 {
 	if (first && v->from_cut)
@@ -194,7 +208,10 @@ static int fold_cut(struct verify *v, const struct cut *c, int first)
 		return nothing("the cuts behind that state were removed: a worker flushes faster than this reads");
 	if (c->step <= v->base)
 		return 0;
-	if (c->gap || c->rollback)
+	v->replaced = c->gap || c->rollback;
+	if (v->replaced && may_wait(v))
+		return EX_UNAVAILABLE;
+	if (v->replaced)
 		return nothing(c->gap ? "in between the fold went on over input that was gone (--accept.gap)" : "in between the weights were replaced (s4rec rollback)");
 	int r = check_machine(v, c);
 	return r ? r : replay_cut(v->w, c, &never);
@@ -237,7 +254,8 @@ static int verify_fold(struct verify *v)
 		int64_t target = v->newest.offset;
 		if (r == 0)
 			r = fold_to(v, v->newest.m.step);
-		if (r != EX_DATAERR || !flushed_since(v, target))
+		int behind = r == EX_UNAVAILABLE && v->replaced && may_wait(v);
+		if (!behind && (r != EX_DATAERR || !flushed_since(v, target)))
 			return r;
 		if (tries == TRIES_MAX)
 			return nothing("a worker flushes faster than this reads");

@@ -169,7 +169,7 @@ static int ring(struct learner *l, size_t i, struct dense *ret)
 	uint64_t *steps, *events;
 	float *vectors;
 	void *data;
-	switch (i >= 6 && !l->recent ? i + 1 : i) {
+	switch (i >= 8 && !l->recent ? i + 1 : i) {
 	case 0:
 	case 1:
 		vectors = published_prototypes(l, &steps);
@@ -188,14 +188,20 @@ static int ring(struct learner *l, size_t i, struct dense *ret)
 		data = model_queue_state(l->model, &count, &next);
 		name_dense(ret, "queue", "", data, (size_t)l->cfg->sinkhorn_queue * D * sizeof(float));
 		return 0;
-	case 6: /* of some models only, as is the next */
+	case 6:
+		name_dense(ret, "passes", "", &l->passes, sizeof l->passes);
+		return 0;
+	case 7:
+		name_dense(ret, "scanned", "", l->scanned, sizeof l->scanned);
+		return 0;
+	case 8: /* of some models only, as is the next */
 		data = recent_ring(l->recent, &n, &bytes);
 		name_dense(ret, "recent", "", data, (size_t)l->cfg->negatives_recent * sizeof(uint32_t));
 		return 0;
 	case 5:
 		name_dense(ret, "guard", "", &l->guard, sizeof l->guard);
 		return 0;
-	case 7:
+	case 9:
 		if (!l->sketch)
 			return -ENOENT;
 		data = sketch_cells(l->sketch, &bytes, &events);
@@ -230,7 +236,8 @@ int state_dense(struct learner *l, size_t i, struct dense *ret)
 	X(uint64_t, recent_refused) X(uint64_t, items_published) X(uint64_t, users_published) X(int64_t, watermark_ms) X(uint64_t, published_step) \
 	X(uint64_t, space) X(uint64_t, republish) X(uint64_t, gaps) X(uint64_t, gap_base) X(uint64_t, gap_step) \
 	X(uint64_t, duplicates) X(uint64_t, late) X(uint64_t, clamped) X(uint64_t, unadmitted) X(uint64_t, expired_items) \
-	X(uint64_t, expired_users) X(int64_t, item_checked_ms) X(int64_t, user_checked_ms)
+	X(uint64_t, expired_users) X(int64_t, item_checked_ms) X(int64_t, user_checked_ms) \
+	X(uint64_t, from_hash) X(uint64_t, catching_up)
 
 /* Steps and rates of the last applications, oldest first; unused ones are zeros. */
 static void save_history(struct learner *l, struct manifest *m)
