@@ -91,7 +91,7 @@ fault() {
 		hit -CONT "$old"; settles "$old" "$old_log" ;;
 	twin) # it takes the lead from one that works
 		more=--take.over
-		old=$worker_pid; start_worker; gone_within 60 "$old"
+		old=$worker_pid old_log=$worker_log; start_worker; settles "$old" "$old_log"
 		more='' ;;
 	standby) # it waits, follows, and has the lead when the other is killed
 		old=$worker_pid; start_worker; supervise 2
@@ -106,16 +106,18 @@ fault() {
 	esac
 	recovers "$1" "$t"
 }
-# settles PID LOG: one who led ends when it wakes; one who had only begun to start may lead now, since it joined before its successor (election.h)
+# settles PID LOG: of two workers one is left. One that led and was replaced ends by itself; one that had only begun to start when it was hit may
+# stand by, or lead with the number that it had drawn before its successor (election.h): then who stands by is told to end.
 settles() {
 	local end=$(($(now) + 15000))
 	while running "$1" && [ "$(now)" -lt "$end" ]; do supervise 1; done
-	if running "$1" && tail -n 1 "$2" | grep -q ' train events=' && tail -n 1 "$worker_log" | grep -q 'standing by'; then
+	if running "$1" && tail -n 1 "$worker_log" | grep -q 'standing by'; then
 		hit -TERM "$worker_pid"; gone "$worker_pid"
 		worker_pid=$1 worker_log=$2
-	else
-		gone_within 60 "$1"
+	elif running "$1" && tail -n 1 "$2" | grep -q 'standing by'; then
+		hit -TERM "$1"
 	fi
+	[ "$worker_pid" = "$1" ] || gone_within 60 "$1"
 }
 gone_within() { # gone_within SECONDS PID, while the present worker is kept alive
 	local end=$(($(now) + $1 * 1000))
