@@ -664,10 +664,12 @@ int published_recount(struct learner *l)
 		memset(p->count[k], 0, (size_t)p->partitions * sizeof *p->count[k]);
 		p->total[k] = 0;
 	}
-	for (uint32_t i = 0; r == 0 && i < model_items(l->model) && i < p->items.cap; i++) {
+	for (uint32_t i = 0; r == 0 && i < model_items(l->model); i++) {
 		const char *id = idmap_id(l->item_ids, i, &len);
-		if (id && p->items.at_step[i])
+		if (id && i < p->items.cap && p->items.at_step[i])
 			r = count_row(p, ROW_ITEM, id, len);
+		else if (id)
+			r = published_touch(l, i); /* of an import: the next commit looks at it */
 	}
 	for (uint32_t i = 0; r == 0 && i < users_rows(l->users); i++) {
 		const char *id = idmap_id(l->user_ids, i, &len);

@@ -60,8 +60,6 @@ static int load_item(struct learner *l, const char *id, size_t id_len, const voi
 	*row_step = (uint32_t)s.row_step;
 	if (s.published_n)
 		memcpy(seen, s.published, D * sizeof *seen);
-	else if (published_touch(l, s.row) < 0) /* of an import: the next commit looks at it */
-		return -ENOMEM;
 	*at_step = s.published_step;
 	l->item_ms[s.row] = s.event_time_ms;
 	l->item_events[s.row] = s.events;
