@@ -91,7 +91,7 @@ expect 0 read -e -t "$A.three"; says 'complete: '
 U=${PREFIX}_u
 back() { # PREFIX OPTIONS
 	p=$1; shift
-	expect 0 train -t "$p" --input.topic "$IN" --from beginning --until end --epochs 30 $(small "$@")
+	expect 0 train -t "$p" --input.topic "$IN" --from beginning --until end --epochs 150 $(small "$@")
 }
 expect 0 topics create -t "$U" --input.topic "$IN"; back "$U"
 view "$U" >"$TMP/u.view"; raw "$U" | versions >"$TMP/u.versions"
@@ -100,9 +100,9 @@ for flush in 50 3600000; do
 	expect 0 topics create -t "$K" --input.topic "$IN"
 	hits=0 in_pass=0
 	for try in 1 2 3 4 5 6; do
-		start "$TMP/kill.log" train -t "$K" --input.topic "$IN" --from beginning --until end --epochs 30 --progress.ms 100 --state.flush.ms "$flush" $(small)
+		start "$TMP/kill.log" train -t "$K" --input.topic "$IN" --from beginning --until end --epochs 150 --progress.ms 100 --state.flush.ms "$flush" $(small)
 		if [ "$try" -gt 3 ]; then
-			eventually 60 sh -c "grep -q 'pass $((try * 6 - 20)) over\| stopped ' '$TMP/kill.log'"
+			eventually 60 sh -c "grep -q 'pass $((try * 30 - 100)) over\| stopped ' '$TMP/kill.log'"
 		else
 			eventually 60 sh -c "grep -q 'replay done\|new model' '$TMP/kill.log'"; sleep "0.$try"
 		fi

@@ -253,8 +253,11 @@ static int pass_step(struct loop *w)
 	if (r)
 		return r;
 	note_step(w, number, &t);
-	if (p->done != done)
+	crash_point("backfill.in_pass");
+	if (p->done != done) {
+		crash_point("backfill.pass_done");
 		say_pass(w);
+	}
 	return 0;
 }
 
@@ -368,10 +371,12 @@ static int publish_due(struct loop *w)
 static int release(struct loop *w)
 {
 	int r = w->cut_n ? commit(w) : 0;
+	crash_point("backfill.caught_up");
 	w->learner->catching_up = 0;
 	w->learner->republish = 1;
 	if (r == 0)
 		r = publish_due(w);
+	crash_point("backfill.released");
 	if (r == 0)
 		log_info("caught up: step=%llu, all rows of model %s are published", (unsigned long long)w->learner->step, w->cfg->model_id);
 	return r;

@@ -58,8 +58,9 @@ static int begin_fold_from(struct loop *w)
 	l->from_hash = backfill_from_hash(w->cfg);
 	l->catching_up = 1;
 	cutlog_sign(&first, l, w->run_id, w->embedding_partitions);
+	crash_point("backfill.chosen");
 	r = state_found(w->state, &first, NULL);
-	crash_point("start.new_model");
+	crash_point("backfill.founded");
 	if (r == 0)
 		r = input_seek(w->input, begin);
 	memcpy(w->position, begin, sizeof begin);

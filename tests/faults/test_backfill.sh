@@ -1,0 +1,29 @@
+#!/bin/sh
+# The process ends at every named place of a backfill, one after the other: a model that is hidden until it has caught up, with passes over its users.
+# shellcheck disable=SC2046,SC2086
+. "$(dirname "$0")/lib.sh"
+backfill="--until end --from beginning --epochs 3 --epochs.gain 0.000000001"
+
+A=${PREFIX}_a
+prefix_new "$A"
+"$S4REC" $(worker "$A" $backfill) >"$TMP/run.log" 2>&1 || fail "the undisturbed run fails: $(tail -n 3 "$TMP/run.log")"
+logged 'pass 2 over' "$TMP/run.log" || fail "there are no passes"
+"$RECORDS" dump "$A" >"$TMP/a.dump"
+
+points=$(grep -rhoE 'crash_point\("backfill[^"]+"' worker --include='*.c' | cut -d'"' -f2)
+for flush in 50 3600000; do
+	P=${PREFIX}_$flush
+	prefix_new "$P"
+	for point in chosen founded in_pass:3 pass_done caught_up released; do
+		CRASH_POINT=backfill.$point "$S4REC" $(worker "$P" $backfill --state.flush.ms "$flush") >"$TMP/crash.log" 2>&1 & pid=$!
+		PIDS="$PIDS $pid"
+		ends "$pid" 137
+		logged "^crash point backfill.${point%:*}" "$TMP/crash.log" || fail "$point: it ended elsewhere"
+		points=$(echo "$points" | grep -v "^backfill.${point%:*}$" || :)
+	done
+	"$S4REC" $(worker "$P" $backfill) >"$TMP/last.log" 2>&1 || fail "the last start fails: $(tail -n 3 "$TMP/last.log")"
+	"$RECORDS" dump "$P" >"$TMP/p.dump"
+	judge "$TMP/p.dump" "$P" "$TMP/a.dump" "$A" 7
+done
+[ -z "$points" ] || fail "no run ends at: $points"
+echo "ok $NAME"
