@@ -125,6 +125,11 @@ static uint32_t rank_recent(const struct baselines *b, size_t hours, uint32_t it
 	return by_popularity > better ? by_popularity : better; /* those that are recent come first */
 }
 
+static float times(const struct baselines *b, uint32_t item)
+{
+	return b->count[item] ? (float)b->count[item] : 1; /* 0: it came late, and is learned after what it stands before */
+}
+
 /* Scores the neighbours of the newest items; how many have a score. */
 static size_t score_knn(struct baselines *b, const uint32_t *history, size_t n)
 {
@@ -140,7 +145,7 @@ static size_t score_knn(struct baselines *b, const uint32_t *history, size_t n)
 
 			if (*score == 0)
 				b->touched[touched++] = s[i].item;
-			*score += (float)s[i].count / (sqrtf((float)b->count[item] * (float)b->count[s[i].item]) * (float)back);
+			*score += (float)s[i].count / (sqrtf(times(b, item) * times(b, s[i].item)) * (float)back);
 		}
 	}
 	return touched;
@@ -205,7 +210,10 @@ static void learn_recent(struct baselines *b, uint32_t item, int64_t ts_ms)
 
 int baselines_learn(struct baselines *b, uint32_t item, const uint32_t *history, size_t n, int64_t ts_ms)
 {
-	int r = grow(b, (size_t)item + 1);
+	uint32_t highest = item;
+	for (size_t i = 0; i < n; i++) /* of what came late, history may hold what is learned only after it */
+		highest = history[i] > highest ? history[i] : highest;
+	int r = grow(b, (size_t)highest + 1);
 
 	for (size_t i = b->lives.first; r == 0 && i < b->lives.end; i++)
 		r = popularity_add(b->decayed[i], item, ts_ms);
