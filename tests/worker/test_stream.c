@@ -14,7 +14,7 @@
 
 #include "worker/eval/baselines.h"
 #include "worker/eval/prequential.h"
-#include "worker/eval/stream.h"
+#include "worker/eval/stream_report.h"
 #include "worker/eval/tally.h"
 
 #define HOUR INT64_C(3600000)
@@ -183,6 +183,22 @@ static void newer_weights_are_better(void **state)
 	for (size_t k = 0; k < r.K; k++)
 		members += r.members[k];
 	assert_int_equal(members, 20);
+
+	char *page = NULL; /* its curves: one for each contestant in each figure, none of numbers that are none */
+	size_t size, lines = 0;
+	FILE *f = open_memstream(&page, &size);
+	assert_int_equal(stream_report_write(f, &(struct stream_report){ .title = "<ring>", .options = "a=b&c", .result = &r }), 0);
+	fclose(f);
+	assert_non_null(strstr(page, "&lt;ring&gt;"));
+	assert_non_null(strstr(page, "a=b&amp;c"));
+	assert_null(strstr(page, "nan"));
+	assert_null(strstr(page, "inf"));
+	assert_null(strstr(page, "http"));
+	for (const char *at = page; (at = strstr(at, "<polyline class=\"curve c")); at++)
+		lines++;
+	assert_true(lines >= 2 * CONTESTANTS);
+	assert_non_null(strstr(page, "Share of head users per prototype"));
+	free(page);
 
 	run(&again, "1"); /* the same again, to the bit */
 	for (size_t c = 0; c < CONTESTANTS; c++)

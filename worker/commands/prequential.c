@@ -3,10 +3,11 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
-#include "worker/eval/stream.h"
+#include "worker/eval/stream_report.h"
 #include "worker/log.h"
 #include "worker/model_file.h"
 
@@ -78,6 +79,24 @@ static int save_windows(const char *path, const struct board *b)
 	return 0;
 }
 
+static int save_report(const struct config *c, const struct stream_result *r)
+{
+	char *options = NULL;
+	size_t size;
+	FILE *f = open_memstream(&options, &size);
+	int code = f ? 0 : log_no_memory();
+
+	if (f) {
+		config_print_of(c, C_STREAM, f);
+		if (fclose(f) != 0)
+			code = log_no_memory();
+	}
+	if (code == 0)
+		code = stream_report_save(c->report, &(struct stream_report){ .title = c->args[1], .options = options, .result = r });
+	free(options);
+	return code;
+}
+
 int eval_prequential(const struct config *c)
 {
 	struct stream_result r;
@@ -87,12 +106,19 @@ int eval_prequential(const struct config *c)
 		log_error("s4rec eval prequential: name one FILE of events (it is read twice, so no pipe): CSV or TSV with a header, or JSON lines");
 		return EX_USAGE;
 	}
+	code = c->report[0] ? model_file_check(c->report) : 0;
+	if (code == 0 && c->eval_out[0])
+		code = model_file_check(c->eval_out);
+	if (code)
+		return code;
 	code = stream_run(&r, c, c->args[1]);
 	if (code)
 		return code;
 	print_table(&r);
 	if (c->eval_out[0])
 		code = save_windows(c->eval_out, r.board);
+	if (code == 0 && c->report[0])
+		code = save_report(c, &r);
 	stream_result_release(&r);
 	return code;
 }
