@@ -46,12 +46,13 @@ static const struct { unsigned bit; const char *name; } command_names[] = {
 	{ C_TOPICS, "topics" }, { C_LOAD, "load" }, { C_TRAIN, "train" }, { C_READ, "read" }, { C_QUERY, "query" },
 	{ C_GENERATE, "generate" }, { C_CONFIG, "config" }, { C_EVAL, "eval" },
 	{ C_EXPORT, "export" }, { C_IMPORT, "import" }, { C_ROLLBACK, "rollback" }, { C_VERIFY, "verify" }, { C_FORGET, "forget" }, { C_PROMOTE, "promote" },
+	{ C_STREAM, "eval prequential" },
 };
 
 /* `s4rec config` speaks for all commands; whoever reads or makes a model's state must know all that it depends on. */
 static int row_allowed(const struct row *o, unsigned command)
 {
-	return (o->commands & command) || command == C_CONFIG || (o->fold && (command & C_FILES));
+	return (o->commands & command) || command == C_CONFIG || (o->fold && (command & (C_FILES | C_STREAM)));
 }
 
 static const char *command_name(unsigned bit)
@@ -613,16 +614,16 @@ static int check_brokers(const struct config *c)
 /* What no single row can say. */
 static int check_together(const struct config *c, unsigned command)
 {
-	if ((command & (C_TRAIN | C_EVAL | C_FILES | C_CONFIG)) && c->width % c->heads != 0) {
+	if ((command & (C_TRAIN | C_EVAL | C_STREAM | C_FILES | C_CONFIG)) && c->width % c->heads != 0) {
 		log_error("heads=%lld does not divide width=%lld", (long long)c->heads, (long long)c->width);
 		return EX_CONFIG;
 	}
-	if ((command & (C_TRAIN | C_EVAL | C_FILES)) && c->schedule && c->schedule_steps && c->schedule_steps <= c->warmup_steps) {
+	if ((command & (C_TRAIN | C_EVAL | C_STREAM | C_FILES)) && c->schedule && c->schedule_steps && c->schedule_steps <= c->warmup_steps) {
 		log_error("schedule.steps=%lld must be above warmup.steps=%lld", (long long)c->schedule_steps, (long long)c->warmup_steps);
 		return EX_CONFIG;
 	}
 	int r = command & C_KAFKA ? check_brokers(c) : 0;
-	return r == 0 && (command & (C_TRAIN | C_FILES)) ? check_stream(c) : r;
+	return r == 0 && (command & (C_TRAIN | C_STREAM | C_FILES)) ? check_stream(c) : r;
 }
 
 /* A group of its own for each model, unless somebody names one. */

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct successor { uint32_t item, count; };
 struct successors { struct successor *s; uint32_t n, cap; };
 struct covisit { struct successors *items; size_t cap; };
 
@@ -111,4 +110,10 @@ uint32_t covisit_rank(const struct covisit *c, uint32_t item, uint32_t next, uin
 		tied += l->s[i].count == mine;
 	}
 	return better + tied / 2; /* `tied` holds the item itself */
+}
+
+size_t covisit_successors(const struct covisit *c, uint32_t item, const struct successor **ret)
+{
+	*ret = item < c->cap ? c->items[item].s : NULL;
+	return item < c->cap ? c->items[item].n : 0;
 }

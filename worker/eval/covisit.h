@@ -8,12 +8,16 @@
 
 #define COVISIT_SUCCESSORS 256
 
+struct successor { uint32_t item, count; };
+
 struct covisit;
 int covisit_new(struct covisit **ret); /* -ENOMEM */
 void covisit_free(struct covisit *c);
 int covisit_add(struct covisit *c, uint32_t item, uint32_t next); /* -ENOMEM */
 /* Items whose gone[row] is set (rows of them) are no more: neither they nor that they followed another. */
 void covisit_drop(struct covisit *c, const uint8_t *gone, size_t rows);
+/* The successors of an item, in no order, valid until the next change; how many. */
+size_t covisit_successors(const struct covisit *c, uint32_t item, const struct successor **ret);
 /* Rank from 0 of next after item; items that never followed come behind all that did, in the order of popularity
  * (popularity_rank is given). */
 uint32_t covisit_rank(const struct covisit *c, uint32_t item, uint32_t next, uint32_t popularity_rank);

@@ -13,14 +13,6 @@
 #include "worker/model_config.h"
 #include "worker/model_file.h"
 
-/* One event of the batch that is scored before it trains. */
-struct pending {
-	const struct record *r;
-	uint32_t user, item;
-	uint32_t rank[METHODS];
-	uint32_t at;              /* row of h that predicts it; UINT32_MAX = nothing was known */
-};
-
 /* model_watch: told before the model writes a row. */
 static void before_item(void *ctx, uint32_t row)
 {
@@ -391,14 +383,16 @@ static int find_rows(struct learner *l, const struct event *ev, uint32_t *ret_us
 }
 
 /* Baselines rank the event by what they knew a moment before it, then learn it. */
-static int score_baselines(struct learner *l, struct pending *p, const struct user *before)
+static int score_baselines(struct learner *l, struct scored *p, const struct user *before)
 {
 	size_t rows = model_items(l->model);
 	uint32_t last = before ? users_last_item(before) : NO_ITEM;
-	p->rank[BY_POPULARITY] = popularity_rank(l->popularity, p->item, rows, rows - model_live_items(l->model));
+	if (p->sampled)
+		p->rank[BY_POPULARITY] = popularity_rank(l->popularity, p->item, rows, rows - model_live_items(l->model));
 	p->rank[BY_COVISIT] = UNRANKED;
 	if (l->covisit && last != NO_ITEM) {
-		p->rank[BY_COVISIT] = covisit_rank(l->covisit, last, p->item, p->rank[BY_POPULARITY]);
+		if (p->sampled)
+			p->rank[BY_COVISIT] = covisit_rank(l->covisit, last, p->item, p->rank[BY_POPULARITY]);
 		if (covisit_add(l->covisit, last, p->item) < 0)
 			return log_no_memory();
 	}
@@ -438,7 +432,7 @@ static int refuse_late(struct learner *l, const struct record *r, struct staged 
 	return l->cfg->late_events == DLQ ? dead_letter(l, r, "late", out) : 0;
 }
 
-static int add_visit(struct learner *l, const struct record *r, const struct pending *p, uint32_t fresh)
+static int add_visit(struct learner *l, const struct record *r, const struct scored *p, uint32_t fresh)
 {
 	struct visit visit = { .item = p->item, .weight = r->ev.weight, .id = r->id, .fresh = fresh };
 	if (changes_row(l->changes, STATE_USER, p->user) < 0 || users_add(l->users, p->user, visit, r->ev.ts_ms) < 0)
@@ -446,10 +440,16 @@ static int add_visit(struct learner *l, const struct record *r, const struct pen
 	return 0;
 }
 
-static int fold_event(struct learner *l, const struct record *r, struct pending *pending, size_t *n, struct staged *out)
+/* Is the event of this number in the batch to be ranked? */
+static int is_sampled(const struct learner *l, size_t number)
+{
+	return rng_unit(rng_bits((uint64_t)l->cfg->seed, RNG_SAMPLE, l->step, number, 0)) < l->cfg->eval_sample;
+}
+
+static int fold_event(struct learner *l, const struct record *r, struct scored *pending, size_t *n, struct staged *out)
 {
 	const char *reason = NULL;
-	struct pending *p = &pending[*n];
+	struct scored *p = &pending[*n];
 	switch (arrival(l, r)) { /* before anything is made or counted for it */
 	case ARRIVAL_DUPLICATE:
 		l->duplicates++;
@@ -459,7 +459,8 @@ static int fold_event(struct learner *l, const struct record *r, struct pending 
 	case ARRIVAL_NEW:
 		break;
 	}
-	*p = (struct pending){ .r = r, .at = UINT32_MAX };
+	*p = (struct scored){ .r = r, .at = UINT32_MAX };
+	p->sampled = is_sampled(l, *n);
 	int code = find_rows(l, &r->ev, &p->user, &p->item, &reason);
 	if (code)
 		return code;
@@ -478,6 +479,8 @@ static int fold_event(struct learner *l, const struct record *r, struct pending 
 		code = add_visit(l, r, p, (uint32_t)++*n);
 	if (code)
 		return code;
+	p->nth = users_get(l->users, p->user)->events;
+	p->sighting = l->item_events[p->item];
 	if (l->recent && recent_add(l->recent, p->item) < 0)
 		return log_no_memory();
 
@@ -488,7 +491,7 @@ static int fold_event(struct learner *l, const struct record *r, struct pending 
 	return 0;
 }
 
-static int fold_record(struct learner *l, const struct record *r, struct pending *pending, size_t *n, struct staged *out)
+static int fold_record(struct learner *l, const struct record *r, struct scored *pending, size_t *n, struct staged *out)
 {
 	count_record(l, r->reason != NULL); /* what a limit refuses says nothing about the input's format */
 	if (r->reason) {
@@ -499,7 +502,7 @@ static int fold_record(struct learner *l, const struct record *r, struct pending
 }
 
 /* The users of the batch's events, in the order of their first event, each once. */
-static void gather_fresh(struct learner *l, const struct pending *pending, size_t n)
+static void gather_fresh(struct learner *l, const struct scored *pending, size_t n)
 {
 	scratch_clear(l->scratch);
 	for (size_t i = 0; i < n; i++) {
@@ -512,7 +515,7 @@ static void gather_fresh(struct learner *l, const struct pending *pending, size_
 }
 
 /* Which row of h predicts an event: the output at the event before it, if there is one in the kept window. */
-static void find_predictions(struct learner *l, struct pending *pending)
+static void find_predictions(struct learner *l, struct scored *pending)
 {
 	struct batch b = scratch_batch(l->scratch);
 	const uint32_t *fresh = scratch_fresh(l->scratch);
@@ -521,7 +524,7 @@ static void find_predictions(struct learner *l, struct pending *pending)
 			pending[fresh[t] - 1].at = t;
 }
 
-static int score_model(struct learner *l, struct pending *pending, size_t n)
+static int score_model(struct learner *l, struct scored *pending, size_t n)
 {
 	struct batch b = scratch_batch(l->scratch);
 	size_t D = model_config(l->model)->D, scored = 0;
@@ -535,10 +538,10 @@ static int score_model(struct learner *l, struct pending *pending, size_t n)
 		free(q), free(target), free(rank);
 		return log_no_memory();
 	}
-	model_encode(l->model, h, &b);
 	find_predictions(l, pending);
+	model_encode(l->model, h, &b);
 	for (size_t i = 0; i < n; i++) {
-		if (pending[i].at == UINT32_MAX)
+		if (pending[i].at == UINT32_MAX || !pending[i].sampled)
 			continue;
 		memcpy(q + scored * D, h + pending[i].at * D, D * sizeof *q);
 		target[scored++] = pending[i].item;
@@ -546,17 +549,17 @@ static int score_model(struct learner *l, struct pending *pending, size_t n)
 	if (scored)
 		model_rank(l->model, rank, q, target, scored, NULL);
 	for (size_t i = 0, j = 0; i < n; i++)
-		pending[i].rank[BY_MODEL] = pending[i].at == UINT32_MAX ? UNRANKED : rank[j++];
+		pending[i].rank[BY_MODEL] = pending[i].at == UINT32_MAX || !pending[i].sampled ? UNRANKED : rank[j++];
 	free(q), free(target), free(rank);
 	return 0;
 }
 
-/* Only events with a history are scored, by all methods alike. */
-static void record_scores(struct learner *l, const struct pending *pending, size_t n)
+/* Only events with a history that eval.sample has drawn are scored, by all methods alike. */
+static void record_scores(struct learner *l, const struct scored *pending, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		const struct pending *p = &pending[i];
-		if (p->at == UINT32_MAX)
+		const struct scored *p = &pending[i];
+		if (p->at == UINT32_MAX || !p->sampled)
 			continue;
 		prequential_add(l->prequential, p->rank);
 		guard_ranked(&l->guard, (uint64_t)l->cfg->guard_hold, prequential_ndcg(l->prequential, BY_MODEL), prequential_ndcg(l->prequential, BY_POPULARITY));
@@ -624,7 +627,7 @@ int learner_train(struct learner *l, struct record_list *batch, int partitions, 
 	*ret = (struct train_result){ 0 };
 	for (int i = 0; i < partitions; i++)
 		records += batch[i].n;
-	struct pending *pending = malloc(records * sizeof *pending + 1);
+	struct scored *pending = malloc(records * sizeof *pending + 1);
 	if (!pending)
 		return log_no_memory();
 
@@ -645,6 +648,9 @@ int learner_train(struct learner *l, struct record_list *batch, int partitions, 
 	if (code)
 		goto out;
 	record_scores(l, pending, n);
+	code = l->watch.scored ? l->watch.scored(l->watch.ctx, l, pending, n) : 0;
+	if (code)
+		goto out;
 
 	gather_rehearsal(l);
 	code = learner_fit(l, ret); /* ... then train */

@@ -31,8 +31,27 @@ struct scratch;   /* the arrays of one batch: batch.c */
 /* One application of a gradient, as the state topic keeps it. */
 struct learner_history { uint64_t step; float lr; uint32_t zero; };
 
+/* An event of the batch that was folded, in the order of the fold; rows are those of users and items. */
+struct scored {
+	const struct record *r;
+	uint32_t user, item;
+	uint32_t nth, sighting;   /* which event of the user, and on the item, it is, from 1 (saturate) */
+	uint32_t rank[METHODS];   /* where ranked */
+	uint32_t at;              /* row of the batch's tokens that predicts it; UINT32_MAX = nothing was known */
+	int sampled;              /* by eval.sample */
+};
+
+struct learner;
+/* Told of each batch after the model has ranked it and before it trains; scratch_batch has the users of the events, and what they did before. An exit
+ * code ends the fold. Reads only. */
+struct learner_watch {
+	int (*scored)(void *ctx, struct learner *l, const struct scored *events, size_t n);
+	void *ctx;
+};
+
 struct learner {
 	const struct config *cfg;
+	struct learner_watch watch; /* scored NULL: nobody's; no part of the fold */
 	const char *input_topic;
 	struct model *model;
 	struct grad *grad;

@@ -1,0 +1,38 @@
+/* stream.h - `eval prequential`: a file of events, in its order, through the learner of `train`, batches cut as cut=log does, each ranked before it trains.
+ *
+ * The first eval.warmup of the lines train, and choose the baselines' parameters; only what comes after them counts. Ranked are events of users
+ * who have done something before, by all contestants alike, over all live items (eval.sample: a share of those events):
+ *
+ *     online    the learner as it stands
+ *     nightly   its weights as of the last multiple of eval.retrain.ms of event time. One pass over all events up to there, that is, not a
+ *               training from nothing with many passes; what an exporter that runs at night would serve
+ *     frozen    its weights as of the end of the warm-up
+ *     and the baselines of baselines.h
+ *
+ * All three models read the user's newest events; only their weights are of different ages. To an old model an item that has come since is a random
+ * row (as admitted, without item.context). Splits: head and tail users (head: longer than the 80th percentile as of now), new users (their second
+ * and third event; nothing ranks a first), cold items (younger than eval.cold.ms since their first event, which is itself one of these).
+ */
+#ifndef S4REC_STREAM_H
+#define S4REC_STREAM_H
+#include "worker/config.h"
+#include "worker/eval/baselines.h"
+#include "worker/eval/tally.h"
+
+enum { BY_ONLINE, BY_NIGHTLY, BY_FROZEN, MODELS, CONTESTANTS = MODELS + BASELINES };
+extern const char *const contestant_name[CONTESTANTS];
+
+struct stream_result {
+	struct board *board;         /* (CONTESTANTS) */
+	uint64_t events;             /* folded */
+	uint64_t bad_lines, refused;    /* no event; events that were late, double, or refused by a limit */
+	size_t users, items;
+	int64_t half_life_ms, recent_ms; /* chosen */
+	size_t K;
+	uint32_t *members, *heads;   /* (K) users whose z is nearest to the prototype at the end, and head users among them */
+};
+
+/* 0 or an exit code; errors are logged. */
+int stream_run(struct stream_result *ret, const struct config *c, const char *path);
+void stream_result_release(struct stream_result *r);
+#endif

@@ -1,0 +1,41 @@
+/* tally.h - ranks summed into HR, NDCG and MRR with 95 % intervals, by window of event time, contestant and split. Plain data; not thread-safe. */
+#ifndef S4REC_TALLY_H
+#define S4REC_TALLY_H
+#include <stddef.h>
+#include <stdint.h>
+
+#include "worker/eval/loo.h" /* CUTS, loo_cut */
+
+struct tally {
+	uint64_t n;
+	uint64_t hits[CUTS];
+	double ndcg[CUTS], ndcg_squares[CUTS], mrr; /* sums */
+};
+struct interval { double low, high; };
+
+/* rank from 0; UNRANKED (prequential.h) is a miss that counts. */
+void tally_add(struct tally *t, uint32_t rank);
+void tally_sum(struct tally *t, const struct tally *other);
+double tally_hr(const struct tally *t, size_t cut); /* 0 when nothing was added, as all means */
+double tally_ndcg(const struct tally *t, size_t cut);
+double tally_mrr(const struct tally *t);
+/* Wilson's score interval of a share (Wilson 1927); 0 to 1 when n is 0. */
+struct interval wilson(uint64_t hits, uint64_t n);
+/* Mean -+ 1.96 standard errors. Events of one user are not independent: take it as a lower bound of what is unsure. */
+struct interval tally_ndcg_interval(const struct tally *t, size_t cut);
+
+enum split { SPLIT_ALL, SPLIT_HEAD, SPLIT_TAIL, SPLIT_NEW, SPLIT_COLD, SPLITS };
+extern const char *const split_name[SPLITS];
+
+struct board;
+/* Windows of so many ms of event time. -ENOMEM */
+int board_new(struct board **ret, size_t contestants, int64_t window_ms);
+void board_free(struct board *b);
+/* rank (contestants); splits: bits 1 << enum split. -ENOMEM; -ENOSPC: more than BOARD_WINDOWS_MAX windows. */
+#define BOARD_WINDOWS_MAX 100000
+int board_add(struct board *b, int64_t ts_ms, unsigned splits, const uint32_t *rank);
+size_t board_windows(const struct board *b); /* those that hold anything, in the order of time */
+int64_t board_window_ms(const struct board *b, size_t window); /* where it begins */
+const struct tally *board_tally(const struct board *b, size_t window, size_t contestant, enum split s);
+struct tally board_total(const struct board *b, size_t contestant, enum split s);
+#endif
