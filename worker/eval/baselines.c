@@ -37,10 +37,10 @@ struct baselines {
 int baselines_new(struct baselines **ret)
 {
 	struct baselines *b = calloc(1, sizeof *b);
-	int r = b ? 0 : -ENOMEM;
+	int r = 0;
+	if (!b)
+		return -ENOMEM;
 
-	if (r < 0)
-		return r;
 	for (size_t i = 0; r == 0 && i < LIVES; i++)
 		r = popularity_new(&b->decayed[i], lives_ms[i]);
 	if (r == 0)

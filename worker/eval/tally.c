@@ -114,7 +114,8 @@ static int insert(struct board *b, size_t at, int64_t index)
 		return -ENOMEM;
 
 	memmove(b->windows + at + 1, b->windows + at, (b->n - at) * sizeof *b->windows);
-	b->windows[at] = (struct window){ index, tally };
+	b->windows[at].index = index;
+	b->windows[at].tally = tally;
 	b->n++;
 	return 0;
 }
