@@ -12,29 +12,15 @@
 
 #include "model/rng.h"
 #include "worker/learn/learner.h"
+#include "tests/worker/small_learner.h"
 #include "worker/state/rows.h"
 
 enum { USERS = 20, ITEMS = 12, K = 4 };
-static struct config cfg;
-static struct decoder *decoder;
-static struct record_pool *pool;
 static int64_t offset;
 
 static int begin(void **state)
 {
-	const char *why;
-	char *argv[] = { "test", "--width", "8", "--heads", "2", "--layers", "1", "--prototypes", "4", "--max.length", "6", "--warmup.steps", "0", "--sinkhorn.queue", "16",
-		"--weight.max", "1000000", "--max.items", "100", "--refresh.users", "0", "--rehearse", "0", "--threads", "1", NULL };
-	struct decoder_options o = { .format = EVENT_JSON, .record_max_bytes = 1 << 20, .weight_max = 1e6 };
-	return config_parse(&cfg, C_TRAIN, "", "", (int)(sizeof argv / sizeof *argv) - 1, argv) || decoder_new(&decoder, &o, &why) || record_pool_new(&pool);
-}
-
-static int end(void **state)
-{
-	decoder_free(decoder);
-	record_pool_free(pool);
-	config_release(&cfg);
-	return 0;
+	return begin_small((char *[]){ "--weight.max", "1000000", "--refresh.users", "0", "--rehearse", "0", NULL });
 }
 
 static struct learner *learner(void)

@@ -12,29 +12,15 @@
 #include <string.h>
 
 #include "model/rng.h"
+#include "tests/worker/small_learner.h"
 #include "worker/learn/expiry.h"
 #include "worker/state/rows.h"
 
-static struct config cfg;
-static struct decoder *decoder;
-static struct record_pool *pool;
 static int64_t offset;
 
 static int begin(void **state)
 {
-	const char *why;
-	char *argv[] = { "test", "--width", "8", "--heads", "2", "--layers", "1", "--prototypes", "4", "--max.length", "6", "--warmup.steps", "0", "--sinkhorn.queue", "16",
-		"--max.items", "100", "--max.users", "100", "--admit.cells", "1024", "--threads", "1", NULL };
-	struct decoder_options o = { .format = EVENT_JSON };
-	return config_parse(&cfg, C_TRAIN, "", "", (int)(sizeof argv / sizeof *argv) - 1, argv) || decoder_new(&decoder, &o, &why) || record_pool_new(&pool);
-}
-
-static int end(void **state)
-{
-	decoder_free(decoder);
-	record_pool_free(pool);
-	config_release(&cfg);
-	return 0;
+	return begin_small((char *[]){ "--max.users", "100", "--admit.cells", "1024", NULL });
 }
 
 static struct learner *learner(void)
