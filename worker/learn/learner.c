@@ -564,7 +564,8 @@ static void record_scores(struct learner *l, const struct scored *pending, size_
 		prequential_add(l->prequential, p->rank);
 		guard_ranked(&l->guard, (uint64_t)l->cfg->guard_hold, prequential_ndcg(l->prequential, BY_MODEL), prequential_ndcg(l->prequential, BY_POPULARITY));
 		if (l->ranks)
-			ranks_add(l->ranks, l->step, p->r->ev.event_id, p->r->ev.event_id_len, p->r->ev.ts_ms, p->rank);
+			ranks_add(l->ranks, l->step, p->r->ev.event_id, p->r->ev.event_id_len, p->r->ev.ts_ms, p->rank,
+			          &(struct ranks_about){ p->nth, p->sighting, users_is_head(l->users, p->user) });
 	}
 }
 
