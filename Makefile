@@ -233,6 +233,10 @@ eval-loo: ## leave-one-out on Beauty and ML-1M, no broker; DATA=folder that hold
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@BUILD=$(BUILD) tests/eval/loo.sh "$(DATA)"
 
+eval-prequential: ## test-then-train on a news site's clicks beside baselines, no broker; DATA=folder that holds globo_clicks_by_time.csv.zst (not part of this repository)
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@BUILD=$(BUILD) tests/eval/prequential.sh "$(DATA)"
+
 eval-paper: ## the paper's tables (ablations, K, lambda, time to quality) on Beauty and ML-1M; hours, goes on where it stopped; DATA=folder as for eval-loo
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@BUILD=$(BUILD) tests/eval/paper.sh "$(DATA)" $(ARGS)
@@ -265,7 +269,7 @@ format: ## lay out the sources by .clang-format
 clean: ## remove what was built (keeps the downloaded broker)
 	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} +
 
-.PHONY: all bench-torch eval-beauty eval-loo eval-paper help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e faults fault-tools soak mutations bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
+.PHONY: all bench-torch eval-beauty eval-loo eval-prequential eval-paper help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e faults fault-tools soak mutations bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -path $(BUILD)/kafka -prune -o -name '*.d' -print 2>/dev/null)

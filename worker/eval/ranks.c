@@ -13,7 +13,7 @@
 
 #include "worker/log.h"
 
-#define HEADER "step\tevent_id\tts_ms\trank_model\trank_popularity\trank_covisit\n"
+#define HEADER "step\tevent_id\tts_ms\trank_model\trank_popularity\trank_covisit\tuser_events\titem_events\thead\n"
 
 struct ranks {
 	FILE *f;
@@ -107,7 +107,8 @@ static void put_id(FILE *f, const char *id, size_t len)
 			fputc(id[i], f);
 }
 
-void ranks_add(struct ranks *r, uint64_t step, const char *event_id, size_t event_id_len, int64_t ts_ms, const uint32_t rank[METHODS])
+void ranks_add(struct ranks *r, uint64_t step, const char *event_id, size_t event_id_len, int64_t ts_ms, const uint32_t rank[METHODS],
+               const struct ranks_about *about)
 {
 	fprintf(r->f, "%llu\t", (unsigned long long)step);
 	put_id(r->f, event_id, event_id_len);
@@ -117,7 +118,7 @@ void ranks_add(struct ranks *r, uint64_t step, const char *event_id, size_t even
 			fputs("\tNA", r->f);
 		else
 			fprintf(r->f, "\t%u", rank[m]);
-	fputc('\n', r->f);
+	fprintf(r->f, "\t%u\t%u\t%d\n", about->user_events, about->item_events, about->head);
 }
 
 int ranks_flush(struct ranks *r)

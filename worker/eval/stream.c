@@ -7,6 +7,7 @@
 #include <sysexits.h>
 
 #include "model/state.h"
+#include "worker/eval/drift.h"
 #include "worker/events_file.h"
 #include "worker/learn/learner.h"
 #include "worker/learn/userset.h"
@@ -41,6 +42,7 @@ struct stream {
 	int warm;                      /* the warm-up is over */
 	int64_t retrained;             /* nights of the event time up to which nightly knows */
 	uint64_t told;
+	struct drifts drifts;
 };
 
 /* ---- models of another age ---- */
@@ -303,6 +305,8 @@ static int fold_batch(struct stream *s)
 		return 0;
 	code = learner_train(s->l, &s->batch, 1, s->l->step + 1, NULL, &t);
 	userset_clear(s->users);
+	if (code == 0 && t.users && !t.discarded)
+		drifts_step(&s->drifts, t.stats.loss_sr, t.ranked, t.ndcg20, s->l->watermark_ms);
 	if (code == 0 && s->l->step % (uint64_t)s->cfg->commit_steps == 0)
 		code = commit(s);
 	if (code == 0)
@@ -457,6 +461,7 @@ static int finish(struct stream *s, struct stream_result *ret)
 	ret->items = idmap_count(s->l->item_ids);
 	ret->half_life_ms = baselines_half_life_ms(s->baselines);
 	ret->recent_ms = baselines_recent_ms(s->baselines);
+	ret->drifts = s->drifts.found;
 	ret->board = s->board;
 	s->board = NULL;
 	return count_members(s, ret);

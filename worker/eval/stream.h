@@ -26,6 +26,7 @@ struct stream_result {
 	struct board *board;         /* (CONTESTANTS) */
 	uint64_t events;             /* folded */
 	uint64_t bad_lines, refused;    /* no event; events that were late, double, or refused by a limit */
+	uint64_t drifts;                /* that drift.h found, in loss and NDCG@20; the log says when */
 	size_t users, items;
 	int64_t half_life_ms, recent_ms; /* chosen */
 	size_t K;

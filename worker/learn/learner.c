@@ -555,17 +555,21 @@ static int score_model(struct learner *l, struct scored *pending, size_t n)
 }
 
 /* Only events with a history that eval.sample has drawn are scored, by all methods alike. */
-static void record_scores(struct learner *l, const struct scored *pending, size_t n)
+static void record_scores(struct learner *l, const struct scored *pending, size_t n, struct train_result *ret)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct scored *p = &pending[i];
 		if (p->at == UINT32_MAX || !p->sampled)
 			continue;
+		ret->ranked++;
+		ret->ndcg20 += p->rank[BY_MODEL] < 20 ? 1 / log2(p->rank[BY_MODEL] + 2.0) : 0;
 		prequential_add(l->prequential, p->rank);
 		guard_ranked(&l->guard, (uint64_t)l->cfg->guard_hold, prequential_ndcg(l->prequential, BY_MODEL), prequential_ndcg(l->prequential, BY_POPULARITY));
 		if (l->ranks)
-			ranks_add(l->ranks, l->step, p->r->ev.event_id, p->r->ev.event_id_len, p->r->ev.ts_ms, p->rank);
+			ranks_add(l->ranks, l->step, p->r->ev.event_id, p->r->ev.event_id_len, p->r->ev.ts_ms, p->rank,
+			          &(struct ranks_about){ p->nth, p->sighting, users_is_head(l->users, p->user) });
 	}
+	ret->ndcg20 /= ret->ranked ? ret->ranked : 1;
 }
 
 /* Rehearsal: `rehearse` stored users per fresh one, drawn by (seed, step, i); a user already in the batch is passed over. */
@@ -647,7 +651,7 @@ int learner_train(struct learner *l, struct record_list *batch, int partitions, 
 	code = score_model(l, pending, n); /* test ... */
 	if (code)
 		goto out;
-	record_scores(l, pending, n);
+	record_scores(l, pending, n, ret);
 	code = l->watch.scored ? l->watch.scored(l->watch.ctx, l, pending, n) : 0;
 	if (code)
 		goto out;

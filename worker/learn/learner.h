@@ -104,6 +104,8 @@ struct train_result {
 	uint32_t events, dead_letters;
 	uint64_t records_hash; /* over the records in the order of the fold */
 	size_t users;
+	uint32_t ranked;         /* events that were scored, and ... */
+	double ndcg20;           /* ... their mean by the model */
 	uint64_t pass;           /* by learner_pass: its number */
 	int skipped;             /* by learner_skip */
 	struct step_stats stats; /* zeros when the batch held no user */

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "worker/eval/drift.h"
 #include "worker/log.h"
 
 #define REPAINT_MS 250
@@ -29,6 +30,7 @@ struct progress {
 	double rate;        /* events per second since the last line; in the last line, of the whole run */
 	struct step_stats mean; /* running means */
 	int any;
+	struct drifts drifts; /* of this run */
 };
 
 int progress_new(struct progress **ret, const struct config *c, const struct learner *l, struct input *in, struct committer *k)
@@ -63,6 +65,8 @@ void progress_step(struct progress *p, const struct train_result *t)
 	smooth(&p->mean.loss_ckd, t->stats.loss_ckd, first);
 	smooth(&p->mean.loss_adv, t->stats.loss_adv, first);
 	p->any = 1;
+	if (!t->pass) /* a pass trains what is old */
+		drifts_step(&p->drifts, t->stats.loss_sr, t->ranked, t->ndcg20, p->l->watermark_ms);
 }
 
 static void event_time(char *ret, size_t size, int64_t ms)
