@@ -110,7 +110,7 @@ static void curves_of(FILE *f, const struct board *b, const char *name, enum spl
 	}
 	open_curves(f, &a, name, b);
 	for (size_t c = CONTESTANTS; c-- > 0;) { /* the model on top */
-		char classes[8];
+		char classes[24];
 		snprintf(classes, sizeof classes, " c%zu", c);
 		draw_polyline(f, &a, x, y + c * n, n, classes);
 	}
