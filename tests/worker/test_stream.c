@@ -12,9 +12,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "model/rng.h"
 #include "worker/eval/baselines.h"
-#include "worker/eval/drift.h"
 #include "worker/eval/prequential.h"
 #include "worker/eval/stream_report.h"
 #include "worker/eval/tally.h"
@@ -42,27 +40,6 @@ static void intervals(void **state)
 	assert_true(near(tally_mrr(&t), (1 + 1 / 3. + 1 / 8.) / 4));
 	w = tally_ndcg_interval(&t, 0); /* gains 1, .5, 0, 0: standard error .23936 */
 	assert_true(near(w.high - w.low, 2 * 1.95996 * .23936));
-}
-
-/* Even draws in 0 .. 1, deviation .2887. */
-static double draw(uint64_t i) { return rng_unit(rng_bits(1, RNG_GENERATE, i, 0, 0)); }
-
-static void drift_is_found_where_it_is(void **state)
-{
-	struct drift d = { 0 };
-	int after = 0;
-
-	for (uint64_t i = 0; i < 100000; i++)
-		assert_false(drift_add(&d, draw(i)));
-	for (uint64_t i = 0; i < 20000; i++)
-		assert_false(drift_add(&d, draw(i) - .5)); /* a fall is none */
-	d = (struct drift){ 0 };
-	for (uint64_t i = 0; i < 10000; i++)
-		assert_false(drift_add(&d, 7 * draw(i)));
-	while (!drift_add(&d, 7 * (draw((uint64_t)(10000 + after)) + .2887))) /* one deviation: 50 / .9 numbers, more or less */
-		assert_true(++after < 120);
-	assert_true(after > 25);
-	assert_int_equal(d.n, 0);
 }
 
 static void windows_in_time_order(void **state)
@@ -255,7 +232,7 @@ static void nothing_to_rank(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(intervals), cmocka_unit_test(drift_is_found_where_it_is), cmocka_unit_test(windows_in_time_order), cmocka_unit_test(recent_events_only), cmocka_unit_test(half_life_that_did_best),
+		cmocka_unit_test(intervals), cmocka_unit_test(windows_in_time_order), cmocka_unit_test(recent_events_only), cmocka_unit_test(half_life_that_did_best),
 		cmocka_unit_test(neighbours), cmocka_unit_test(newer_weights_are_better), cmocka_unit_test(nothing_to_rank),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

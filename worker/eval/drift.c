@@ -6,24 +6,51 @@
 
 #include "worker/log.h"
 
-int drift_add(struct drift *d, double x)
+/* By how many spreads x is above the usual. Numbers that were all the same have no spread: then any other is far from usual. */
+static double above(const struct drift *d, double x)
+{
+	double spread = sqrt(d->variance), by = x - d->mean;
+
+	if (spread > 0)
+		by /= spread;
+	else if (by != 0)
+		by = by > 0 ? DRIFT_MOST : -DRIFT_MOST;
+	return fmin(fmax(by, -DRIFT_MOST), DRIFT_MOST);
+}
+
+static void learn(struct drift *d, double x)
 {
 	double before = x - d->mean;
 
-	d->n++;
+	d->n += d->n < DRIFT_STEPS;
 	d->mean += before / (double)d->n;
-	d->squares += before * (x - d->mean);
-	if (d->n < DRIFT_MIN || d->squares <= 0)
-		return 0;
-	d->sum += (x - d->mean) / sqrt(d->squares / (double)d->n) - DRIFT_SLACK;
-	d->least = d->sum < d->least ? d->sum : d->least;
-	if (d->sum - d->least <= DRIFT_BOUND)
-		return 0;
-	*d = (struct drift){ 0 };
+	d->variance += (before * (x - d->mean) - d->variance) / (double)d->n;
+}
+
+static int tell(struct drift *d)
+{
+	*d = (struct drift){ .usual = d->mean, .worse = d->sum / (double)d->run, .lasted = d->run, .alarms = d->alarms + 1 };
 	return 1;
 }
 
-static void say(struct drifts *d, const char *what, double was, int64_t event_ms)
+int drift_add(struct drift *d, double x)
+{
+	if (d->n >= DRIFT_YOUNG) {
+		d->excess += above(d, x) - DRIFT_SLACK;
+		d->sum += x;
+		d->run++;
+		if (d->excess > DRIFT_BOUND)
+			return tell(d);
+		if (d->excess <= 0) {
+			d->excess = d->sum = 0;
+			d->run = 0;
+		}
+	}
+	learn(d, x);
+	return 0;
+}
+
+static void say(struct drifts *d, const char *what, const struct drift *of, double sign, int64_t event_ms)
 {
 	time_t s = (time_t)(event_ms / 1000);
 	struct tm tm;
@@ -32,15 +59,14 @@ static void say(struct drifts *d, const char *what, double was, int64_t event_ms
 	d->found++;
 	gmtime_r(&s, &tm);
 	strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	log_info("drift of=%s event_time=%s mean_before=%.4f", what, time, was);
+	log_info("drift of=%s event_time=%s mean_before=%.4f mean_since=%.4f steps_since=%llu", what, time, sign * of->usual, sign * of->worse,
+	         (unsigned long long)of->lasted);
 }
 
 void drifts_step(struct drifts *d, double loss, uint64_t ranked, double ndcg20, int64_t event_ms)
 {
-	double was_loss = d->loss.mean, was_ndcg = -d->ndcg.mean;
-
 	if (drift_add(&d->loss, loss))
-		say(d, "loss", was_loss, event_ms);
+		say(d, "loss", &d->loss, 1, event_ms);
 	if (ranked && drift_add(&d->ndcg, -ndcg20))
-		say(d, "ndcg20", was_ndcg, event_ms);
+		say(d, "ndcg20", &d->ndcg, -1, event_ms);
 }

@@ -1,21 +1,37 @@
-/* drift.h - has the mean of a stream of numbers risen? Page-Hinkley's test (Page 1954, Hinkley 1971) on numbers in units of their own deviation, so that losses and
- * NDCG of batches of any size need no bounds of their own: the sum of (x - mean) / deviation - DRIFT_SLACK, over its own least value. Mean and
- * deviation are those since the start; a drift starts all anew. Where nothing drifts, one in some million numbers is taken for it (a random walk with that slack passes the
- * bound with probability exp(-2 slack bound)); a rise by k deviations is found after some DRIFT_BOUND / (k - slack) of them. Plain data, zero is ready.
+/* drift.h - has a number that a stream keeps giving, smaller being better, got worse and stayed so? Page-Hinkley's test (Page 1954, "Continuous
+ * inspection schemes"), in units of the number's own spread, so that one bound serves losses and NDCG alike. Plain data, any thread, one at a time;
+ * no clock, no draw.
+ *
+ *     struct drift d = { 0 };
+ *     if (drift_add(&d, x)) ...   d.worse, d.usual and d.lasted say how much and for how long
+ *
+ * Usual is a mean over some DRIFT_STEPS numbers, newer ones weighing more: a model that still learns makes it fall, and a slow change becomes usual
+ * without an alarm. What counts is by how much numbers are above usual, less DRIFT_SLACK, summed since the sum was least; DRIFT_BOUND ends it. A
+ * level that is one spread higher is told after some thirty numbers. A mean over all that ever was, of a model that learned, stays so far from where
+ * things are that it missed a stream whose items were all renamed. After an alarm all begins anew at the level where things are now.
  */
 #ifndef S4REC_DRIFT_H
 #define S4REC_DRIFT_H
 #include <stdint.h>
 
-#define DRIFT_SLACK .1
-#define DRIFT_BOUND 50.0
-#define DRIFT_MIN 100 /* numbers that only make mean and deviation */
+#define DRIFT_STEPS 512  /* numbers that "usual" is a mean of */
+#define DRIFT_YOUNG 128  /* nothing is told of so few */
+#define DRIFT_SLACK 0.25 /* the rest in spreads, i.e. standard deviations: what is not worth a word */
+#define DRIFT_MOST 5.0   /* what one number counts at most: no outlier is a drift */
+#define DRIFT_BOUND 20.0 /* independent normal numbers reach it once in 300,000 (Siegmund 1985) */
 
-struct drift { double mean, squares, sum, least; uint64_t n; };
+struct drift {
+	double mean, variance;
+	uint64_t n;                 /* numbers since the start or the last alarm, at most DRIFT_STEPS */
+	double excess;              /* since it was least, in spreads */
+	double sum; uint64_t run;   /* of the numbers since then */
+	double usual, worse;        /* the last alarm: the level before it, and since it began */
+	uint64_t lasted;            /* ... how many numbers ago that was */
+	uint64_t alarms;            /* so far */
+};
 
-/* One number more; 1: the mean has risen. For a fall give -x. */
+/* x must be finite; for a fall give -x. 1: an alarm. */
 int drift_add(struct drift *d, double x);
-
 /* The two that are watched, by step. */
 struct drifts { struct drift loss, ndcg; uint64_t found; };
 /* Of a step that ranked `ranked` events, whose NDCG@20 was ndcg20 in the mean, and trained with this loss. Logs what has drifted, at which event time. */
