@@ -12,13 +12,13 @@
 #include "worker/eval/tally.h"
 
 #define HOUR_MS INT64_C(3600000)
-static const int64_t lives_ms[] = { HOUR_MS / 2, HOUR_MS, 3 * HOUR_MS, 6 * HOUR_MS, 12 * HOUR_MS, 24 * HOUR_MS, 72 * HOUR_MS, 168 * HOUR_MS };
-static const int64_t hours_ms[] = { HOUR_MS, 2 * HOUR_MS, 4 * HOUR_MS, 8 * HOUR_MS, 24 * HOUR_MS };
+static const int64_t lives_ms[] = { HOUR_MS / 12, HOUR_MS / 6, HOUR_MS / 4, HOUR_MS / 2, HOUR_MS, 3 * HOUR_MS, 6 * HOUR_MS, 12 * HOUR_MS, 24 * HOUR_MS, 72 * HOUR_MS, 168 * HOUR_MS };
+static const int64_t hours_ms[] = { HOUR_MS / 6, HOUR_MS / 3, HOUR_MS / 2, HOUR_MS, 2 * HOUR_MS, 4 * HOUR_MS, 8 * HOUR_MS, 24 * HOUR_MS };
 #define LIVES (sizeof lives_ms / sizeof lives_ms[0])
 #define HOURS (sizeof hours_ms / sizeof hours_ms[0])
 
 /* One of several parameters: all are tried until one is chosen. */
-struct trial { struct tally tally[8]; size_t first, end; };
+struct trial { struct tally tally[LIVES > HOURS ? LIVES : HOURS]; size_t first, end; };
 
 struct baselines {
 	struct popularity *decayed[LIVES];
