@@ -48,16 +48,16 @@ done
 
 # 3. stopped amid its restore, with the end of the cuts known and the state still to be read; its successor commits and flushes
 # shellcheck disable=SC2046
-STOP_POINT=replay.begins "$S4REC" $(worker "$P" --until end) >"$TMP/zombie.log" 2>&1 & zombie=$!
+STOP_POINT=replay.begins "$S4REC" $(worker "$P" --until end) >"$TMP/restoring.log" 2>&1 & zombie=$!
 PIDS="$PIDS $zombie"
-eventually 60 logged '^stop point' "$TMP/zombie.log"
+eventually 60 logged '^stop point' "$TMP/restoring.log"
 # shellcheck disable=SC2046
 CRASH_POINT=flush.after_end:3 "$S4REC" $(worker "$P" --until end --take.over --election.timeout.ms 1000) >"$TMP/successor.log" 2>&1 & successor=$!
 PIDS="$PIDS $successor"
 ends "$successor" 137
 kill -CONT "$zombie"
 ends "$zombie" 75
-grep -q 'since this one began to restore' "$TMP/zombie.log" || fail "the zombie does not say why it ends: $(tail -n 3 "$TMP/zombie.log")"
+grep -q 'since this one began to restore' "$TMP/restoring.log" || fail "the zombie does not say why it ends: $(tail -n 3 "$TMP/restoring.log")"
 zombies=$((zombies + 1))
 
 through "$P"
