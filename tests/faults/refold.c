@@ -45,15 +45,15 @@ static int next_cut(FILE *f, struct cut *ret, int64_t *offsets)
 static int read_batch(struct loop *w, const struct cut *c)
 {
 	struct record *r;
+	int code = 0;
 	input_limit(w->input, c->offsets);
-	while (!input_at_end(w->input)) {
-		int code = input_fill(w->input, POLL_MS);
-		if (code)
-			return code;
+	while (code == 0 && !input_at_end(w->input)) {
 		while ((r = input_next(w->input, INPUT_WAIT)))
 			batch_add(w, r, 0);
+		if (!input_at_end(w->input)) /* waits, and where all has been read, in vain */
+			code = input_fill(w->input, POLL_MS);
 	}
-	return 0;
+	return code;
 }
 
 static int fold_batch(struct loop *w, const struct cut *c)
