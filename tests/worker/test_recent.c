@@ -39,7 +39,7 @@ static void dropped_items_leave_the_window(void **state)
 	uint8_t gone[10] = { [3] = 1 };
 	for (uint32_t events = 0; events < 14; events++) {
 		struct recent *r;
-		uint32_t want[WINDOW];
+		uint32_t want[WINDOW] = { 0 };
 		size_t n, m = 0;
 		assert_int_equal(recent_new(&r, WINDOW, 10), 0);
 		for (uint32_t e = 0; e < events; e++)
