@@ -42,7 +42,11 @@ for when in commit.before_end commit.before_offsets commit.after_end flush.befor
 	kill -CONT "$zombie"
 	ends "$zombie" 75
 	# the woken one may get its old place in the group back for the moment that it takes to end, and then the successor ends, too (election.h)
-	case $when in *before_offsets) code=0; wait "$successor" || code=$?; case $code in 137 | 75) ;; *) fail "the successor ends with $code" ;; esac ;; esac
+	case $when in
+	*before_offsets)
+		code=0; wait "$successor" || code=$?
+		case $code in 137) ;; 75) ! grep -q _FENCED "$TMP/successor.log" || fail "the zombie fenced its successor" ;; *) fail "the successor ends with $code" ;; esac ;;
+	esac
 	zombies=$((zombies + 1))
 done
 
