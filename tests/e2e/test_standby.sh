@@ -18,7 +18,11 @@ bounded() { start "$1" train -t "$B" --until end --state.flush.ms 100 $elect $(s
 bounded "$TMP/b1.log"; first=$pid
 eventually 30 logged ' info leading ' "$TMP/b1.log"
 bounded "$TMP/b2.log"; second=$pid
-eventually 30 logged 'standing by: .* step=[1-9]' "$TMP/b2.log"
+left=100 # the leader is held back, for less than the election waits: else it is through before the standby says a word
+until logged 'standing by: .* step=[1-9]' "$TMP/b2.log"; do
+	kill -STOP "$first"; sleep 0.3; kill -CONT "$first"; sleep 0.1
+	left=$((left - 1)); [ "$left" -gt 0 ] || fail "nobody stands by"
+done
 kill -KILL "$first"; ends "$first" 137
 killed_ms=$(($(date +%s%N) / 1000000))
 eventually 20 logged 'replay done' "$TMP/b2.log"
