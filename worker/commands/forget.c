@@ -50,8 +50,8 @@ static int forget(const struct config *c)
 	int r = client_input_producer(&rk, &topic, c);
 	for (size_t i = 0; r == 0 && i < c->arg_count; i++)
 		r = send_null(rk, topic, c->args[i], &d);
-	while (rk && d.ok + d.failed < d.sent && !rd_kafka_fatal_error(rk, NULL, 0)) /* librdkafka's message.timeout.ms ends it */
-		rd_kafka_flush(rk, 1000);
+	if (rk)
+		delivery_wait(rk, &d);
 	if (r == 0 && d.ok < d.sent) {
 		log_error("%llu of %llu records were not delivered: %s", (unsigned long long)(d.sent - d.ok), (unsigned long long)d.sent, rd_kafka_err2str(d.first_error));
 		r = EX_UNAVAILABLE;

@@ -94,6 +94,12 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 		d->first_error = m->err;
 }
 
+void delivery_wait(rd_kafka_t *rk, const struct delivery *d)
+{
+	while (d->ok + d->failed < d->sent && !rd_kafka_fatal_error(rk, NULL, 0))
+		rd_kafka_flush(rk, 1000);
+}
+
 /* --- settings ------------------------------------------------------------------------------------------------------- */
 
 /* Keys that a promise of ours hangs on. */

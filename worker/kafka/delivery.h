@@ -13,4 +13,7 @@ struct delivery {
 	rd_kafka_resp_err_t first_error; /* of the first failed one */
 	int64_t last_offset;             /* of the newest that was written */
 };
+
+/* Flushes until all that was sent has its report, or the client can do no more; librdkafka's message.timeout.ms ends it. In client.c. */
+void delivery_wait(rd_kafka_t *rk, const struct delivery *d);
 #endif

@@ -103,8 +103,8 @@ int pointer_set(const struct config *c, const char *prefix, const char *to)
 	                                RD_KAFKA_V_VALUE((void *)to, to ? strlen(to) : 0), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE(&d),
 	                                RD_KAFKA_V_END))
 		r = EX_UNAVAILABLE;
-	while (r == 0 && d.ok + d.failed < d.sent && !rd_kafka_fatal_error(p.rk, NULL, 0)) /* librdkafka's message.timeout.ms ends it */
-		rd_kafka_flush(p.rk, 1000);
+	if (r == 0)
+		delivery_wait(p.rk, &d);
 	if (r == 0 && !d.ok)
 		r = EX_UNAVAILABLE;
 	if (r == EX_UNAVAILABLE)
