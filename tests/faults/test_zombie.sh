@@ -64,6 +64,23 @@ ends "$zombie" 75
 grep -q 'since this one began to restore' "$TMP/restoring.log" || fail "the zombie does not say why it ends: $(tail -n 3 "$TMP/restoring.log")"
 zombies=$((zombies + 1))
 
+# 4. as in 2., but its lead outlives its transaction: nobody tells it at once that another one leads, so it must not abort by itself
+# shellcheck disable=SC2046
+STOP_POINT=commit.before_offsets:3 "$S4REC" $(worker "$P" --until end --election.timeout.ms 30000) >"$TMP/leading.log" 2>&1 & zombie=$!
+PIDS="$PIDS $zombie"
+eventually 60 logged '^stop point' "$TMP/leading.log"
+sleep 3
+# shellcheck disable=SC2046
+DELAY_POINT=commit.before_offsets:2 CRASH_POINT=commit.after_end:4 "$S4REC" $(worker "$P" --until end --take.over --election.timeout.ms 1000 --transaction.timeout.ms 10000) >"$TMP/successor.log" 2>&1 & successor=$!
+PIDS="$PIDS $successor"
+eventually 60 logged '^delay point' "$TMP/successor.log"
+kill -CONT "$zombie"
+ends "$zombie" 75
+code=0; wait "$successor" || code=$?
+! grep -q _FENCED "$TMP/successor.log" || fail "the zombie fenced its successor: $(grep _FENCED "$TMP/successor.log" | head -n 1)"
+case $code in 137|75) ;; *) fail "the successor ends with $code" ;; esac
+zombies=$((zombies + 1))
+
 through "$P"
 as_if_nothing_happened "$P"
 echo "ok $NAME: $zombies zombies, $fenced of 3 twins fenced"
