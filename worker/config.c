@@ -1,12 +1,10 @@
-/* config.c - reads options.def into a table and everything else (parsing, help, dump, hash) walks that table. */
-#include "worker/config.h"
+/* config.c - where the values of options come from: file, environment, command line. See config.h */
+#include "worker/config_private.h"
 #include "worker/log.h"
-#include "worker/nearest.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -14,46 +12,12 @@
 
 extern char **environ;
 
-struct row {
-	const char *name;
-	size_t offset; /* of the member in struct config */
-	char letter;
-	enum option_type type;
-	int64_t idflt, imin, imax; /* INT, BOOL, ENUM */
-	double fdflt, fmin, fmax;  /* FLOAT */
-	const char *sdflt;         /* STRING */
-	const char *words, *unit;
-	int fold;
-	unsigned commands;
-	const char *help;
-};
-
-#define ROW_INT(d, lo, hi) .idflt = d, .imin = lo, .imax = hi
-#define ROW_BOOL(d, lo, hi) .idflt = d
-#define ROW_ENUM(d, lo, hi) .idflt = d
-#define ROW_FLOAT(d, lo, hi) .fdflt = d, .fmin = lo, .fmax = hi
-#define ROW_STRING(d, lo, hi) .sdflt = d
-#define OPT(name_, member_, letter_, type_, d, lo, hi, words_, unit_, fold_, commands_, help_)                          \
-	{ .name = name_, .offset = offsetof(struct config, member_), .letter = letter_, .type = OPT_##type_,           \
-	  ROW_##type_(d, lo, hi), .words = words_, .unit = unit_, .fold = fold_, .commands = commands_, .help = help_ },
-static const struct row rows[] = {
-#include "worker/options.def"
-};
-#undef OPT
-#define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
-
 static const struct { unsigned bit; const char *name; } command_names[] = {
 	{ C_TOPICS, "topics" }, { C_LOAD, "load" }, { C_TRAIN, "train" }, { C_READ, "read" }, { C_QUERY, "query" },
 	{ C_GENERATE, "generate" }, { C_CONFIG, "config" }, { C_EVAL, "eval" },
 	{ C_EXPORT, "export" }, { C_IMPORT, "import" }, { C_ROLLBACK, "rollback" }, { C_VERIFY, "verify" }, { C_FORGET, "forget" }, { C_PROMOTE, "promote" },
 	{ C_STREAM, "eval prequential" },
 };
-
-/* `s4rec config` speaks for all commands; whoever reads or makes a model's state must know all that it depends on. */
-static int row_allowed(const struct row *o, unsigned command)
-{
-	return (o->commands & command) || command == C_CONFIG || (o->fold && (command & (C_FILES | C_STREAM)));
-}
 
 static const char *command_name(unsigned bit)
 {
@@ -63,176 +27,13 @@ static const char *command_name(unsigned bit)
 	return "";
 }
 
-static const struct row *row_find(const char *name)
-{
-	for (size_t i = 0; i < ROW_COUNT; i++)
-		if (strcmp(rows[i].name, name) == 0)
-			return &rows[i];
-	return NULL;
-}
-
-/* NULL when none is near. */
-static const char *row_nearest(const char *name)
-{
-	size_t best = 0, best_distance = edit_distance(name, rows[0].name);
-
-	for (size_t i = 1; i < ROW_COUNT; i++) {
-		size_t distance = edit_distance(name, rows[i].name);
-
-		if (distance < best_distance) {
-			best = i;
-			best_distance = distance;
-		}
-	}
-	return edit_near(name, best_distance) ? rows[best].name : NULL;
-}
-
-static void *member(const struct config *c, const struct row *o) { return (char *)c + o->offset; }
-
-/* ---- values as text ---- */
-
-/* The n-th word of "a|b|c"; its length, 0 when there are fewer. */
-static size_t word_at(const char *words, int n, const char **ret)
-{
-	for (; n > 0; n--) {
-		words = strchr(words, '|');
-		if (!words)
-			return 0;
-		words++;
-	}
-	*ret = words;
-	return strcspn(words, "|");
-}
-
-/* The shortest of %.15g and %.17g that reads back as the same number. */
-static void float_text(char *buf, size_t size, double x)
-{
-	snprintf(buf, size, "%.15g", x);
-	if (strtod(buf, NULL) != x)
-		snprintf(buf, size, "%.17g", x);
-}
-
-static const char *value_text(char *buf, size_t size, const struct config *c, const struct row *o)
-{
-	const char *word = "";
-	size_t n;
-
-	switch (o->type) {
-	case OPT_INT:
-		snprintf(buf, size, "%lld", (long long)*(int64_t *)member(c, o));
-		return buf;
-	case OPT_FLOAT:
-		float_text(buf, size, *(double *)member(c, o));
-		return buf;
-	case OPT_BOOL:
-		return *(int *)member(c, o) ? "true" : "false";
-	case OPT_ENUM:
-		n = word_at(o->words, *(int *)member(c, o), &word);
-		snprintf(buf, size, "%.*s", (int)n, word);
-		return buf;
-	case OPT_STRING:
-		break;
-	}
-	return *(char **)member(c, o);
-}
-
-static void range_text(char *buf, size_t size, const struct row *o)
-{
-	char lo[32], hi[32];
-
-	switch (o->type) {
-	case OPT_INT:
-		if (o->imax == INT64_MAX)
-			snprintf(buf, size, "%lld or more", (long long)o->imin);
-		else
-			snprintf(buf, size, "%lld..%lld", (long long)o->imin, (long long)o->imax);
-		break;
-	case OPT_FLOAT:
-		float_text(lo, sizeof(lo), o->fmin);
-		float_text(hi, sizeof(hi), o->fmax);
-		snprintf(buf, size, "%s..%s", lo, hi);
-		break;
-	case OPT_BOOL:
-		snprintf(buf, size, "true|false");
-		break;
-	case OPT_ENUM:
-		snprintf(buf, size, "%s", o->words);
-		break;
-	case OPT_STRING:
-		snprintf(buf, size, "text");
-		break;
-	}
-}
-
 /* ---- setting one option ---- */
-
-/* 1, 0, or -1 for neither. */
-static int bool_word(const char *s)
-{
-	static const char *const words[] = { "false", "true", "0", "1", "no", "yes", "off", "on" };
-
-	for (int i = 0; i < 8; i++)
-		if (strcasecmp(s, words[i]) == 0)
-			return i & 1;
-	return -1;
-}
-
-static int set_value(struct config *c, const struct row *o, const char *value)
-{
-	const char *word;
-	char *end, *copy;
-	long long i;
-	double x;
-	size_t n;
-	int b;
-
-	switch (o->type) {
-	case OPT_INT:
-		errno = 0;
-		i = strtoll(value, &end, 10);
-		if (end == value || *end || isspace((unsigned char)*value))
-			return -EINVAL;
-		if (errno == ERANGE || i < o->imin || i > o->imax)
-			return -ERANGE;
-		*(int64_t *)member(c, o) = i;
-		return 0;
-	case OPT_FLOAT:
-		x = strtod(value, &end);
-		if (end == value || *end || isspace((unsigned char)*value))
-			return -EINVAL;
-		if (!isfinite(x) || x < o->fmin || x > o->fmax)
-			return -ERANGE;
-		*(double *)member(c, o) = x;
-		return 0;
-	case OPT_BOOL:
-		b = bool_word(value);
-		if (b < 0)
-			return -EINVAL;
-		*(int *)member(c, o) = b;
-		return 0;
-	case OPT_ENUM:
-		for (int k = 0; (n = word_at(o->words, k, &word)) > 0; k++)
-			if (strlen(value) == n && strncmp(value, word, n) == 0) {
-				*(int *)member(c, o) = k;
-				return 0;
-			}
-		return -EINVAL;
-	case OPT_STRING:
-		copy = strdup(value);
-		if (!copy)
-			return -ENOMEM;
-		free(*(char **)member(c, o));
-		*(char **)member(c, o) = copy;
-		return 0;
-	}
-	return -EINVAL;
-}
 
 /* where: "--batch.users", "S4REC_BATCH_USERS", "file:12"; code: what a refusal exits with. */
 static int set_option(struct config *c, const struct row *o, const char *value, const char *where, int code)
 {
 	char range[128];
-	int r = set_value(c, o, value);
+	int r = row_set(c, o, value);
 
 	if (r == 0)
 		return 0;
@@ -240,7 +41,7 @@ static int set_option(struct config *c, const struct row *o, const char *value, 
 		log_error("out of memory");
 		return EX_OSERR;
 	}
-	range_text(range, sizeof(range), o);
+	row_range(range, sizeof(range), o);
 	log_error("%s: %s=%s is %s; allowed: %s%s%s", where, o->name, value,
 	        r == -ERANGE ? "out of range" : o->type == OPT_INT ? "not a whole number" : o->type == OPT_FLOAT ? "not a number" :
 	        "not a known word", range, *o->unit ? " " : "", o->unit);
@@ -374,8 +175,8 @@ static int parse_env(struct config *c, const char *entry)
 		return 0;
 	snprintf(name, sizeof(name), "%.*s", (int)(eq - entry), entry);
 	for (size_t i = 0; i < ROW_COUNT; i++)
-		if (env_matches(key, len, rows[i].name))
-			return set_option(c, &rows[i], eq + 1, name, EX_CONFIG);
+		if (env_matches(key, len, config_rows[i].name))
+			return set_option(c, &config_rows[i], eq + 1, name, EX_CONFIG);
 	/* To the option's spelling, for librdkafka and for the error text. */
 	snprintf(name, sizeof(name), "%.*s", (int)len, key);
 	for (char *p = name; *p; p++)
@@ -439,11 +240,11 @@ static int read_arguments(struct asked *a, unsigned command, int argc, char **ar
 	int ch, index;
 
 	for (size_t i = 0; i < ROW_COUNT; i++) {
-		longs[i] = (struct option){ rows[i].name, rows[i].type == OPT_BOOL ? optional_argument : required_argument, NULL,
+		longs[i] = (struct option){ config_rows[i].name, config_rows[i].type == OPT_BOOL ? optional_argument : required_argument, NULL,
 		                            LONG_ROW + (int)i };
-		if (rows[i].letter) {
-			shorts[s++] = rows[i].letter;
-			if (rows[i].type != OPT_BOOL)
+		if (config_rows[i].letter) {
+			shorts[s++] = config_rows[i].letter;
+			if (config_rows[i].type != OPT_BOOL)
 				shorts[s++] = ':';
 		}
 	}
@@ -451,7 +252,7 @@ static int read_arguments(struct asked *a, unsigned command, int argc, char **ar
 	longs[ROW_COUNT + 1] = (struct option){ "help", no_argument, NULL, SHORT_HELP };
 	for (size_t i = 0; i < ROW_COUNT; i++) {
 		longs[n] = longs[i];
-		longs[n].name = dashed(dashes[i], sizeof(dashes[i]), rows[i].name);
+		longs[n].name = dashed(dashes[i], sizeof(dashes[i]), config_rows[i].name);
 		n += longs[n].name != NULL; /* a name of NULL ends the list */
 	}
 
@@ -498,10 +299,10 @@ static int read_arguments(struct asked *a, unsigned command, int argc, char **ar
 			continue;
 		}
 		if (ch >= LONG_ROW)
-			o = &rows[ch - LONG_ROW];
+			o = &config_rows[ch - LONG_ROW];
 		for (size_t i = 0; !o && i < ROW_COUNT; i++)
-			if (rows[i].letter == ch)
-				o = &rows[i];
+			if (config_rows[i].letter == ch)
+				o = &config_rows[i];
 		if (!row_allowed(o, command))
 			return wrong_command(o, command);
 		/* --cosine, --cosine=false and --cosine false */
@@ -532,57 +333,6 @@ static int apply_arguments(struct config *c, const struct asked *a)
 		r = set_kafka(c, name, eq + 1);
 	}
 	return r;
-}
-
-static void print_help(const struct config *c, unsigned command, const char *usage, const char *example)
-{
-	char value[64], range[128], left[64];
-
-	printf("usage: %s\nexample: %s\n\n", usage, example);
-	printf("  %-32s %s\n", "    --config FILE", "read options from this .properties file (or S4REC_CONFIG)");
-	if (command & (C_KAFKA | C_CONFIG))
-		printf("  %-32s %s\n", "-X, kafka.* in the file", "-X name=value: goes verbatim to librdkafka");
-	printf("  %-32s %s\n", "-h, --help", "this text");
-	for (size_t i = 0; i < ROW_COUNT; i++) {
-		const struct row *o = &rows[i];
-		const char *dflt;
-
-		if (!row_allowed(o, command))
-			continue;
-		dflt = value_text(value, sizeof(value), c, o);
-		range_text(range, sizeof(range), o);
-		snprintf(left, sizeof(left), "%c%c%c --%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ', o->letter ? ',' : ' ',
-		         o->name);
-		printf("  %-32s %s (%s%s%s%s%s%s)\n", left, o->help, range, *o->unit ? " " : "", o->unit, *dflt ? "; " : "", dflt, o->fold ? "; fold" : "");
-	}
-	if (command & (C_TRAIN | C_FILES | C_CONFIG))
-		puts("\nfold: shapes the model, so it must stay what it was when the model began.");
-}
-
-static int config_init(struct config *c)
-{
-	memset(c, 0, sizeof(*c));
-	for (size_t i = 0; i < ROW_COUNT; i++) {
-		const struct row *o = &rows[i];
-
-		switch (o->type) {
-		case OPT_INT:
-			*(int64_t *)member(c, o) = o->idflt;
-			break;
-		case OPT_FLOAT:
-			*(double *)member(c, o) = o->fdflt;
-			break;
-		case OPT_BOOL:
-		case OPT_ENUM:
-			*(int *)member(c, o) = (int)o->idflt;
-			break;
-		case OPT_STRING:
-			if (set_value(c, o, o->sdflt) < 0)
-				return EX_OSERR;
-			break;
-		}
-	}
-	return 0;
 }
 
 /* Options of a stream, which has no epochs. */
@@ -631,12 +381,7 @@ static int default_group(struct config *c)
 {
 	if (*c->group_id)
 		return 0;
-	char *copy = strdup(c->topic_prefix);
-	if (!copy)
-		return log_no_memory();
-	free(c->group_id);
-	c->group_id = copy;
-	return 0;
+	return config_own(&c->group_id, strdup(c->topic_prefix));
 }
 
 int config_parse(struct config *c, unsigned command, const char *usage, const char *example, int argc, char **argv)
@@ -644,7 +389,7 @@ int config_parse(struct config *c, unsigned command, const char *usage, const ch
 	struct asked a = { 0 };
 	const char *path;
 	size_t slots = 1;
-	int r = config_init(c);
+	int r = row_defaults(c);
 
 	/* No more options than characters: "-eee" is three. */
 	for (int i = 0; i < argc; i++)
@@ -657,7 +402,7 @@ int config_parse(struct config *c, unsigned command, const char *usage, const ch
 	}
 	r = read_arguments(&a, command, argc, argv);
 	if (r == 0 && a.help) {
-		print_help(c, command, usage, example);
+		config_print_help(c, command, usage, example);
 		r = -1;
 	}
 	if (r != 0)
@@ -686,107 +431,20 @@ out:
 	return r;
 }
 
+int config_own(char **option, char *value)
+{
+	if (!value)
+		return log_no_memory();
+	free(*option);
+	*option = value;
+	return 0;
+}
+
 void config_release(struct config *c)
 {
-	for (size_t i = 0; i < ROW_COUNT; i++)
-		if (rows[i].type == OPT_STRING)
-			free(*(char **)member(c, &rows[i]));
+	row_release(c);
 	for (size_t i = 0; i < 2 * c->kafka_count; i++)
 		free(c->kafka[i]);
 	free(c->kafka);
 	memset(c, 0, sizeof(*c));
-}
-
-/* ---- dump and hash ---- */
-
-static int is_secret(const char *key)
-{
-	return strcasestr(key, "password") || strcasestr(key, "secret") || strcasestr(key, "jaas") ||
-	       strcasestr(key, "ssl.key.pem") || strncasecmp(key, "sasl.oauthbearer.", 17) == 0;
-}
-
-void config_print(const struct config *c, FILE *f) { config_print_of(c, C_CONFIG, f); }
-
-static void print_rows(const struct config *c, unsigned command, int fold, FILE *f)
-{
-	char value[64];
-
-	if (command == C_CONFIG)
-		fprintf(f, fold ? "# fold: these shape the model and must stay what they were when it began\n" : "# these may change at any start\n");
-	for (size_t i = 0; i < ROW_COUNT; i++)
-		if (row_allowed(&rows[i], command) && rows[i].fold == fold)
-			fprintf(f, "%s=%s\n", rows[i].name, value_text(value, sizeof(value), c, &rows[i]));
-}
-
-void config_print_of(const struct config *c, unsigned command, FILE *f)
-{
-	for (int fold = 1; fold >= 0; fold--)
-		print_rows(c, command, fold, f);
-	for (size_t i = 0; (command & (C_KAFKA | C_CONFIG)) && i < c->kafka_count; i++)
-		fprintf(f, "kafka.%s=%s\n", c->kafka[2 * i], is_secret(c->kafka[2 * i]) ? "********" : c->kafka[2 * i + 1]);
-}
-
-char *config_fold_text(const struct config *c)
-{
-	char value[64], *text = NULL;
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
-
-	if (!f)
-		return NULL;
-	for (size_t i = 0; i < ROW_COUNT; i++)
-		if (rows[i].fold)
-			fprintf(f, "%s=%s\n", rows[i].name, value_text(value, sizeof(value), c, &rows[i]));
-	if (fclose(f) == 0)
-		return text;
-	free(text);
-	return NULL;
-}
-
-uint64_t config_fold_hash(const struct config *c)
-{
-	uint64_t h = 0xcbf29ce484222325u;
-	char *text = config_fold_text(c);
-
-	for (const char *s = text; s && *s; s++)
-		h = (h ^ (unsigned char)*s) * 0x100000001b3u;
-	free(text);
-	return h;
-}
-
-/* The value of a name in a fold text; its length. NULL: it is not there. */
-static const char *text_value(const char *text, size_t len, const char *name, size_t *ret_len)
-{
-	size_t n = strlen(name);
-
-	for (const char *end = text + len, *line = text; line < end;) {
-		const char *next = memchr(line, '\n', (size_t)(end - line));
-
-		next = next ? next : end;
-		if ((size_t)(next - line) > n && memcmp(line, name, n) == 0 && line[n] == '=') {
-			*ret_len = (size_t)(next - line) - n - 1;
-			return line + n + 1;
-		}
-		line = next + 1;
-	}
-	return NULL;
-}
-
-void config_fold_changes(const struct config *c, const char *text, size_t text_len, char *ret, size_t size)
-{
-	char buf[64];
-	size_t at = 0, len = 0;
-
-	ret[0] = '\0';
-	for (size_t i = 0; i < ROW_COUNT && at < size; i++) {
-		const char *now, *was;
-
-		if (!rows[i].fold)
-			continue;
-		now = value_text(buf, sizeof(buf), c, &rows[i]);
-		was = text_value(text, text_len, rows[i].name, &len);
-		if (was && strlen(now) == len && memcmp(was, now, len) == 0)
-			continue;
-		at += (size_t)snprintf(ret + at, size - at, "%s%s=%.*s (now %s)", at ? ", " : "", rows[i].name, was ? (int)len : 7, was ? was : "unknown", now);
-	}
 }

@@ -39,6 +39,8 @@ struct config {
  * EX_CONFIG (78), EX_NOINPUT (66). Returns -1 when --help was asked for and printed. */
 int config_parse(struct config *c, unsigned command, const char *usage, const char *example, int argc, char **argv);
 void config_release(struct config *c);
+/* Puts a text option in place of what it was; value is owned from here on. NULL: out of memory, which is said; EX_OSERR then, else 0. */
+int config_own(char **option, char *value);
 
 /* The effective configuration as a .properties file; values of kafka.* keys that hold secrets are masked. */
 void config_print(const struct config *c, FILE *f);

@@ -66,14 +66,7 @@ static int forget(const struct config *c)
 
 static int set_default(char **option, const char *value)
 {
-	if (**option)
-		return 0;
-	char *copy = strdup(value);
-	if (!copy)
-		return log_no_memory();
-	free(*option);
-	*option = copy;
-	return 0;
+	return **option ? 0 : config_own(option, strdup(value));
 }
 
 /* A bounded `train --from beginning` that knows the log's null records before it begins. */

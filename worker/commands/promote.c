@@ -60,21 +60,20 @@ int command_promote(int argc, char **argv)
 	if (r)
 		return r < 0 ? 0 : r;
 
-	char *prefix = strdup(c.topic_prefix), *model = c.arg_count == 1 ? strdup(c.args[0]) : NULL;
+	char *prefix = NULL;
 	if (c.arg_count != 1) {
 		log_error("name one model (model.id); see s4rec promote --help");
 		r = EX_USAGE;
-	} else if (!prefix || !model) {
-		r = log_no_memory();
-	} else {
+	}
+	if (r == 0)
+		r = config_own(&prefix, strdup(c.topic_prefix));
+	if (r == 0)
+		r = config_own(&c.model_id, strdup(c.args[0]));
+	if (r == 0) {
 		interrupt_install();
-		free(c.model_id);
-		c.model_id = model;
-		model = NULL;
 		r = promote(&c, prefix);
 	}
 	free(prefix);
-	free(model);
 	config_release(&c);
 	return r;
 }

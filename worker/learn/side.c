@@ -2,7 +2,6 @@
 #include "worker/learn/side.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "topics/topics.h"
@@ -16,23 +15,14 @@ char *side_prefix(const char *prefix, const char *model_id)
 	return asprintf(&name, "%s.%s", prefix, model_id) < 0 ? NULL : name;
 }
 
-static int replace(char **s, char *by)
-{
-	if (!by)
-		return log_no_memory();
-	free(*s);
-	*s = by;
-	return 0;
-}
-
 static int move_aside(struct config *c)
 {
 	char input[TOPIC_NAME_MAX];
 	client_input_topic(input, sizeof input, c);
-	int r = replace(&c->group_id, side_prefix(c->group_id, c->model_id));
+	int r = config_own(&c->group_id, side_prefix(c->group_id, c->model_id));
 	if (r == 0)
-		r = replace(&c->topic_prefix, side_prefix(c->topic_prefix, c->model_id));
-	return r ? r : replace(&c->input_topic, strdup(input));
+		r = config_own(&c->topic_prefix, side_prefix(c->topic_prefix, c->model_id));
+	return r ? r : config_own(&c->input_topic, strdup(input));
 }
 
 /* *ret_none 1: there is no such topic, or nothing in it. */
