@@ -1,5 +1,5 @@
 #!/bin/sh
-# A flush never overtakes the commit that it describes, however long that takes: the commit's thread sleeps, the process ends as soon as a
+# 1. A flush never overtakes the commit that it describes, however long that takes: the commit's thread sleeps, the process ends as soon as a
 # flush has been committed. A manifest that names a step which nobody committed would keep the next start from going on.
 . "$(dirname "$0")/lib.sh"
 
@@ -12,4 +12,18 @@ for point in commit.before_begin commit.before_offsets txn.delivered; do
 done
 through "$P"
 as_if_nothing_happened "$P"
+
+# 2. Ended again and again before a flush is due: a start flushes what it has replayed, else each would replay more than the one before.
+Q=${PREFIX}_q; prefix_new "$Q"; follow "$Q"
+replays_from() { sed -n 's/.* replaying the committed cuts of .* from step \([0-9]*\) on.*/\1/p' "$TMP/short$1.log"; }
+for k in 1 2 3; do
+	# shellcheck disable=SC2046
+	DELAY_POINT=commit.before_begin:2 CRASH_POINT=commit.after_end:3 "$S4REC" $(worker "$Q" --until end --state.flush.ms 3600000) >"$TMP/short$k.log" 2>&1 & pid=$!
+	PIDS="$PIDS $pid"
+	ends "$pid" 137
+done
+[ "$(replays_from 2)" = 0 ] || fail "the second start replays from step $(replays_from 2)"
+[ "$(replays_from 3)" -gt 0 ] || fail "what the second start has replayed, the third one replays again"
+through "$Q"
+as_if_nothing_happened "$Q"
 echo "ok $NAME"

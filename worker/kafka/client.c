@@ -14,9 +14,9 @@
 
 /* --- librdkafka's own log ------------------------------------------------------------------------------------------- */
 
-#define WATERMARKS_S 30
+#define WATERMARKS_MS 30000
 #define QUEUE_KBYTES_MAX 2097151 /* what librdkafka allows */
-#define MEMBER_POLL_MS 60000 /* a member that does not call for so long is put out of its group */
+#define MEMBER_POLL_MS 600000 /* a member that does not call for so long is put out of its group; a trainer that publishes a large model anew is busy for long */
 #define LOG_KINDS 16
 #define LOG_EVERY_MS 10000
 
@@ -412,7 +412,7 @@ static rd_kafka_resp_err_t ask_offset(rd_kafka_t *rk, const char *topic, int par
 int client_watermarks(rd_kafka_t *rk, const char *topic, int partition, int64_t *ret_low, int64_t *ret_high)
 {
 	rd_kafka_resp_err_t err;
-	time_t end = time(NULL) + WATERMARKS_S;
+	int64_t end_ms = clock_ms() + WATERMARKS_MS;
 
 	do { /* a leader that moves is no reason to give up */
 		err = ask_offset(rk, topic, partition, RD_KAFKA_OFFSET_BEGINNING, ret_low);
@@ -421,7 +421,7 @@ int client_watermarks(rd_kafka_t *rk, const char *topic, int partition, int64_t 
 		if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
 			return 0;
 		usleep(100000);
-	} while (time(NULL) < end);
+	} while (clock_ms() < end_ms);
 	log_error("kafka no_watermarks topic=%s partition=%d: %s", topic, partition, rd_kafka_err2str(err));
 	return -EIO;
 }

@@ -16,6 +16,7 @@
 #include "worker/log.h"
 
 #define DESCRIBE_MS 5000
+#define DESCRIBE_AGAIN 3
 
 /* What a client.id says about its process. machine: hexadecimal, of the boot and the process namespace: where it is the same, a process id
  * means the same process. */
@@ -89,6 +90,10 @@ static struct census count_members(struct election *e)
 	char group[512];
 	snprintf(group, sizeof group, "%s-trainer", e->cfg->group_id);
 	rd_kafka_resp_err_t err = rd_kafka_list_groups(e->rk, group, &list, DESCRIBE_MS);
+	for (int again = 0; err && again < DESCRIBE_AGAIN; again++) { /* a coordinator that moves is away for a moment */
+		usleep(200000);
+		err = rd_kafka_list_groups(e->rk, group, &list, DESCRIBE_MS);
+	}
 	if (err)
 		log_warn("group %s is not described: %s", group, rd_kafka_err2str(err));
 	for (int g = 0; list && g < list->group_cnt; g++)

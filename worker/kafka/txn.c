@@ -203,6 +203,7 @@ void txn_trim_cuts(struct txn *t, int64_t offset)
 	rd_kafka_event_t *ev;
 	const rd_kafka_topic_partition_list_t *got;
 
+	expect_within(t, TRIM_MS);
 	rd_kafka_topic_partition_list_add(l, rd_kafka_topic_name(t->topics[TOPIC_BATCHES]), 0)->offset = offset;
 	request = rd_kafka_DeleteRecords_new(l);
 	rd_kafka_DeleteRecords(t->rk, &request, 1, NULL, q);

@@ -52,6 +52,7 @@ struct view {
 	char topic[TOPIC_NAME_MAX];
 	struct part *parts;
 	int part_count, parts_at_end;
+	uint64_t records;
 	int keep;
 	view_cb *cb;
 	void *ctx;
@@ -416,6 +417,7 @@ int view_poll(struct view *v, int timeout_ms, int *ret_end)
 			reached(v, &v->parts[m->partition], m->offset);
 		else if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
 			r = on_message(v, m);
+			v->records++;
 			reached(v, &v->parts[m->partition], m->offset + 1);
 		} else {
 			r = client_read_error(m->err, v->topic, m->partition, m->offset, rd_kafka_message_errstr(m));
@@ -434,6 +436,11 @@ int view_settle(struct view *v, int (*stop)(void))
 	for (int tries = 0; r == 0 && tries < 20 && !stop() && !view_complete(v, &version, NULL, 0) && version; tries++)
 		r = view_poll(v, 50, &end);
 	return r;
+}
+
+uint64_t view_records(const struct view *v)
+{
+	return v->records;
 }
 
 int view_complete(const struct view *v, uint64_t *ret_version, char *why, size_t why_size)

@@ -28,5 +28,7 @@ const float *view_vector(const struct view *v, enum row_kind kind, size_t i, int
 size_t view_dimension(const struct view *v);
 /* Index of an id, or SIZE_MAX. */
 size_t view_find(const struct view *v, enum row_kind kind, const char *id, size_t id_len);
+/* Records that were read, of whatever kind. */
+uint64_t view_records(const struct view *v);
 void view_free(struct view *v);
 #endif

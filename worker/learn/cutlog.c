@@ -59,6 +59,7 @@ struct cutlog {
 	const struct config *cfg;
 	struct reader in;
 	uint64_t expect;     /* next step number; UINT64_MAX = any, the first record tells */
+	int64_t low;         /* oldest offset when `expect` was noted */
 	uint64_t attempts;   /* since the last commit ... */
 	struct attempt first; /* ... the first of them */
 	int64_t offsets[CUT_PARTITIONS_MAX];
@@ -166,6 +167,9 @@ int cutlog_next(struct cutlog *l, struct cut *ret, int64_t *ret_offset, int *ret
 		return r;
 	*ret_offset = m->offset;
 	r = decode(l, m->offset, m->payload, m->len, ret);
+	if (l->low != l->in.low) /* a delete of old cuts has overtaken this reader; the caller knows which it can do without */
+		l->expect = UINT64_MAX;
+	l->low = l->in.low;
 	if (r == 0)
 		r = check(l, ret, m->offset);
 	l->expect = ret->step + 1;

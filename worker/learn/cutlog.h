@@ -22,7 +22,7 @@ int cutlog_new(struct cutlog **ret, const struct config *c, enum reader_end end)
 /* The last cut of the log; *ret_none 1 = it is empty. Reads only the tail, and goes back to the beginning. Offsets as in cutlog_next. */
 int cutlog_last(struct cutlog *l, struct cut *ret, int *ret_none);
 /* The next cut, and where it stands in the topic; its offsets point into the log until the next call. *ret_end 1 = there are no more. Exit
- * code. A gap in the numbering, an undecodable record or a cut of another model is EX_DATAERR / EX_CONFIG. */
+ * code. A gap in the numbering (but where a delete of old cuts overtook the reading: the caller looks at the steps), an undecodable record or a cut of another model is EX_DATAERR / EX_CONFIG. */
 int cutlog_next(struct cutlog *l, struct cut *ret, int64_t *ret_offset, int *ret_end);
 /* How many starts have begun to train since the last commit among the cuts that were read, and the first of them; they are passed over otherwise. */
 uint64_t cutlog_attempts(const struct cutlog *l, struct attempt *ret_first);

@@ -110,12 +110,14 @@ static int add_all(struct forgets *f, struct input *in, uint64_t *ret_records)
 	return e == -ENOSPC ? EX_CONFIG : e < 0 ? EX_OSERR : 0;
 }
 
-static int read_all(struct forgets *f, struct input *in)
+static int read_all(struct forgets *f, struct input *in, int (*pulse)(void *ctx), void *ctx)
 {
 	uint64_t records = 0, before = 0;
 	int r = 0, waits = 0;
 	while (r == 0 && !input_at_end(in)) {
-		r = input_fill(in, WAIT_MS);
+		r = pulse(ctx);
+		if (r == 0)
+			r = input_fill(in, WAIT_MS);
 		if (r == 0)
 			r = add_all(f, in, &records);
 		waits = records != before ? 0 : waits + 1;
@@ -130,7 +132,7 @@ static int read_all(struct forgets *f, struct input *in)
 	return r;
 }
 
-int forgets_scan(struct forgets **ret, const struct config *c, int partitions, const int64_t *ends)
+int forgets_scan(struct forgets **ret, const struct config *c, int partitions, const int64_t *ends, int (*pulse)(void *ctx), void *ctx)
 {
 	int64_t low[partitions];
 	struct input *in = NULL;
@@ -144,7 +146,7 @@ int forgets_scan(struct forgets **ret, const struct config *c, int partitions, c
 		r = input_seek(in, low);
 	if (r == 0) {
 		input_limit(in, ends);
-		r = read_all(f, in);
+		r = read_all(f, in, pulse, ctx);
 	}
 	input_free(in);
 	if (r)

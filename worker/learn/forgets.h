@@ -10,8 +10,9 @@
 #include "worker/learn/record.h"
 
 struct forgets;
-/* Reads the input from its beginning to `ends` (partitions). More than max.users forgotten users are an error. Exit code. */
-int forgets_scan(struct forgets **ret, const struct config *c, int partitions, const int64_t *ends);
+/* Reads the input from its beginning to `ends` (partitions), and calls `pulse` now and then, which ends it by a code other than 0. More than
+ * max.users forgotten users are an error. Exit code. */
+int forgets_scan(struct forgets **ret, const struct config *c, int partitions, const int64_t *ends, int (*pulse)(void *ctx), void *ctx);
 void forgets_free(struct forgets *f);
 size_t forgets_users(const struct forgets *f);
 /* 1: the fold must not see this record. */

@@ -19,14 +19,34 @@
 #include "worker/log.h"
 
 #define KEY_MAX_BYTES (16 + 4096)
+#define SILENCE_S 30
 
-static int read_view(struct view **ret, const struct config *c, uint64_t expected)
+/* As long as something comes: somebody else's open transaction may hide what is left. */
+static int read_to_end(struct loop *w, struct view *v)
 {
+	uint64_t records = 0;
+	int end = 0, silent_s = 0, r = 0;
+	while (r == 0 && !end && silent_s < SILENCE_S) {
+		r = loop_check_lead(w);
+		if (r == 0)
+			r = view_poll(v, 1000, &end);
+		silent_s = view_records(v) == records ? silent_s + 1 : 0;
+		records = view_records(v);
+	}
+	if (r || end)
+		return r;
+	log_error("%s.embeddings: nothing came for %d s, before its end; is the broker still there, or a transaction open?", w->cfg->topic_prefix, SILENCE_S);
+	return EX_UNAVAILABLE;
+}
+
+static int read_view(struct loop *w, struct view **ret)
+{
+	const struct config *c = w->cfg;
 	char why[256];
-	uint64_t version;
-	int end = 0, r = view_new(ret, c, 0, NULL, NULL);
-	while (r == 0 && !end)
-		r = view_poll(*ret, 1000, &end);
+	uint64_t version, expected = w->version;
+	int r = view_new(ret, c, 0, NULL, NULL);
+	if (r == 0)
+		r = read_to_end(w, *ret);
 	if (r)
 		return r;
 	if (view_complete(*ret, &version, why, sizeof why)) {
@@ -78,7 +98,7 @@ static int forget_deleted(struct learner *l, const struct view *v)
 static int reconcile(struct loop *w, struct staged *out)
 {
 	struct view *v = NULL;
-	int r = w->version ? read_view(&v, w->cfg, w->version) : 0;
+	int r = w->version ? read_view(w, &v) : 0;
 	if (r == 0 && v && (delete_unknown(w, out, v, ROW_ITEM) < 0 || delete_unknown(w, out, v, ROW_USER) < 0 || forget_deleted(w->learner, v) < 0))
 		r = log_no_memory();
 	view_free(v);
@@ -110,6 +130,7 @@ int loop_pass_gap(struct loop *w, uint64_t base, const struct cut *last)
 		r = reconcile(w, rows);
 	struct cut gap = { .step = last->step + 1, .offsets = w->position, .partitions = (size_t)w->partitions, .commit = 1, .version = w->version + 1,
 		.now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, .gap = 1, .gap_base = base };
+	l->catching_up = (uint64_t)last->catching_up; /* what lies between may have released the model */
 	cutlog_sign(&gap, l, w->run_id, w->embedding_partitions);
 	l->step = gap.step;
 	l->gaps++;

@@ -58,6 +58,7 @@ int loop_new(struct loop **ret, const struct config *c)
 		return log_no_memory();
 
 	w->cfg = c;
+	w->flush_ms = monotonic_ms();
 	client_input_topic(w->input_topic, sizeof w->input_topic, c);
 	cutlog_run_id(w->run_id, sizeof w->run_id);
 	int r = connect_all(w, c);
@@ -286,8 +287,12 @@ static int stage_position(struct loop *w)
 	return r;
 }
 
-/* Just after a commit was handed over, before anything else is folded. */
-static int begin_flush(struct loop *w)
+int flush_due(const struct loop *w)
+{
+	return !state_busy(w->state) && monotonic_ms() - w->flush_ms >= w->cfg->state_flush_ms;
+}
+
+int begin_flush(struct loop *w)
 {
 	w->flush_ms = monotonic_ms();
 	w->flush_commit = w->submitted;
@@ -307,11 +312,13 @@ static int64_t flush_cut_offset(struct loop *w)
 static int last_flush(struct loop *w)
 {
 	int r = state_finish(w->state, flush_cut_offset(w));
-	if (r == 0 && w->version && state_stats(w->state).step != w->learner->step) {
+	for (int try = 0; r == 0 && try < 2 && w->version && state_stats(w->state).step != w->learner->step; try++) {
 		r = begin_flush(w);
 		if (r == 0)
 			r = state_finish(w->state, flush_cut_offset(w));
 	}
+	if (r == 0 && w->version && state_stats(w->state).step != w->learner->step)
+		log_warn("stopped without a flush: the next start replays the cuts behind step %llu", (unsigned long long)state_stats(w->state).step);
 	return r;
 }
 
@@ -355,7 +362,7 @@ static int commit(struct loop *w)
 		r = committer_submit(w->committer, &w->staged);
 	crash_point("commit.submitted");
 	w->submitted++;
-	if (r == 0 && !state_busy(w->state) && w->commit_ms - w->flush_ms >= w->cfg->state_flush_ms)
+	if (r == 0 && flush_due(w))
 		r = begin_flush(w);
 	return r;
 }
@@ -415,7 +422,7 @@ static int may_stop(const struct loop *w)
 int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 {
 	int r = 0, refused = 0;
-	w->commit_ms = w->flush_ms = monotonic_ms();
+	w->commit_ms = monotonic_ms();
 	if (!*stop && !w->learner->catching_up)
 		r = publish_due(w);
 	while (r == 0 && !(*stop && may_stop(w)) && !backfill_finished(w)) {
@@ -427,7 +434,7 @@ int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 		if (r == 0)
 			r = loop_check_lead(w);
 		if (r == 0 && !backfill_over(w))
-			r = batch_fill(w, now_ms, w->whole_log, state_busy(w->state) ? 0 : POLL_MS); /* a flush uses what is idle */
+			r = batch_fill(w, now_ms, w->whole_log, state_copying(w->state) ? 0 : POLL_MS); /* a flush uses what is idle */
 		if (r == 0 && batch_due(w, now_ms, 0))
 			r = step(w);
 		else if (r == 0 && backfill_over(w))

@@ -47,7 +47,7 @@ struct loop {
 	int gap;                    /* input behind the state is gone, and that is accepted: cuts are passed over, up to loop_pass_gap */
 	int attempted;              /* the batches topic says that this start trains */
 	uint64_t flush_commit;      /* the one that the flush under way describes */
-	int64_t flush_ms;           /* monotonic time of the last flush */
+	int64_t flush_ms;           /* monotonic time at which the last flush began, or this start */
 	int republish;              /* the next commit's cut says that all rows are due */
 	int said_held;              /* the log says that publishing is held */
 	struct progress *progress;
@@ -58,6 +58,9 @@ void batch_add(struct loop *w, struct record *r, int64_t now_ms);
 void batch_clear(struct loop *w); /* after its records were taken */
 int fold(struct loop *w, uint64_t step, int skip, struct staged *out, struct train_result *ret);
 void note_cut(struct loop *w, uint64_t step, const struct train_result *t);
+/* loop.c: is it time for a flush, and is none under way; begins one of all that is folded: just after a commit, before anything else is folded. */
+int flush_due(const struct loop *w);
+int begin_flush(struct loop *w);
 /* replay.c: where --until ends; whether the newest committed cut, if there is one, is of a model that this worker can go on with. Exit codes. */
 int loop_set_until(struct loop *w);
 int loop_check_model(struct loop *w);

@@ -27,6 +27,11 @@ static void warn_used_group(struct loop *w)
 		}
 }
 
+static int still_leads(void *loop)
+{
+	return loop_check_lead(loop);
+}
+
 int loop_filter(struct loop *w)
 {
 	int any = 0;
@@ -34,7 +39,7 @@ int loop_filter(struct loop *w)
 		any |= w->learner->scanned[p] > 0;
 	if (!any || w->forgets)
 		return 0;
-	int r = forgets_scan(&w->forgets, w->cfg, w->partitions, w->learner->scanned);
+	int r = forgets_scan(&w->forgets, w->cfg, w->partitions, w->learner->scanned, still_leads, w);
 	if (r == 0)
 		input_filter(w->input, w->forgets);
 	return r;
@@ -274,12 +279,38 @@ static int check_readers(struct loop *w)
 	return 0;
 }
 
+/* What was replayed is flushed on the way, every state.flush.ms, and at the end: else starts that end before a flush is due would replay more each
+ * time, and at last do nothing else. These cuts are committed, so the flush may be sent at once. */
+static int flush_replayed(struct loop *w, const struct cut *c, int due)
+{
+	int r = 0;
+	if (due && c->commit && !state_busy(w->state))
+		r = begin_flush(w);
+	return r ? r : state_turn(w->state, 0);
+}
+
+/* With --accept.numerics: what was computed elsewhere is written and published in the bits that are known here. A flush that is under way was
+ * begun by the replay, and is over soon. */
+static int check_bits(struct loop *w, const struct cut *last)
+{
+	if (!strcmp(last->numeric_id, model_numeric_id(w->learner->model)))
+		return 0;
+	int r = state_finish(w->state, 0);
+	if (r == 0)
+		r = state_mark_all(w->state);
+	if (r == 0)
+		r = begin_flush(w); /* before all rows are due: that is the next cut's to say */
+	w->learner->republish = 1;
+	w->republish = 1;
+	return r;
+}
+
 static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const volatile sig_atomic_t *stop)
 {
 	struct cut c;
 	int64_t offset;
 	int end, r = 0;
-	uint64_t cuts = 0, replayed = 0;
+	uint64_t cuts = 0, replayed = 0, before = 0;
 	int64_t begin[w->partitions]; /* where the cut before this one ended */
 	for (;;) {
 		if (*stop)
@@ -290,8 +321,9 @@ static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const 
 		if (r || end)
 			break;
 		r = check_cut(w, &c);
-		if (r == 0 && cuts++ == 0)
+		if (r == 0 && (cuts++ == 0 || c.step != before + 1))
 			r = check_begin(w, &c, from);
+		before = c.step;
 		if (r)
 			return r;
 		if (from && c.step == from && cuts > 1 && !c.gap && !c.pass)
@@ -309,6 +341,9 @@ static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const 
 			return r;
 		crash_point("replay.after_cut");
 		progress_replay(w->progress, c.step);
+		r = flush_replayed(w, &c, flush_due(w));
+		if (r)
+			return r;
 	}
 	if (r)
 		return r;
@@ -320,7 +355,10 @@ static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const 
 	         (unsigned long long)w->learner->events);
 	input_limit(w->input, NULL);
 	crash_point("replay.done");
-	return compare_with_group(w);
+	r = check_bits(w, &c);
+	if (r == 0 && replayed)
+		r = flush_replayed(w, &c, 1);
+	return r ? r : compare_with_group(w);
 }
 
 int loop_set_until(struct loop *w)
@@ -340,7 +378,7 @@ static int check_numerics(const struct loop *w, const struct cut *last)
 	if (!strcmp(last->numeric_id, here))
 		return 0;
 	if (w->cfg->accept_numerics) {
-		log_warn("this model was computed by %s, from now on by %s: what is published next differs in the last bits from what it would have been",
+		log_warn("this model was computed by %s, from now on by %s: what is published next differs in the last bits from what it would have been; all rows are written and published again",
 		         last->numeric_id, here);
 		return 0;
 	}
@@ -395,8 +433,9 @@ static int restore(struct loop *w, struct cutlog *log, uint64_t *ret_step)
 	if (r == 0 && !none)
 		r = check_last_cut(w, &last);
 	crash_point("replay.begins");
-	if (r == 0)
-		r = state_restore(w->state, &m);
+	if (r)
+		return r;
+	r = state_restore(w->state, &m);
 	if (r == EX_DATAERR) { /* compaction may have overtaken what was followed; from here on nothing is written but by us */
 		r = loop_read_anew(w);
 		if (r == 0)
@@ -421,7 +460,7 @@ static int restore(struct loop *w, struct cutlog *log, uint64_t *ret_step)
 /* A batch that has ended process after process will end this one, too. */
 static int check_attempts(const struct loop *w, const struct cutlog *log)
 {
-	struct attempt first;
+	struct attempt first = { 0 };
 	uint64_t n = w->gap ? 0 : cutlog_attempts(log, &first), next = w->learner->step + 1; /* a gap is a commit */
 	uint64_t skip = (uint64_t)w->cfg->skip_batch;
 	time_t since_s = (time_t)(first.now_ms / 1000);
@@ -484,7 +523,9 @@ int loop_rollback(struct loop *w, const struct model *m, const struct idmap *ids
 		log_error("prefix %s has no model yet: `s4rec import` begins one from a file", w->cfg->topic_prefix);
 		return EX_DATAERR;
 	}
-	int r = learner_adopt(l, m, ids);
+	int r = state_finish(w->state, 0); /* of the replay */
+	if (r == 0)
+		r = learner_adopt(l, m, ids);
 	if (r)
 		return r;
 	l->step++; /* a step without a batch: cuts have no gaps */

@@ -127,7 +127,7 @@ int loop_stand_by(struct loop *w, const volatile sig_atomic_t *stop)
 
 int loop_check_lead(struct loop *w)
 {
-	enum election_role role;
-	int r = election_poll(w->election, 0, &role);
+	enum election_role role = ELECTION_LEADING; /* verify has no election */
+	int r = w->election ? election_poll(w->election, 0, &role) : 0;
 	return r ? r : role == ELECTION_LEADING ? 0 : EX_TEMPFAIL;
 }

@@ -114,6 +114,11 @@ int state_busy(const struct state *s)
 	return s->phase != FLUSH_IDLE;
 }
 
+int state_copying(const struct state *s)
+{
+	return s->phase == FLUSH_SAVING && s->opened;
+}
+
 /* ---- one flush ---- */
 
 static int hand_over(struct state *s)
@@ -253,6 +258,13 @@ static int mark_all(struct learner *l)
 	return r;
 }
 
+int state_mark_all(struct state *s)
+{
+	s->resend = 1;
+	int r = mark_all(s->l);
+	return r < 0 ? failed(r) : 0;
+}
+
 /* The outcome of the flush that was ended. */
 static int settle(struct state *s, int wait)
 {
@@ -273,9 +285,7 @@ static int settle(struct state *s, int wait)
 	}
 	log_warn("state flush of step %llu was aborted: the next one writes all rows again", (unsigned long long)s->m.step);
 	s->m.flush--;
-	s->resend = 1;
-	int r = mark_all(s->l);
-	return r < 0 ? failed(r) : 0;
+	return state_mark_all(s);
 }
 
 static int save_for(struct state *s, double ms, int *ret_left)
@@ -296,7 +306,7 @@ static int turn(struct state *s, int64_t cut_offset, double ms, int wait)
 		s->cut_offset = cut_offset;
 		s->opened = 1;
 	}
-	if (s->phase == FLUSH_SAVING) {
+	if (state_copying(s)) {
 		r = save_for(s, ms, &left);
 		crash_point("flush.rows_copied");
 		if (r == 0 && !left) {

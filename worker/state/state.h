@@ -23,7 +23,7 @@ void state_free(struct state *s);
 int state_write(struct state *s, const char *run_id);
 
 /* Reads the state topic to its end into the learner, which must be new, and checks it against its manifest. *ret: the manifest, valid
- * until the next flush; NULL when there is no state. Refuses a foreign configuration, another input or embeddings partition count, what
+ * until the next flush; NULL when there is no state. Refuses a foreign configuration, another partition count of the input, what
  * does not add up. Without state_write before it, another worker may be flushing: what is read ends before that flush, and should
  * compaction overtake the reading, it does not add up. */
 int state_restore(struct state *s, const struct manifest **ret);
@@ -49,6 +49,10 @@ int state_sums(struct state *s, uint64_t version, const int64_t *offsets, int em
 /* A flush of the fold as it is now, just after the commit `version` was staged. offsets (partitions of the input). */
 int state_begin(struct state *s, uint64_t version, const int64_t *offsets, int embedding_partitions);
 int state_busy(const struct state *s);
+/* Rows wait to be copied and may be sent: the loop's idle time is of use now. */
+int state_copying(const struct state *s);
+/* The next flush writes all rows, changed or not. Exit code. */
+int state_mark_all(struct state *s);
 /* Goes on with the flush under way, for some milliseconds at most. cut_offset: where the last cut of the commit that it describes stands in
  * the batches topic, -1 while that commit has not returned. Cuts below the second-newest manifest are removed. */
 int state_turn(struct state *s, int64_t cut_offset);
