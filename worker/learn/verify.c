@@ -33,6 +33,7 @@ struct verify {
 	uint64_t base;             /* step of the state that the fold begins from */
 	int from_cut;              /* ... or it begins with the first cut, of that step */
 	int replaced;              /* the newest state cannot be folded from what came before: its weights are those of a file, or a gap lies there */
+	int removed;             /* cuts behind the state were gone when they were asked for */
 };
 
 static const volatile sig_atomic_t never; /* a signal ends a command that only reads at once */
@@ -204,8 +205,10 @@ static int fold_cut(struct verify *v, const struct cut *c, int first)
 {
 	if (first && v->from_cut)
 		return first_cut(v, c);
-	if (c->step > v->w->learner->step + 1)
-		return nothing("the cuts behind that state were removed: a worker flushes faster than this reads");
+	if (c->step > v->w->learner->step + 1) {
+		v->removed = 1;
+		return EX_UNAVAILABLE;
+	}
 	if (c->step <= v->base)
 		return 0;
 	v->replaced = c->gap || c->rollback;
@@ -255,13 +258,14 @@ static int verify_fold(struct verify *v)
 		if (r == 0)
 			r = fold_to(v, v->newest.m.step);
 		int behind = r == EX_UNAVAILABLE && v->replaced && may_wait(v);
-		if (!behind && (r != EX_DATAERR || !flushed_since(v, target)))
-			return r;
+		int overtaken = (r == EX_DATAERR || v->removed) && flushed_since(v, target);
+		if (!behind && !overtaken)
+			return v->removed ? nothing("the cuts behind that state were removed") : r;
 		if (tries == TRIES_MAX)
 			return nothing("a worker flushes faster than this reads");
 		loop_free(v->w);
 		v->w = NULL;
-		v->from_cut = 0;
+		v->from_cut = v->removed = 0;
 	}
 }
 
