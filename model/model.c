@@ -45,9 +45,18 @@ int model_config_check(const struct model_config *c, const char **reterr_why)
 	MUST("cosine_tau: above 0", !c->cosine || c->cosine_tau > 0);
 	MUST("eps: above 0", c->eps > 0);
 	MUST("iters: 0..1000", c->iters >= 0 && c->iters <= 1000);
+	MUST("queue: 0 .. 2^24", c->queue <= (size_t)1 << 24);
 	MUST("tau1: above 0", c->tau1 > 0);
 	MUST("tau2: above 0", c->tau2 > 0);
 	MUST("tau3: above 0", c->tau3 > 0);
+	MUST("alpha: 0 or above", c->alpha >= 0 && isfinite(c->alpha));
+	MUST("beta1: 0 or above", c->beta1 >= 0 && isfinite(c->beta1));
+	MUST("beta2: 0 or above", c->beta2 >= 0 && isfinite(c->beta2));
+	MUST("lambda: 0 or above", c->lambda >= 0 && isfinite(c->lambda));
+	MUST("mask_share: 0..1", c->mask_share >= 0 && c->mask_share <= 1);
+	MUST("crop_share: 0..1", c->crop_share >= 0 && c->crop_share <= 1);
+	MUST("reorder_share: 0..1", c->reorder_share >= 0 && c->reorder_share <= 1);
+	MUST("insert_share: 0..1", c->insert_share >= 0 && c->insert_share <= 1);
 	MUST("clip: 0 or above", c->clip >= 0);
 	MUST("beta_1: 0 .. below 1", c->beta_1 >= 0 && c->beta_1 < 1);
 	MUST("beta_2: 0 .. below 1", c->beta_2 >= 0 && c->beta_2 < 1);

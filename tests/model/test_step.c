@@ -115,6 +115,34 @@ static void a_step_allocates_nothing(void **state)
 #endif
 }
 
+/* ---- configuration ---- */
+
+/* Each field beyond its bound, alone, is refused with its name: options are not the only way to a model. */
+static void a_configuration_beyond_its_bounds_is_named(void **state)
+{
+#define REFUSED(field, value)                                                                            \
+	do {                                                                                             \
+		struct model_config c = whole(LOSS_SAMPLED);                                             \
+		const char *why = "";                                                                    \
+		assert_int_equal(model_config_check(&c, &why), 0);                                       \
+		c.field = (value);                                                                       \
+		if (model_config_check(&c, &why) == 0 || strncmp(why, #field ":", sizeof #field) != 0) \
+			fail_msg(#field "=" #value ": %s", why);                                         \
+	} while (0)
+
+	REFUSED(L, 0); REFUSED(D, 0); REFUSED(heads, 5); REFUSED(layers, 0); REFUSED(layers, 9); REFUSED(K, 0);
+	REFUSED(dropout, 1); REFUSED(negatives, 0); REFUSED(uniform, 0); REFUSED(cosine_tau, 0);
+	REFUSED(eps, 0); REFUSED(iters, -1); REFUSED(queue, ((size_t)1 << 24) + 1);
+	REFUSED(tau1, 0); REFUSED(tau2, 0); REFUSED(tau3, 0);
+	REFUSED(alpha, -.1f); REFUSED(beta1, -.1f); REFUSED(beta2, -.1f); REFUSED(lambda, -.1f);
+	REFUSED(alpha, NAN); REFUSED(beta1, INFINITY); REFUSED(beta2, NAN); REFUSED(lambda, INFINITY);
+	REFUSED(mask_share, -.1f); REFUSED(crop_share, -.1f); REFUSED(reorder_share, -.1f); REFUSED(insert_share, -.1f);
+	REFUSED(mask_share, 1.1f); REFUSED(crop_share, 1.1f); REFUSED(reorder_share, 1.1f); REFUSED(insert_share, NAN);
+	REFUSED(clip, -1); REFUSED(beta_1, 1); REFUSED(beta_2, 1); REFUSED(adam_eps, 0); REFUSED(weight_decay, -1);
+	REFUSED(threads, 0); REFUSED(items_max, 0); REFUSED(batch_users_max, 0);
+#undef REFUSED
+}
+
 /* ---- order ---- */
 
 /* The same batch with the user of place order[i] at place i. */
@@ -299,7 +327,7 @@ static void degenerate_batches_give_numbers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_step_allocates_nothing), cmocka_unit_test(order_of_users_does_not_matter), cmocka_unit_test(degenerate_batches_give_numbers),
+		cmocka_unit_test(a_configuration_beyond_its_bounds_is_named), cmocka_unit_test(a_step_allocates_nothing), cmocka_unit_test(order_of_users_does_not_matter), cmocka_unit_test(degenerate_batches_give_numbers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
