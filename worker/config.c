@@ -346,7 +346,7 @@ static int check_stream(const struct config *c)
 		log_error("guard.factor=%g would discard steps that are as usual: 0 for none, else 2 or more", c->guard_factor);
 		return EX_CONFIG;
 	}
-	if (c->schedule && c->schedule_steps == 0) {
+	if (c->schedule == SCHEDULE_COSINE && c->schedule_steps == 0) {
 		log_error("schedule=cosine needs schedule.steps: a stream has no end by which to fall");
 		return EX_CONFIG;
 	}
@@ -368,7 +368,7 @@ static int check_together(const struct config *c, unsigned command)
 		log_error("heads=%lld does not divide width=%lld", (long long)c->heads, (long long)c->width);
 		return EX_CONFIG;
 	}
-	if ((command & (C_TRAIN | C_EVAL | C_STREAM | C_FILES)) && c->schedule && c->schedule_steps && c->schedule_steps <= c->warmup_steps) {
+	if ((command & (C_TRAIN | C_EVAL | C_STREAM | C_FILES)) && c->schedule == SCHEDULE_COSINE && c->schedule_steps && c->schedule_steps <= c->warmup_steps) {
 		log_error("schedule.steps=%lld must be above warmup.steps=%lld", (long long)c->schedule_steps, (long long)c->warmup_steps);
 		return EX_CONFIG;
 	}
@@ -420,6 +420,8 @@ int config_parse(struct config *c, unsigned command, const char *usage, const ch
 		r = default_group(c);
 	if (!c->dlq_payload)
 		c->dlq_max_bytes = 0;
+	if (c->schedule == SCHEDULE_AUTO && command != C_CONFIG) /* before the fold's hash: it must name what is done */
+		c->schedule = command == C_EVAL ? SCHEDULE_COSINE : SCHEDULE_CONSTANT;
 	if (r == 0)
 		r = check_together(c, command);
 	c->args = argv + optind;

@@ -245,6 +245,7 @@ static void test_fold_hash(void **state)
 static void test_training_options(void **state)
 {
 	struct config c;
+	char *text;
 
 	assert_int_equal(parse(&c, "--cluster=kmeans", NULL), EX_USAGE);
 	assert_said("eval");
@@ -256,6 +257,21 @@ static void test_training_options(void **state)
 	assert_int_equal(parse(&c, "--schedule=cosine", NULL), EX_CONFIG);
 	assert_said("schedule.steps");
 	assert_int_equal(parse_as(C_EVAL, &c, "--schedule=cosine", NULL, NULL, NULL), 0); /* it knows its end */
+	config_release(&c);
+	assert_int_equal(parse_as(C_EVAL, &c, NULL, NULL, NULL, NULL), 0); /* so it takes one by itself, */
+	assert_int_equal(c.schedule, SCHEDULE_COSINE);
+	config_release(&c);
+	assert_int_equal(parse_as(C_EVAL, &c, "--schedule=constant", NULL, NULL, NULL), 0); /* unless it is told, */
+	assert_int_equal(c.schedule, SCHEDULE_CONSTANT);
+	config_release(&c);
+	assert_int_equal(parse_as(C_STREAM, &c, NULL, NULL, NULL, NULL), 0); /* and a stream does not */
+	assert_int_equal(c.schedule, SCHEDULE_CONSTANT);
+	config_release(&c);
+	assert_int_equal(parse(&c, NULL, NULL), 0);
+	assert_int_equal(c.schedule, SCHEDULE_CONSTANT);
+	text = config_fold_text(&c);
+	assert_non_null(strstr(text, "\nschedule=constant\n")); /* models of before are not strangers */
+	free(text);
 	config_release(&c);
 	assert_int_equal(parse_as(C_TRAIN, &c, "--schedule=cosine", "--schedule.steps=50", "--warmup.steps=50", NULL), EX_CONFIG);
 	assert_said("schedule.steps=50 must be above warmup.steps=50");
@@ -473,7 +489,7 @@ static void test_print_reads_back(void **state)
 	f = fopen(file_name, "w");
 	config_print(&a, f);
 	fclose(f);
-	assert_int_equal(parse(&b, "--config", file_name), 0);
+	assert_int_equal(parse_as(C_CONFIG, &b, "--config", file_name, NULL, NULL), 0);
 	assert_true(config_fold_hash(&a) == config_fold_hash(&b));
 	assert_true(a.cosine_tau == b.cosine_tau);
 	assert_string_equal(b.topic_prefix, "p q");

@@ -327,7 +327,7 @@ static void best_epoch(int loss)
 	assert_int_equal(parse(&c, small), 0);
 	c.loss = loss;
 	c.negatives = 16;
-	c.schedule = 0; /* constant: a cosine over fewer epochs would be another training */
+	c.schedule = SCHEDULE_CONSTANT; /* a cosine over fewer epochs would be another training */
 	c.eval_every = 1;
 	c.epochs = 60;
 	c.patience = 2;

@@ -214,7 +214,7 @@ static int parse(struct config *c, int argc, char **argv)
 		return config_parse(c, C_STREAM, "s4rec eval prequential FILE [OPTION ...]   (CSV or TSV with a header, or JSON lines; plain or zstd)",
 		                    "s4rec eval prequential clicks.csv.zst --eval.events 200000 --report clicks.html", argc, argv);
 	return config_parse(c, C_EVAL, "s4rec eval loo FILE [OPTION ...]\n       s4rec eval prequential FILE [OPTION ...]   (--help after `prequential` lists its own)",
-	                    "s4rec eval loo beauty.txt --dropout 0.5 --learning.rate 0.002 --schedule cosine", argc, argv);
+	                    "s4rec eval loo beauty.txt --dropout 0.5 --learning.rate 0.002", argc, argv);
 }
 
 int command_eval(int argc, char **argv)
