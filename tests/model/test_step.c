@@ -1,9 +1,7 @@
 /* test_step.c - properties of a whole step: the order of users does not matter, degenerate batches give numbers, nothing is allocated.
  *
- * Allocations are counted by functions of libc's names in this program, which every library then calls, OpenBLAS too. Sanitizers
- * have their own; there that test is left out.
+ * Allocations are counted (allocations.h); under sanitizers that test is left out.
  */
-#include <malloc.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,47 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #include <cmocka.h>
 
+#include "tests/model/allocations.h"
 #include "tests/model/small.h"
-
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
-#define COUNTING 1
-#else
-#define COUNTING 0
-#endif
-
-/* ---- allocations ---- */
-
-#if COUNTING
-static int heap, maps; /* calls, by any thread */
-
-extern void *__libc_malloc(size_t n), *__libc_calloc(size_t n, size_t size), *__libc_realloc(void *p, size_t n), *__libc_memalign(size_t to, size_t n);
-static void count(int *what) { __atomic_add_fetch(what, 1, __ATOMIC_RELAXED); }
-static int taken(const int *what) { return __atomic_load_n(what, __ATOMIC_RELAXED); }
-
-void *malloc(size_t n) { count(&heap); return __libc_malloc(n); }
-void *calloc(size_t n, size_t size) { count(&heap); return __libc_calloc(n, size); }
-void *realloc(void *p, size_t n) { count(&heap); return __libc_realloc(p, n); }
-void *memalign(size_t to, size_t n) { count(&heap); return __libc_memalign(to, n); }
-void *aligned_alloc(size_t to, size_t n) { count(&heap); return __libc_memalign(to, n); }
-
-int posix_memalign(void **ret, size_t to, size_t n)
-{
-	count(&heap);
-	*ret = __libc_memalign(to, n);
-	return *ret ? 0 : 12;
-}
-
-void *mmap(void *at, size_t n, int prot, int flags, int fd, off_t offset)
-{
-	count(&maps);
-	return (void *)syscall(SYS_mmap, at, n, prot, flags, fd, offset);
-}
-#endif
 
 /* Everything on. */
 static struct model_config whole(enum loss_form loss)
@@ -99,17 +60,17 @@ static void a_step_allocates_nothing(void **state)
 		m = make(&c, 300, &g);
 		for (uint64_t step = 1; step <= 6; step++) {
 			if (step == 3) { /* warm */
-				was_heap = taken(&heap);
-				was_maps = taken(&maps);
+				was_heap = heap_calls();
+				was_maps = map_calls();
 			}
 			use_everything(m, g, step);
 		}
-		assert_int_equal(taken(&heap) - was_heap, 0);
-		assert_true(c.threads > 1 || taken(&maps) == was_maps);
+		assert_int_equal(heap_calls() - was_heap, 0);
+		assert_true(c.threads > 1 || map_calls() == was_maps);
 		grad_free(g);
 		model_free(m);
 	}
-	assert_true(taken(&heap) > 20 && taken(&maps) > 5); /* the counts count */
+	assert_true(heap_calls() > 20 && map_calls() > 5); /* the counts count */
 #else
 	skip();
 #endif
