@@ -84,11 +84,12 @@ row() {
 		/^test / { n++; add("h5", value("HR@5")); add("h20", value("HR@20")); add("n5", value("NDCG@5")); add("all", value("NDCG@20")) }
 		/^head / { add("head", value("NDCG@20")) }
 		/^tail / { add("tail", value("NDCG@20")) }
+		/^few / { add("few", value("NDCG@20")); fews += value("users") }
 		/^time.to=/ { time = time ? time "; " $0 : $0 }
 		/ chosen / { add("s", value("train_s")) }
 		END { if (!n) { printf "| %s %s | failed or not run |\n", file, row; exit }
-			printf "| %s %s | %d | %s | %s | %s | %s | %s | %s | %.0f | `%s` |\n", file, row, n, cell("h5"), cell("h20"), cell("n5"), cell("all"),
-			       cell("head"), cell("tail"), sum["s"] / n, options
+			printf "| %s %s | %d | %s | %s | %s | %s | %s | %s | %s | %.0f | `%s` |\n", file, row, n, cell("h5"), cell("h20"), cell("n5"), cell("all"),
+			       cell("head"), cell("tail"), fews ? cell("few") : "-", sum["s"] / n, options
 			if (time) print "| | " time " |" }' >>"$OUT/table.new"
 }
 
@@ -145,11 +146,12 @@ done
 [ $found = 1 ] || { echo "paper.sh: $DIR holds none of: $FILES" >&2; usage; }
 cat >"$OUT/table.new" <<EOF
 All rows: s4rec eval loo FILE $(options_of beauty) $EXTRA and what stands in the last column; ml-1m besides: $(options_of ml-1m).
-Mean and standard deviation over the seeds, test of the epoch that validation chose. head: the fifth of the users with the longest histories.
+Mean and standard deviation over the seeds, test of the epoch that validation chose. head: the fifth of the users with the longest histories,
+tail: the others, few: those with at most five events in all.
 all-five is K=128, lambda=0.1, full softmax; without-adv is lambda=0. The line below a row with --time.to tells the training time of each seed until then.
 
-| row | seeds | HR@5 | HR@20 | NDCG@5 | NDCG@20 | head NDCG@20 | tail NDCG@20 | train s | own options |
-|---|---|---|---|---|---|---|---|---|---|
+| row | seeds | HR@5 | HR@20 | NDCG@5 | NDCG@20 | head NDCG@20 | tail NDCG@20 | few NDCG@20 | train s | own options |
+|---|---|---|---|---|---|---|---|---|---|---|
 EOF
 for name in $FILES; do
 	[ -r "$DIR/${name}_sequences.txt" ] || { echo "paper.sh: $DIR/${name}_sequences.txt is not there: skipped" >&2; continue; }

@@ -27,7 +27,7 @@ static int given(void **state)
 		epochs[i] = (struct loo_epoch){ .epoch = i + 1, .validated = 1, .mean = { .loss_sr = 8 - i, .loss_clust = 4, .loss_scl = 2, .loss_ckd = .1, .loss_adv = .6 },
 			.valid = { .ndcg = { .01, .02, .031 + .01 * i } } };
 	result = (struct loo_result){ .train_s = 12.5, .best = { .epoch = 3, .test = { { .hr = { .1111, .2222, .3333 }, .ndcg = { .0444, .0555, .0666 }, .mrr20 = .0777, .n = 10 },
-		{ .hr = { .0123 }, .n = 2 }, { .hr = { .0321 }, .n = 8 } } } };
+		{ .hr = { .0123 }, .n = 2 }, { .hr = { .0321 }, .n = 8 }, { .hr = { .0231 }, .n = 3 } } } };
 	result.best.valid[ALL_USERS].ndcg[CUTS - 1] = .051;
 	memcpy(members, (uint32_t[K]){ 2, 5, 0, 3 }, sizeof members);
 	memcpy(heads, (uint32_t[K]){ 1, 1, 0, 0 }, sizeof heads);
@@ -113,6 +113,7 @@ static void test_figures_and_curves_are_there(void **state)
 	assert_has(page, "0.0777");
 	assert_has(page, "<td>0.0123</td>");
 	assert_has(page, "<td>0.0321</td>");
+	assert_has(page, "few</th><td>3</td><td>0.0231</td>");
 	assert_has(page, "best 0.0510 at epoch 3");
 	assert_has(page, "seed 77");
 	assert_has(page, "12.5 s");

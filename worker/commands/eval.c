@@ -10,12 +10,9 @@
 #include "worker/log.h"
 #include "worker/model_file.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-
-static const char *const group_name[GROUPS] = { "all", "head", "tail" };
 
 /* ` HR@5=.. HR@10=.. HR@20=.. NDCG@5=..`, in front of what follows. */
 static void print_scores(const char *what, const struct loo_scores *s)
@@ -70,7 +67,7 @@ static void print_result(const struct config *c, uint64_t seed, const struct loo
 	printf("seed=%llu train_s=%.1f eval_s=%.1f chosen ", (unsigned long long)seed, r->train_s, r->eval_s);
 	print_chosen(&r->best);
 	for (size_t g = HEAD_USERS; g < GROUPS; g++) {
-		print_scores(group_name[g], &r->best.test[g]);
+		print_scores(loo_group[g], &r->best.test[g]);
 		printf(" MRR@20=%.4f users=%zu\n", r->best.test[g].mrr20, r->best.test[g].n);
 	}
 	print_scores("test", &r->best.test[ALL_USERS]);
@@ -78,51 +75,33 @@ static void print_result(const struct config *c, uint64_t seed, const struct loo
 	fflush(stdout); /* runs are long, and often watched through a pipe */
 }
 
-/* A loo_scores is a row of doubles as far as mean and spread are concerned. */
-#define FIGURES (2 * CUTS + 1)
-
-static void figures(double *x, const struct loo_scores *s)
+/* `mean head HR@5=..`, `spread head HR@5=..` */
+static void print_line(const char *what, const char *group, const struct loo_scores *s)
 {
-	memcpy(x, s->hr, sizeof s->hr);
-	memcpy(x + CUTS, s->ndcg, sizeof s->ndcg);
-	x[2 * CUTS] = s->mrr20;
+	char name[32];
+
+	snprintf(name, sizeof name, *what && *group ? "%s %s" : "%s%s", what, group);
+	print_scores(name, s);
+	printf(" MRR@20=%.4f\n", s->mrr20);
 }
 
-static struct loo_scores scores_of(const double *x)
-{
-	struct loo_scores s = { .mrr20 = x[2 * CUTS] };
-
-	memcpy(s.hr, x, sizeof s.hr);
-	memcpy(s.ndcg, x + CUTS, sizeof s.ndcg);
-	return s;
-}
-
-/* Mean and standard deviation (of the sample) over the seeds; the mean comes last. */
+/* Mean and standard deviation over the seeds, group by group; the mean over all users comes last. */
 static void print_spread(const struct loo_result *r, size_t n)
 {
-	double mean[FIGURES] = { 0 }, spread[FIGURES] = { 0 }, x[FIGURES], valid = 0;
-	struct loo_scores s;
+	struct loo_scores mean, spread;
+	double valid = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		figures(x, &r[i].best.test[ALL_USERS]);
-		for (size_t k = 0; k < FIGURES; k++)
-			mean[k] += x[k] / (double)n;
+	for (size_t i = 0; i < n; i++)
 		valid += r[i].best.valid[ALL_USERS].ndcg[CUTS - 1] / (double)n;
-	}
-	for (size_t i = 0; i < n; i++) {
-		figures(x, &r[i].best.test[ALL_USERS]);
-		for (size_t k = 0; k < FIGURES; k++)
-			spread[k] += (x[k] - mean[k]) * (x[k] - mean[k]) / (double)(n - 1);
-	}
-	for (size_t k = 0; k < FIGURES; k++)
-		spread[k] = sqrt(spread[k]);
 	printf("seeds=%zu mean valid NDCG@20=%.4f\n", n, valid);
-	s = scores_of(spread);
-	print_scores("spread", &s);
-	printf(" MRR@20=%.4f\n", s.mrr20);
-	s = scores_of(mean);
-	print_scores("test", &s);
-	printf(" MRR@20=%.4f\n", s.mrr20);
+	for (enum group g = HEAD_USERS; g < GROUPS; g++) {
+		loo_spread(&mean, &spread, r, n, g);
+		print_line("mean", loo_group[g], &mean);
+		print_line("spread", loo_group[g], &spread);
+	}
+	loo_spread(&mean, &spread, r, n, ALL_USERS);
+	print_line("spread", "", &spread);
+	print_line("test", "", &mean);
 }
 
 /* The run of one seed, then its report. */

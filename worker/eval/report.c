@@ -95,10 +95,9 @@ static void scores_table(FILE *f, const struct loo_chosen *x)
 	for (size_t c = 0; c < CUTS; c++)
 		fprintf(f, "<th scope=\"col\">NDCG@%zu</th>", loo_cut[c]);
 	fputs("<th scope=\"col\">MRR@20</th></tr></thead><tbody>\n", f);
-	score_row(f, "all", &x->test[ALL_USERS]);
-	score_row(f, "head", &x->test[HEAD_USERS]);
-	score_row(f, "tail", &x->test[TAIL_USERS]);
-	fputs("</tbody></table></div>\n<p>Head users are the fifth with the longest histories. Leave-one-out: of each user the last item is asked for, all items are ranked.</p>\n", f);
+	for (enum group g = ALL_USERS; g < GROUPS; g++)
+		score_row(f, loo_group[g], &x->test[g]);
+	fprintf(f, "</tbody></table></div>\n<p>Head users are the fifth with the longest histories, tail users the others; few: users with at most %d events. Leave-one-out: of each user the last item is asked for, all items are ranked.</p>\n", FEW_EVENTS);
 }
 
 /* ---- lengths ---- */
