@@ -384,6 +384,13 @@ static int default_group(struct config *c)
 	return config_own(&c->group_id, strdup(c->topic_prefix));
 }
 
+/* Before the fold's hash, which must name what is done. */
+static void settle_schedule(struct config *c, unsigned command)
+{
+	if (c->schedule == SCHEDULE_AUTO && command != C_CONFIG)
+		c->schedule = command == C_EVAL ? SCHEDULE_COSINE : SCHEDULE_CONSTANT;
+}
+
 int config_parse(struct config *c, unsigned command, const char *usage, const char *example, int argc, char **argv)
 {
 	struct asked a = { 0 };
@@ -420,8 +427,7 @@ int config_parse(struct config *c, unsigned command, const char *usage, const ch
 		r = default_group(c);
 	if (!c->dlq_payload)
 		c->dlq_max_bytes = 0;
-	if (c->schedule == SCHEDULE_AUTO && command != C_CONFIG) /* before the fold's hash: it must name what is done */
-		c->schedule = command == C_EVAL ? SCHEDULE_COSINE : SCHEDULE_CONSTANT;
+	settle_schedule(c, command);
 	if (r == 0)
 		r = check_together(c, command);
 	c->args = argv + optind;
@@ -431,6 +437,33 @@ out:
 	if (r != 0)
 		config_release(c);
 	return r;
+}
+
+int config_vary(struct config *c, unsigned command, const char *name, const char *value)
+{
+	const struct row *o = row_find(name);
+	int r;
+
+	if (!o)
+		return unknown_option(name, "command line", EX_USAGE);
+	if (!row_allowed(o, command))
+		return wrong_command(o, command);
+	if (!o->fold || o->type == OPT_STRING) {
+		log_error("%s is no number or word that shapes the model", name);
+		return EX_USAGE;
+	}
+	r = set_option(c, o, value, "command line", EX_USAGE);
+	settle_schedule(c, command);
+	return r;
+}
+
+const char *config_value(char *buf, size_t size, const struct config *c, const char *name)
+{
+	const char *text = row_value(buf, size, c, row_find(name));
+
+	if (text != buf)
+		snprintf(buf, size, "%s", text);
+	return buf;
 }
 
 int config_own(char **option, char *value)

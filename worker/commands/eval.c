@@ -7,6 +7,7 @@
 #include "worker/commands/prequential.h"
 #include "worker/eval/loo.h"
 #include "worker/eval/report.h"
+#include "worker/eval/sweep.h"
 #include "worker/log.h"
 #include "worker/model_file.h"
 
@@ -24,7 +25,7 @@ static void print_scores(const char *what, const struct loo_scores *s)
 		printf(" NDCG@%zu=%.4f", loo_cut[c], s->ndcg[c]);
 }
 
-/* ctx: where epochs are kept for the report, NULL = nowhere. */
+/* ctx of report_epoch: where epochs are kept for the report, NULL = nowhere. */
 struct kept {
 	struct loo_epoch *epoch; /* (c->epochs) */
 	size_t count;
@@ -104,58 +105,83 @@ static void print_spread(const struct loo_result *r, size_t n)
 	print_line("test", "", &mean);
 }
 
-/* The run of one seed, then its report. */
-static int run_reported(struct loo_result *ret, const struct config *c, const struct sequences *s, uint64_t seed, const char *file)
+/* All seeds of one run. kept and file: of the first seed, NULL = nowhere. print: what is told of each. */
+static int run_seeds(struct sweep_run *x, const struct sequences *s, size_t seeds, struct kept *kept, const char *file,
+                     void (*print)(const struct config *c, uint64_t seed, const struct loo_result *r))
 {
-	struct kept kept = { .epoch = calloc((size_t)c->epochs, sizeof *kept.epoch) };
-	struct loo_detail detail = { 0 };
-	char *options = NULL;
-	size_t size;
-	FILE *f = open_memstream(&options, &size);
-	int code = kept.epoch && f ? 0 : log_no_memory();
+	int code = 0;
 
-	if (f) {
-		config_print_of(c, C_EVAL, f);
-		if (fclose(f) != 0)
-			code = log_no_memory();
+	for (size_t i = 0; code == 0 && i < seeds; i++) {
+		uint64_t seed = (uint64_t)x->c.seed + i;
+
+		code = loo_run(&x->result[i], &x->c, s, seed, i ? NULL : file, i ? NULL : &x->detail, report_epoch, i ? NULL : kept);
+		if (code == 0 && print)
+			print(&x->c, seed, &x->result[i]);
 	}
-	if (code == 0)
-		code = loo_run(ret, c, s, seed, file, &detail, report_epoch, &kept);
-	if (code == 0)
-		code = report_save(c->report, &(struct report){ .title = c->args[1], .options = options, .seed = seed, .epoch = kept.epoch,
-			.epochs = kept.count, .result = ret, .detail = &detail });
-	loo_detail_release(&detail);
-	free(options);
-	free(kept.epoch);
 	return code;
 }
 
-static int run_seeds(const struct config *c, const struct sequences *s)
+/* The runs beside run 0: a line for each group of users. */
+static int run_sweep(struct sweep *w, const struct sequences *s)
 {
-	struct loo_result *r = calloc((size_t)c->seeds, sizeof *r);
-	int code = r ? EX_OK : EX_OSERR;
+	struct loo_scores mean, spread;
+	char name[96];
 
-	for (int64_t i = 0; code == EX_OK && i < c->seeds; i++) {
-		uint64_t seed = (uint64_t)c->seed + (uint64_t)i;
+	for (size_t i = 1; i < w->runs; i++) {
+		struct sweep_run *x = &w->run[i];
+		int code;
 
-		const char *file = i == 0 && c->model_out[0] ? c->model_out : NULL;
-
-		if (i == 0 && c->report[0])
-			code = run_reported(&r[i], c, s, seed, file);
-		else
-			code = loo_run(&r[i], c, s, seed, file, NULL, report_epoch, NULL);
-		if (code == EX_OK)
-			print_result(c, seed, &r[i]);
+		log_info("sweep %s: run %zu of %zu", x->name, i, w->runs);
+		code = run_seeds(x, s, w->seeds, NULL, NULL, NULL);
+		if (code)
+			return code;
+		for (enum group g = ALL_USERS; g < GROUPS; g++) {
+			loo_spread(&mean, &spread, x->result, w->seeds, g);
+			snprintf(name, sizeof name, "sweep %s", x->name);
+			print_line(name, loo_group[g], &mean);
+		}
+		fflush(stdout);
 	}
-	if (code == EX_OK && c->seeds > 1)
-		print_spread(r, (size_t)c->seeds);
-	free(r);
+	return 0;
+}
+
+static int save_report(const struct config *c, const struct sweep *w, const struct kept *kept)
+{
+	const struct sweep_run *x = &w->run[0];
+	char *options = NULL;
+	size_t size;
+	FILE *f = open_memstream(&options, &size);
+	int code;
+
+	if (!f)
+		return log_no_memory();
+	config_print_of(c, C_EVAL, f);
+	code = fclose(f) == 0 ? report_save(c->report, &(struct report){ .title = c->args[1], .options = options, .seed = (uint64_t)c->seed, .epoch = kept->epoch,
+		.epochs = kept->count, .result = &x->result[0], .detail = &x->detail, .sweep = w }) : log_no_memory();
+	free(options);
+	return code;
+}
+
+/* Run 0 is the last: its test is the last line. */
+static int run_all(const struct config *c, struct sweep *w, const struct sequences *s)
+{
+	struct kept kept = { .epoch = calloc((size_t)c->epochs, sizeof *kept.epoch) };
+	int code = kept.epoch ? run_sweep(w, s) : log_no_memory();
+
+	if (code == 0)
+		code = run_seeds(&w->run[0], s, w->seeds, &kept, c->model_out[0] ? c->model_out : NULL, print_result);
+	if (code == 0 && w->seeds > 1)
+		print_spread(w->run[0].result, w->seeds);
+	if (code == 0 && c->report[0])
+		code = save_report(c, w, &kept);
+	free(kept.epoch);
 	return code;
 }
 
 static int eval_loo(const struct config *c)
 {
 	struct sequences s = { 0 };
+	struct sweep w = { 0 };
 	char why[512];
 	int r;
 
@@ -166,16 +192,19 @@ static int eval_loo(const struct config *c)
 	r = c->model_out[0] ? model_file_check(c->model_out) : 0;
 	if (r == 0 && c->report[0])
 		r = model_file_check(c->report);
+	if (r == 0)
+		r = sweep_new(&w, c);
 	if (r)
 		return r;
 	r = sequences_read(&s, c->args[1], (size_t)c->max_users, (size_t)c->max_items, why, sizeof why);
 	if (r) {
 		log_error("%s", why);
-		return r;
+	} else {
+		log_info("file=%s users=%zu items=%zu events=%zu", c->args[1], s.users, s.items, s.events);
+		r = run_all(c, &w, &s);
+		sequences_release(&s);
 	}
-	log_info("file=%s users=%zu items=%zu events=%zu", c->args[1], s.users, s.items, s.events);
-	r = run_seeds(c, &s);
-	sequences_release(&s);
+	sweep_release(&w);
 	return r;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "worker/eval/draw.h"
+#include "worker/eval/sweep_report.h"
 
 /* ---- curves ---- */
 
@@ -161,6 +162,8 @@ int report_write(FILE *f, const struct report *r)
 	if (e == 0)
 		e = draw_prototypes(f, r->detail);
 	lengths(f, r->detail, best->test[ALL_USERS].ndcg[CUTS - 1]);
+	if (e == 0 && r->sweep)
+		e = sweep_report_write(f, r->sweep);
 	fputs("<h2>Options</h2>\n<pre>", f);
 	draw_text(f, r->options);
 	fputs("</pre>\n</body></html>\n", f);
