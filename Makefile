@@ -169,7 +169,7 @@ units-codec: $(call units,codec) ; @:
 units-model: $(call units,model) $(call program,$(wildcard tests/model/golden.c)) ; @:
 units-worker: $(call units,worker) ; @:
 
-check-aarch64: ## unit tests of topics, codec and model built for aarch64, under qemu-user; installs cross compiler and libraries (Debian)
+check-aarch64: ## unit tests of topics, codec and model built for aarch64, under qemu-user (minutes; ALL=1 all of them, an hour); installs cross compiler and libraries (Debian)
 	@tests/aarch64.sh
 
 # packages may appear only in setup, and pkg-config is asked while make reads this file: hence a make of its own after it

@@ -90,6 +90,31 @@ static size_t view_reorder(uint32_t *ret, const uint32_t *item, size_t n, float 
 	return n;
 }
 
+/* Sorts by the bytes of the rows, the least one first; a library's sort may allocate. */
+void augment_pool(uint32_t *ret, uint32_t *tmp, const uint32_t *item, size_t n)
+{
+	uint32_t any = 0;
+
+	memcpy(ret, item, n * sizeof *ret);
+	for (size_t i = 0; i < n; i++)
+		any |= item[i];
+	for (int shift = 0; shift < 32 && any >> shift; shift += 8) {
+		size_t place[256] = { 0 }, at = 0;
+
+		for (size_t i = 0; i < n; i++)
+			place[ret[i] >> shift & 255]++;
+		for (size_t byte = 0; byte < 256; byte++) {
+			size_t here = place[byte];
+
+			place[byte] = at;
+			at += here;
+		}
+		for (size_t i = 0; i < n; i++)
+			tmp[place[ret[i] >> shift & 255]++] = ret[i];
+		memcpy(ret, tmp, n * sizeof *ret);
+	}
+}
+
 /* New items go before old ones, so the newest event stays the newest. What is more than L loses its oldest. */
 static size_t view_insert(uint32_t *ret, const uint32_t *item, size_t n, const uint32_t *pool, size_t pool_n, size_t L,
                           float share, const struct draw *d)

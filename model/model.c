@@ -45,9 +45,18 @@ int model_config_check(const struct model_config *c, const char **reterr_why)
 	MUST("cosine_tau: above 0", !c->cosine || c->cosine_tau > 0);
 	MUST("eps: above 0", c->eps > 0);
 	MUST("iters: 0..1000", c->iters >= 0 && c->iters <= 1000);
+	MUST("queue: 0 .. 2^24", c->queue <= (size_t)1 << 24);
 	MUST("tau1: above 0", c->tau1 > 0);
 	MUST("tau2: above 0", c->tau2 > 0);
 	MUST("tau3: above 0", c->tau3 > 0);
+	MUST("alpha: 0 or above", c->alpha >= 0 && isfinite(c->alpha));
+	MUST("beta1: 0 or above", c->beta1 >= 0 && isfinite(c->beta1));
+	MUST("beta2: 0 or above", c->beta2 >= 0 && isfinite(c->beta2));
+	MUST("lambda: 0 or above", c->lambda >= 0 && isfinite(c->lambda));
+	MUST("mask_share: 0..1", c->mask_share >= 0 && c->mask_share <= 1);
+	MUST("crop_share: 0..1", c->crop_share >= 0 && c->crop_share <= 1);
+	MUST("reorder_share: 0..1", c->reorder_share >= 0 && c->reorder_share <= 1);
+	MUST("insert_share: 0..1", c->insert_share >= 0 && c->insert_share <= 1);
 	MUST("clip: 0 or above", c->clip >= 0);
 	MUST("beta_1: 0 .. below 1", c->beta_1 >= 0 && c->beta_1 < 1);
 	MUST("beta_2: 0 .. below 1", c->beta_2 >= 0 && c->beta_2 < 1);
@@ -95,7 +104,7 @@ static size_t touched_max(const struct model *m)
 }
 
 /* A change of this folder that changes bits raises it. */
-#define REVISION "r2"
+#define REVISION "r3"
 
 /* <kernel>-<instructions of the loops>-<revision>[-<OpenBLAS version>-<its core>]-libm-<version> */
 static void name_numerics(char *ret, size_t len)
@@ -160,7 +169,7 @@ int model_new(struct model **ret, const struct model_config *cfg)
 	if (!m->item || !m->gone || !m->item_step || !m->slot || !m->target_slot || !m->part)
 		goto out;
 	if (floats(&m->block_w, m->dense) | floats(&m->block_m, m->dense) | floats(&m->block_v, m->dense) | floats(&m->queue, cfg->queue * D)
-	    | rows(&m->view_item, 2 * U * cfg->L) | floats(&m->hT, T * D) | floats(&m->dhT, T * D) | rows(&m->tgt, T) | rows(&m->neg, neg)
+	    | rows(&m->view_item, 2 * U * cfg->L) | rows(&m->insert_pool, 2 * T) | floats(&m->hT, T * D) | floats(&m->dhT, T * D) | rows(&m->tgt, T) | rows(&m->neg, neg)
 	    | floats(&m->tgt_w, T) | floats(&m->neg_logq, cfg->loss == LOSS_SAMPLED ? neg : 0) | floats(&m->dT, cfg->loss == LOSS_FULL ? 0 : T * D) | floats(&m->dN, neg * D)
 	    | floats(&m->mun, K * D) | floats(&m->mu_norm, K + VIEWS * U) | floats(&m->dmun, K * D)
 	    | floats(&m->scores, (U + cfg->queue) * K) | floats(&m->dscores, U * K) | floats(&m->q, (U + cfg->queue) * K)
@@ -202,7 +211,7 @@ void model_free(struct model *m)
 	unreserve(m->item_step, m->cfg.items_max * sizeof(*m->item_step));
 	unreserve(m->slot, m->cfg.items_max * sizeof(*m->slot));
 	free(m->target_slot); free(m->part);
-	free(m->block_w); free(m->block_m); free(m->block_v); free(m->queue); free(m->view_item);
+	free(m->block_w); free(m->block_m); free(m->block_v); free(m->queue); free(m->view_item); free(m->insert_pool);
 	free(m->hT); free(m->dhT); free(m->tgt); free(m->neg); free(m->tgt_w); free(m->neg_logq); free(m->dT); free(m->dN);
 	free(m->mun); free(m->mu_norm); free(m->dmun); free(m->scores); free(m->dscores); free(m->q);
 	free(m->zq); free(m->dz); free(m->hk); free(m->scratch);
@@ -318,7 +327,7 @@ static void views_unit(void *ctx, size_t unit, int thread)
 				q->n = b->view_start[i][u + 1] - b->view_start[i][u];
 			} else {
 				q->item = item;
-				q->n = (uint32_t)augment_view(item, b->item + b->start[u], b->start[u + 1] - b->start[u], b->item, b->T,
+				q->n = (uint32_t)augment_view(item, b->item + b->start[u], b->start[u + 1] - b->start[u], v->m->insert_pool, b->T,
 				                              &v->m->cfg, v->step, b->user[u], (int)i);
 			}
 		}
@@ -501,6 +510,7 @@ void model_grad(struct model *m, struct grad *g, const struct batch *b, uint64_t
 	V = needs_views(c) || b->view_item[0] ? VIEWS : 1;
 	seqs = list_batch(m, b, 0, B);
 	if (V == VIEWS) {
+		augment_pool(m->insert_pool, m->insert_pool + b->T, b->item, b->T);
 		pool_run(m->pool, views_unit, &v, (B + VIEW_USERS - 1) / VIEW_USERS);
 		seqs = VIEWS * B;
 	}

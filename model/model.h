@@ -167,7 +167,7 @@ void model_topk(struct model *m, uint32_t *rows, float *scores, const float *h, 
 float *model_tensor(struct model *m, const char *name, size_t *ret_rows, size_t *ret_cols);
 const float *grad_tensor(struct model *m, struct grad *g, const char *name, size_t *ret_rows, size_t *ret_cols);
 
-/* Name of what computes: "fma6x16-v3-r2-libm-2.36", or "blas-v3-r2-0.3.21-haswell-libm-2.36". */
+/* Name of what computes: "fma6x16-v3-r3-libm-2.36", or "blas-v3-r3-0.3.21-haswell-libm-2.36". */
 const char *model_numeric_id(const struct model *m);
 
 #endif

@@ -35,6 +35,7 @@ struct model {
 	struct nextitem *nextitem;
 	size_t users_max, tokens_max;
 	uint32_t *view_item;    /* (2, users_max, L) drawn views */
+	uint32_t *insert_pool;  /* (2, tokens_max) what `insert` draws from; scratch */
 	uint32_t *slot;         /* (items_max) sparse gradients: 1 + place of a row in the grad's list, 0 = not there */
 	int32_t *target_slot;   /* (tokens_max) token -> row of hT, -1 = no target */
 	float *hT, *dhT;        /* (tokens_max, D) outputs at target positions */

@@ -1,7 +1,8 @@
 #!/bin/bash
 # run.sh - runs tests that are built, prints a line for each, and at last, alone on a line: N passed, N failed.
 #   tests/run.sh [STAGE ...]     default: unit e2e faults sanitizers fuzz lint
-#   unit            all unit tests and golden files of BUILD; unit-topics, unit-codec, unit-model, unit-worker: one folder
+#   unit            all unit tests and golden files of BUILD; unit-topics, unit-codec, unit-model, unit-worker: one folder; ONLY="a b": test_a.c, test_b.c
+#                   and the golden files alone
 #   e2e             tests/e2e/test_*.sh, two at a time, with one broker for all of them (BROKER=host:port: that one); e2e-x: only test_x.sh;
 #                   a build with sanitizers leaves out those that say `# not with sanitizers` in their head
 #   faults          tests/faults/test_*.sh, two at a time, then those that stop the broker, `# alone` in their head; faults-x: only test_x.sh
@@ -71,6 +72,7 @@ unit() { # unit FOLDER
 	for source in "tests/$1"/test_*.c; do
 		[ -e "$source" ] || continue
 		name=$(basename "$source" .c)
+		case " ${ONLY:-${name#test_}} " in *" ${name#test_} "*) ;; *) continue ;; esac
 		one "$in$1/${name#test_}" $layout "$BUILD/tests/$name"
 	done
 	if [ "$1" = model ] && [ -x "$BUILD/tests/golden" ]; then

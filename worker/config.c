@@ -346,7 +346,7 @@ static int check_stream(const struct config *c)
 		log_error("guard.factor=%g would discard steps that are as usual: 0 for none, else 2 or more", c->guard_factor);
 		return EX_CONFIG;
 	}
-	if (c->schedule && c->schedule_steps == 0) {
+	if (c->schedule == SCHEDULE_COSINE && c->schedule_steps == 0) {
 		log_error("schedule=cosine needs schedule.steps: a stream has no end by which to fall");
 		return EX_CONFIG;
 	}
@@ -368,7 +368,7 @@ static int check_together(const struct config *c, unsigned command)
 		log_error("heads=%lld does not divide width=%lld", (long long)c->heads, (long long)c->width);
 		return EX_CONFIG;
 	}
-	if ((command & (C_TRAIN | C_EVAL | C_STREAM | C_FILES)) && c->schedule && c->schedule_steps && c->schedule_steps <= c->warmup_steps) {
+	if ((command & (C_TRAIN | C_EVAL | C_STREAM | C_FILES)) && c->schedule == SCHEDULE_COSINE && c->schedule_steps && c->schedule_steps <= c->warmup_steps) {
 		log_error("schedule.steps=%lld must be above warmup.steps=%lld", (long long)c->schedule_steps, (long long)c->warmup_steps);
 		return EX_CONFIG;
 	}
@@ -382,6 +382,13 @@ static int default_group(struct config *c)
 	if (*c->group_id)
 		return 0;
 	return config_own(&c->group_id, strdup(c->topic_prefix));
+}
+
+/* Before the fold's hash, which must name what is done. */
+static void settle_schedule(struct config *c, unsigned command)
+{
+	if (c->schedule == SCHEDULE_AUTO && command != C_CONFIG)
+		c->schedule = command == C_EVAL ? SCHEDULE_COSINE : SCHEDULE_CONSTANT;
 }
 
 int config_parse(struct config *c, unsigned command, const char *usage, const char *example, int argc, char **argv)
@@ -420,6 +427,7 @@ int config_parse(struct config *c, unsigned command, const char *usage, const ch
 		r = default_group(c);
 	if (!c->dlq_payload)
 		c->dlq_max_bytes = 0;
+	settle_schedule(c, command);
 	if (r == 0)
 		r = check_together(c, command);
 	c->args = argv + optind;
@@ -429,6 +437,33 @@ out:
 	if (r != 0)
 		config_release(c);
 	return r;
+}
+
+int config_vary(struct config *c, unsigned command, const char *name, const char *value)
+{
+	const struct row *o = row_find(name);
+	int r;
+
+	if (!o)
+		return unknown_option(name, "command line", EX_USAGE);
+	if (!row_allowed(o, command))
+		return wrong_command(o, command);
+	if (!o->fold || o->type == OPT_STRING) {
+		log_error("%s is no number or word that shapes the model", name);
+		return EX_USAGE;
+	}
+	r = set_option(c, o, value, "command line", EX_USAGE);
+	settle_schedule(c, command);
+	return r;
+}
+
+const char *config_value(char *buf, size_t size, const struct config *c, const char *name)
+{
+	const char *text = row_value(buf, size, c, row_find(name));
+
+	if (text != buf)
+		snprintf(buf, size, "%s", text);
+	return buf;
 }
 
 int config_own(char **option, char *value)

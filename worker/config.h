@@ -18,6 +18,9 @@ enum { C_TOPICS = 1, C_LOAD = 2, C_TRAIN = 4, C_READ = 8, C_QUERY = 16, C_GENERA
        C_EXPORT = 512, C_IMPORT = 1024, C_ROLLBACK = 2048, C_VERIFY = 4096, C_FORGET = 8192, C_PROMOTE = 16384, C_STREAM = 32768, /* eval prequential */
        C_FILES = C_EXPORT | C_IMPORT | C_ROLLBACK | C_VERIFY, C_KAFKA = C_TOPICS | C_LOAD | C_TRAIN | C_READ | C_QUERY | C_FORGET | C_PROMOTE | C_FILES };
 
+/* Words of the option schedule. AUTO is never seen after config_parse, but by `s4rec config`. */
+enum { SCHEDULE_CONSTANT, SCHEDULE_COSINE, SCHEDULE_AUTO };
+
 /* One member per row of options.def; names with '.' become '_': "batch.users" is cfg->batch_users.
  * INT is int64_t, FLOAT double, BOOL int, STRING char * (owned, never NULL), ENUM int (index into its words). */
 struct config {
@@ -41,6 +44,12 @@ int config_parse(struct config *c, unsigned command, const char *usage, const ch
 void config_release(struct config *c);
 /* Puts a text option in place of what it was; value is owned from here on. NULL: out of memory, which is said; EX_OSERR then, else 0. */
 int config_own(char **option, char *value);
+
+/* Gives an option that shapes the model another value, from text, by the rules of a command line; not one whose value is a text. 0 or an exit code; errors
+ * are logged. */
+int config_vary(struct config *c, unsigned command, const char *name, const char *value);
+/* The value of an option that there is, as text in buf. */
+const char *config_value(char *buf, size_t size, const struct config *c, const char *name);
 
 /* The effective configuration as a .properties file; values of kafka.* keys that hold secrets are masked. */
 void config_print(const struct config *c, FILE *f);

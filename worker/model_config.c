@@ -23,6 +23,5 @@ struct model_config model_config_from(const struct config *c, size_t batch_users
 
 float learning_rate_at(const struct config *c, uint64_t step, uint64_t total_steps)
 {
-	enum { CONSTANT, COSINE };
-	return schedule_rate((float)c->learning_rate, step, (uint64_t)c->warmup_steps, c->schedule == COSINE ? total_steps : 0, (float)c->schedule_floor);
+	return schedule_rate((float)c->learning_rate, step, (uint64_t)c->warmup_steps, c->schedule == SCHEDULE_COSINE ? total_steps : 0, (float)c->schedule_floor);
 }

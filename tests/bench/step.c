@@ -1,23 +1,32 @@
 /* step.c - `make bench-step`: the model's bench. In one run: what the machine can do, what the kernels reach, what whole steps cost.
  *
- *     build/tests/step [peak] [kernels] [step] [large] [rank]       without arguments all of them, within 3 minutes
+ *     build/tests/step [peak] [kernels] [step] [large] [rank] [shared]       without arguments all of them, within 4 minutes
  *
  * Each figure is the best of several turns, since other processes disturb only upwards; two threads need two idle cores. Input:
  * users with lengths like Amazon Beauty's (mean 6) or all 50; two layers, dropout 0.5. us/token counts tokens of the base sequences.
  * GF/s counts products only: 24 D^2 a layer forward (q, k, v, o, feed-forward) for each encoded token, twice that backward, and
- * 6 D a column for softmax; attention, losses on z, LayerNorm, Adam count as time, not as work.
+ * 6 D a column for softmax; attention, losses on z, LayerNorm, Adam count as time, not as work. `allocations` are calls of malloc and its kin
+ * in a step, by whom ever. `shared` asks what two threads are worth where another process keeps one of two cores busy.
  */
 #include <cblas.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "model/augment.h"
 #include "model/encoder.h"
 #include "model/kernel.h"
+#include "model/losses.h"
 #include "model/model_private.h"
 #include "model/rng.h"
 #include "model/vmath.h"
+#include "tests/model/allocations.h"
 
 #define LAYERS 2
 #define BEAUTY_ITEMS 12101
@@ -119,106 +128,7 @@ static void measure_peak(void)
 	free(a);
 }
 
-/* ---- kernels ---- */
-
-/* Buffers of one thread; N tokens, D width, L length of its sequences. */
-struct bench { float *x, *wide, *wide2, *w, *packed, *small, *p; uint64_t key[256]; size_t D, L; };
-static struct bench bench[THREADS];
-#define TOKENS 192
-
-static void k_sgemm(void *ctx, size_t unit, int t)
-{
-	struct bench *b = &bench[t];
-	int d = (int)b->D;
-
-	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, TOKENS, 4 * d, d, 1, b->x, d, b->w, d, 0, b->wide, 4 * d);
-}
-static void k_mul(void *ctx, size_t unit, int t) { struct bench *b = &bench[t]; kernel_mul(b->wide, 4 * b->D, b->x, b->D, b->packed, NULL, 0, TOKENS, 4 * b->D, b->D); }
-static void k_mul_t(void *ctx, size_t unit, int t) { struct bench *b = &bench[t]; kernel_mul_t(b->w, b->D, b->wide, 4 * b->D, b->packed, 4 * b->D, b->D, TOKENS); }
-static void k_exp(void *ctx, size_t unit, int t) { struct bench *b = &bench[t]; kernel_mul_exp(b->wide, 4 * b->D, b->x, b->D, b->packed, NULL, b->small, TOKENS, 4 * b->D, b->D); }
-static void k_gelu(void *ctx, size_t unit, int t) { struct bench *b = &bench[t]; vmath_gelu_slope(b->wide, b->wide2, b->x, TOKENS * b->D); }
-static void k_exp_sum(void *ctx, size_t unit, int t) { struct bench *b = &bench[t]; b->small[0] = 1e-30f * vmath_exp_sum(b->wide, b->x, 1, 0, TOKENS * b->D); }
-static void k_layernorm(void *ctx, size_t unit, int t) { struct bench *b = &bench[t]; layernorm_forward(b->wide, b->wide2, b->small, b->x, b->w, b->w, 1, 0, TOKENS, b->D); }
-static void k_dropout(void *ctx, size_t unit, int t)
-{
-	struct bench *b = &bench[t];
-
-	for (size_t n = 0; n < TOKENS; n++)
-		dropout_apply(b->wide + n * b->D, b->x + n * b->D, n, dropout_from(.5f), b->D);
-}
-static void k_attention(void *ctx, size_t unit, int t)
-{
-	struct bench *b = &bench[t];
-	float scratch[attention_scratch(b->L, b->D)];
-
-	for (size_t n = 0; n + b->L <= TOKENS; n += b->L) {
-		attention_forward(b->x + n * b->D, b->p, scratch, b->wide + n * 3 * b->D, b->key, dropout_from(.5f), b->L, b->D, 2);
-		attention_backward(b->wide2 + n * 3 * b->D, scratch, b->x + n * b->D, b->p, b->wide + n * 3 * b->D, b->key, dropout_from(.5f), b->L, b->D, 2);
-	}
-}
-static void k_adam(void *ctx, size_t unit, int t)
-{
-	struct bench *b = &bench[t];
-	struct adam a = { .lr = 1e-3f, .beta_1 = .9f, .beta_2 = .999f, .eps = 1e-8f, .correct_1 = 1, .correct_2 = 1, .scale = 1 };
-	size_t n = TOKENS * b->D;
-
-	adam_step(b->wide2, b->wide2 + n, b->wide2 + 2 * n, b->x, &a, n);
-}
-
-static void bench_init(size_t D)
-{
-	for (int t = 0; t < THREADS; t++)
-		bench[t] = (struct bench){ .x = numbers(TOKENS * D), .wide = numbers(TOKENS * 4 * D), .wide2 = numbers(TOKENS * 4 * D), .w = numbers(4 * D * D),
-			.packed = numbers(kernel_packed(TOKENS, 4 * D)), .small = numbers(TOKENS), .p = numbers(2 * 64 * 64), .D = D };
-}
-
-static void bench_release(void)
-{
-	for (int t = 0; t < THREADS; t++) {
-		struct bench *b = &bench[t];
-
-		free(b->x); free(b->wide); free(b->wide2); free(b->w); free(b->packed); free(b->small); free(b->p);
-	}
-}
-
-/* work: floating-point operations (products) or elements a unit has; as a product it is compared with the peak. */
-static void kernel_line(const char *name, size_t D, size_t L, void (*fn)(void *, size_t, int), double work, int product)
-{
-	double s[THREADS + 1];
-
-	for (int t = 0; t < THREADS; t++) {
-		memset(bench[t].wide2, 0, TOKENS * 4 * D * sizeof(float)); /* Adam's moments: not below 0 */
-		bench[t].L = L;
-	}
-	for (int t = 1; t <= THREADS; t++)
-		s[t] = unit_seconds(t, fn, NULL);
-	printf("kernel        d=%-3zu %-34s %6.3f / %6.3f us/token", D, name, s[1] * 1e6 / TOKENS, s[2] * 1e6 / TOKENS);
-	printf(product ? "  %6.1f / %6.1f GF/s" : "  %6.2f / %6.2f G/s ", work / s[1] * 1e-9, work / s[2] * 1e-9);
-	if (product && peak[1] > 0)
-		printf("  %3.0f / %3.0f %% of peak", 100 * work / s[1] * 1e-9 / peak[1], 100 * work / s[2] * 1e-9 / peak[2]);
-	printf("  x%.2f\n", s[1] / s[2]);
-}
-
-static void measure_kernels(void)
-{
-	for (size_t D = 64; D <= 128; D *= 2) {
-		double mul = 2.0 * TOKENS * 4 * (double)(D * D), n = (double)(TOKENS * D);
-
-		bench_init(D);
-		kernel_line("OpenBLAS x W^T, (192,d)(4d,d)^T", D, 6, k_sgemm, mul, 1);
-		kernel_line("kernel_mul, the same", D, 6, k_mul, mul, 1);
-		kernel_line("kernel_mul_t, (192,4d)^T (192,d)", D, 6, k_mul_t, mul, 1);
-		kernel_line("kernel_mul_exp, as kernel_mul", D, 6, k_exp, mul, 1);
-		kernel_line("attention both ways, length 6", D, 6, k_attention, n, 0);
-		kernel_line("attention both ways, length 50", D, 50, k_attention, n, 0);
-		kernel_line("exp and sum", D, 6, k_exp_sum, n, 0);
-		kernel_line("gelu and slope", D, 6, k_gelu, n, 0);
-		kernel_line("layernorm forward", D, 6, k_layernorm, n, 0);
-		kernel_line("dropout", D, 6, k_dropout, n, 0);
-		kernel_line("adam", D, 6, k_adam, n, 0);
-		bench_release();
-	}
-}
+#include "tests/bench/kernels.h"
 
 /* ---- whole steps ---- */
 
@@ -266,24 +176,29 @@ static struct model *model_of(enum loss_form loss, size_t negatives, int views, 
 	return m;
 }
 
-/* Best step of at least 4 and, up to 60, as many as fit into .3 s. */
-static double step_seconds(struct model *m, const struct batch *b)
+/* Best step of at least 4 and, up to 60, as many as fit into .3 s. Allocations are those of the steps after the second, a step. */
+static double step_seconds(struct model *m, const struct batch *b, double *ret_allocations)
 {
 	struct grad *g;
 	struct step_stats s;
 	double best = 1e9, spent = 0;
+	int before = 0;
+	uint64_t step;
 
 	if (grad_new(&g, m))
 		exit(71);
-	for (uint64_t step = 1; step <= 4 || (step <= 60 && spent < .3); step++) {
+	for (step = 1; step <= 4 || (step <= 60 && spent < .3); step++) {
 		double start = now(), t;
 
+		if (step == 3)
+			before = heap_calls();
 		model_grad(m, g, b, step, &s);
 		model_apply(m, g, step, 1e-3f);
 		t = now() - start;
 		spent += t;
 		best = t < best ? t : best;
 	}
+	*ret_allocations = (double)(heap_calls() - before) / (double)(step - 3);
 	grad_free(g);
 	return best;
 }
@@ -291,7 +206,7 @@ static double step_seconds(struct model *m, const struct batch *b)
 static void step_line(const char *name, enum loss_form loss, size_t negatives, int views, size_t D, size_t length, size_t items)
 {
 	size_t users = length == 6 ? 256 : 64;
-	double us[THREADS + 1], columns = loss == LOSS_FULL ? (double)items : loss == LOSS_SAMPLED ? (double)negatives : 0;
+	double us[THREADS + 1], allocations[THREADS + 1], columns = loss == LOSS_FULL ? (double)items : loss == LOSS_SAMPLED ? (double)negatives : 0;
 	double mflop = (views * 3 * 24.0 * (double)(D * D) * LAYERS + 6 * (double)D * columns) * 1e-6;
 	struct input in;
 
@@ -299,14 +214,14 @@ static void step_line(const char *name, enum loss_form loss, size_t negatives, i
 	for (int t = 1; t <= THREADS; t++) {
 		struct model *m = model_of(loss, negatives, views, t, D, items, users);
 
-		us[t] = step_seconds(m, &in.b) * 1e6 / (double)in.b.T;
+		us[t] = step_seconds(m, &in.b, &allocations[t]) * 1e6 / (double)in.b.T;
 		model_free(m);
 	}
 	printf("step          d=%-3zu items %7zu length %2zu passes %d %-12s %7.2f / %7.2f us/token  %6.1f / %6.1f GF/s", D, items, length, views, name, us[1], us[2],
 	       mflop / us[1] * 1e3, mflop / us[2] * 1e3);
 	if (peak[1] > 0)
 		printf("  %3.0f / %3.0f %% of peak", 100 * mflop / us[1] * 1e3 / peak[1], 100 * mflop / us[2] * 1e3 / peak[2]);
-	printf("  x%.2f\n", us[1] / us[2]);
+	printf("  x%.2f  allocations %.3g / %.3g\n", us[1] / us[2], allocations[1], allocations[2]);
 	fflush(stdout);
 	input_release(&in);
 }
@@ -329,6 +244,8 @@ static void measure_large(void)
 		step_line("BCE", LOSS_BCE, 1, 3, 64, 6, items);
 		step_line("sampled 512", LOSS_SAMPLED, 512, 3, 64, 6, items);
 		step_line("sampled 2048", LOSS_SAMPLED, 2048, 3, 64, 6, items);
+		if (items == 100000) /* of a million a step takes ten seconds */
+			step_line("full", LOSS_FULL, 1, 3, 64, 6, items);
 	}
 }
 
@@ -371,10 +288,102 @@ static void measure_ranking(void)
 	free(h); free(score); free(rows); free(rank);
 }
 
+/* ---- another process beside it ---- */
+
+/* A process that does nothing but keep one core busy; it ends with this one. */
+static pid_t keep_busy(int cpu)
+{
+	pid_t pid = fork();
+	cpu_set_t one;
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	if (sched_setaffinity(0, sizeof one, &one))
+		_exit(71);
+	for (;;)
+		sink = fma_loop(1000);
+}
+
+/* Mean, since the best step is the one that the other process happened not to be beside. */
+static double mean_seconds(struct model *m, struct grad *g, const struct batch *b, uint64_t *step)
+{
+	double start = now(), spent;
+	struct step_stats s;
+	int steps = 0;
+
+	do {
+		model_grad(m, g, b, ++*step, &s);
+		model_apply(m, g, *step, 1e-3f);
+		steps++;
+		spent = now() - start;
+	} while (spent < 1);
+	return spent / steps;
+}
+
+/* Two threads on two cores, one of them shared with the busy process: 1.5 cores are theirs, three quarters of what they have alone. */
+static void shared_line(const char *name, enum loss_form loss, size_t length, const int cpu[THREADS])
+{
+	enum { TURNS = 4 };
+	size_t users = length == 6 ? 256 : 64;
+	struct model *m = model_of(loss, 1, 3, THREADS, 64, BEAUTY_ITEMS, users);
+	double alone = 0, beside = 0;
+	uint64_t step = 0;
+	struct grad *g;
+	struct input in;
+
+	input_init(&in, users, length, BEAUTY_ITEMS);
+	if (grad_new(&g, m))
+		exit(71);
+	for (int turn = 0; turn < TURNS; turn++) { /* in turns: what else the machine does then disturbs both */
+		pid_t busy;
+
+		alone += mean_seconds(m, g, &in.b, &step);
+		busy = keep_busy(cpu[0]);
+		if (busy < 0)
+			exit(71);
+		beside += mean_seconds(m, g, &in.b, &step);
+		kill(busy, SIGKILL);
+		waitpid(busy, NULL, 0);
+	}
+	printf("shared        d=64  length %2zu passes 3 %-5s alone %6.2f us/token, beside a busy process %6.2f: %.2f of its fair share (goal .9)\n", length, name,
+	       alone / TURNS * 1e6 / (double)in.b.T, beside / TURNS * 1e6 / (double)in.b.T, alone / beside / .75);
+	fflush(stdout);
+	grad_free(g);
+	model_free(m);
+	input_release(&in);
+}
+
+static void measure_shared(void)
+{
+	int cpu[THREADS], found = 0;
+	cpu_set_t all, two;
+
+	CPU_ZERO(&two);
+	sched_getaffinity(0, sizeof all, &all);
+	for (int i = 0; i < CPU_SETSIZE && found < THREADS; i++)
+		if (CPU_ISSET(i, &all)) {
+			CPU_SET(i, &two);
+			cpu[found++] = i;
+		}
+	if (found < THREADS) {
+		printf("shared        needs two cores\n");
+		return;
+	}
+	sched_setaffinity(0, sizeof two, &two); /* the models' threads inherit it */
+	shared_line("BCE", LOSS_BCE, 6, cpu);
+	shared_line("BCE", LOSS_BCE, 50, cpu);
+	shared_line("full", LOSS_FULL, 6, cpu);
+	sched_setaffinity(0, sizeof all, &all);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct { const char *name; void (*run)(void); } part[] = {
 		{ "peak", measure_peak }, { "kernels", measure_kernels }, { "step", measure_steps }, { "large", measure_large }, { "rank", measure_ranking },
+		{ "shared", measure_shared },
 	};
 	size_t parts = sizeof part / sizeof *part, known = 0;
 
@@ -395,6 +404,6 @@ int main(int argc, char **argv)
 	for (int t = 1; t <= THREADS; t++)
 		pool_free(pool[t]);
 	if (!known)
-		fprintf(stderr, "usage: step [peak] [kernels] [step] [large] [rank]\n");
+		fprintf(stderr, "usage: step [peak] [kernels] [step] [large] [rank] [shared]\n");
 	return known ? 0 : 64;
 }

@@ -20,6 +20,13 @@ expect 73 eval loo "$TMP/sequences.txt" --model.out "$TMP/nowhere/model"
 says "$TMP/nowhere/model cannot be made: No such file or directory"
 expect 0 eval loo "$TMP/sequences.txt" --epochs 4 --seeds 2 --model.out "$TMP/a.model"
 [ ! -e "$TMP/a.model.tmp" ] || fail "a temporary file is left"
+# ... and a sweep beside a run: each other value once, the run itself last, all on one page
+expect 78 eval loo "$TMP/sequences.txt" --sweep 'lambda=0;heads=3'; says 'with heads=3 the model'
+expect 0 eval loo "$TMP/sequences.txt" --epochs 2 --lambda 0.1 --sweep 'lambda=0,0.1;tau1=0.5' --report "$TMP/sweep.html"
+prints 'sweep lambda=0 few HR@5='; prints 'sweep tau1=0.5 all HR@5='
+[ "$(grep -c ' all HR@5=' "$TMP/out.log")" = 2 ] || fail "not two runs beside the run itself"
+tail -n 1 "$TMP/out.log" | grep -q '^test HR@5=' || fail "the test is not the last line"
+[ "$(grep -c '<b>Share of head users per prototype, lambda=0' "$TMP/sweep.html")" = 2 ] || fail "the page does not show both"
 
 # 2. what is refused, and leaves nothing behind
 A=${PREFIX}_a; load "$A" "$TMP/events.jsonl"

@@ -8,8 +8,8 @@
 #
 #     SEEDS=3             seeds of the main rows; the others have one
 #     FILES="beauty"      only this file
-#     ROWS="main K"       only these parts, of: main, K, lambda, time
-#     EPOCHS=32           epochs of every run
+#     ROWS="main K"       only these parts, of: main, bce, K, lambda, time
+#     EPOCHS="32 ml-1m=12"  epochs of every run, or of those of one file
 #     further options after DIR go to every run, e.g. --threads 4
 set -eu
 usage() {
@@ -25,14 +25,23 @@ if [ -z "$DIR" ] && [ -t 0 ]; then
 fi
 [ -n "$DIR" ] || usage
 OUT=$BUILD/eval/paper
-: "${SEEDS:=3}" "${FILES:=beauty ml-1m}" "${ROWS:=main K lambda time}" "${EPOCHS:=32}"
+: "${SEEDS:=3}" "${FILES:=beauty ml-1m}" "${ROWS:=main bce K lambda time}" "${EPOCHS:=32}"
 mkdir -p "$OUT"
+
+# The last word of EPOCHS that is for all files, or for this one.
+epochs_of() {
+	epochs=32
+	for word in $EPOCHS; do
+		case $word in "$1="*) epochs=${word#*=} ;; *=*) ;; *) epochs=$word ;; esac
+	done
+	echo "$epochs"
+}
 
 # What all rows share: that of beauty.properties, so that a row differs from the next one in its own options only.
 options_of() {
 	own=
 	[ "$1" != ml-1m ] || own=" --windows 25 --dropout 0.2"
-	echo "--dropout 0.5 --learning.rate 0.002 --warmup.steps 0 --schedule cosine --clip 0 --batch.users 256 --epochs $EPOCHS$own"
+	echo "--dropout 0.5 --learning.rate 0.002 --warmup.steps 0 --schedule cosine --clip 0 --batch.users 256 --epochs $(epochs_of "$1")$own"
 }
 
 # run FILE ROW SEED OPTIONS: the row's output in $OUT/FILE.ROW.SEED.out, made unless it is there and of this command
@@ -75,43 +84,57 @@ row() {
 		/^test / { n++; add("h5", value("HR@5")); add("h20", value("HR@20")); add("n5", value("NDCG@5")); add("all", value("NDCG@20")) }
 		/^head / { add("head", value("NDCG@20")) }
 		/^tail / { add("tail", value("NDCG@20")) }
+		/^few / { add("few", value("NDCG@20")); fews += value("users") }
 		/^time.to=/ { time = time ? time "; " $0 : $0 }
 		/ chosen / { add("s", value("train_s")) }
 		END { if (!n) { printf "| %s %s | failed or not run |\n", file, row; exit }
-			printf "| %s %s | %d | %s | %s | %s | %s | %s | %s | %.0f | `%s` |\n", file, row, n, cell("h5"), cell("h20"), cell("n5"), cell("all"),
-			       cell("head"), cell("tail"), sum["s"] / n, options
+			printf "| %s %s | %d | %s | %s | %s | %s | %s | %s | %s | %.0f | `%s` |\n", file, row, n, cell("h5"), cell("h20"), cell("n5"), cell("all"),
+			       cell("head"), cell("tail"), fews ? cell("few") : "-", sum["s"] / n, options
 			if (time) print "| | " time " |" }' >>"$OUT/table.new"
 }
 
 # Training seconds until the validation's NDCG@20 reaches what is good for that file.
 time_to() { case $1 in beauty) echo "--time.to 0.062" ;; *) echo "--time.to 0.150" ;; esac; }
 
-# All five losses, at the weights that options.def has; full softmax by default.
-OFF="--alpha 0 --beta1 0 --beta2 0 --lambda 0"
+# losses ALPHA BETA1 BETA2 LAMBDA: weights of clustering, contrast, distillation and adversary, whatever the defaults are
+losses() { echo "--alpha $1 --beta1 $2 --beta2 $3 --lambda $4"; }
+ALL=$(losses 0.1 0.1 0.1 0.1)
+
+# loss_rows FILE PREFIX OPTIONS: each loss alone and with others. clust+ckd, then clust+ckd+adv are the paper's steps, which have no contrast.
+loss_rows() {
+	row "$1" "$2sr-only" "$SEEDS" "$(losses 0 0 0 0)${3:+ $3}"
+	row "$1" "$2clust" "$SEEDS" "$(losses 0.1 0 0 0)${3:+ $3}"
+	row "$1" "$2scl" "$SEEDS" "$(losses 0 0.1 0 0)${3:+ $3}"
+	row "$1" "$2ckd" "$SEEDS" "$(losses 0 0 0.1 0)${3:+ $3}"
+	row "$1" "$2adv" "$SEEDS" "$(losses 0 0 0 0.1)${3:+ $3}"
+	row "$1" "$2clust+ckd" "$SEEDS" "$(losses 0.1 0 0.1 0)${3:+ $3}"
+	row "$1" "$2clust+ckd+adv" "$SEEDS" "$(losses 0.1 0 0.1 0.1)${3:+ $3}"
+	row "$1" "$2without-adv" "$SEEDS" "$(losses 0.1 0.1 0.1 0)${3:+ $3}"
+	row "$1" "$2kmeans" "$SEEDS" "$ALL --cluster kmeans${3:+ $3}"
+}
 main_rows() {
-	row "$1" all-five "$SEEDS" "$(time_to "$1")"
-	row "$1" sr-only "$SEEDS" "$OFF"
-	row "$1" sr+clust+ckd "$SEEDS" "--beta1 0 --lambda 0"
-	row "$1" sr+adv "$SEEDS" "--alpha 0 --beta1 0 --beta2 0"
-	row "$1" without-adv "$SEEDS" "--lambda 0"
-	row "$1" kmeans "$SEEDS" "--cluster kmeans"
-	row "$1" bce-all-five 1 "--loss bce --negatives 1 --cosine false --low.pass false --learning.rate 0.001 --schedule constant"
-	row "$1" bce-sr-only 1 "--loss bce --negatives 1 --cosine false --low.pass false --learning.rate 0.001 --schedule constant $OFF"
+	row "$1" all-five "$SEEDS" "$ALL $(time_to "$1")"
+	loss_rows "$1" "" ""
+}
+bce_rows() {
+	bce="--loss bce --negatives 1 --cosine false --low.pass false --learning.rate 0.001 --schedule constant"
+	row "$1" bce-all-five "$SEEDS" "$ALL $bce"
+	loss_rows "$1" bce- "$bce"
 }
 K_rows() {
 	for k in 32 64 256 512; do # 128 is all-five
-		row "$1" "K=$k" 1 "--prototypes $k"
+		row "$1" "K=$k" 1 "$ALL --prototypes $k"
 	done
 }
 lambda_rows() {
 	for l in 0.01 0.5 1; do # 0 is without-adv, 0.1 all-five
-		row "$1" "lambda=$l" 1 "--lambda $l"
+		row "$1" "lambda=$l" 1 "$(losses 0.1 0.1 0.1 "$l")"
 	done
 }
 # The same question to the sampled softmax, all five losses on; full softmax is all-five.
 time_rows() {
-	row "$1" sampled-512 1 "--loss sampled --negatives 512 $(time_to "$1")"
-	row "$1" sampled-2048 1 "--loss sampled --negatives 2048 $(time_to "$1")"
+	row "$1" sampled-512 1 "$ALL --loss sampled --negatives 512 $(time_to "$1")"
+	row "$1" sampled-2048 1 "$ALL --loss sampled --negatives 2048 $(time_to "$1")"
 }
 
 failed=0
@@ -122,17 +145,18 @@ for name in $FILES; do
 done
 [ $found = 1 ] || { echo "paper.sh: $DIR holds none of: $FILES" >&2; usage; }
 cat >"$OUT/table.new" <<EOF
-All rows: s4rec eval loo FILE $(options_of beauty) $EXTRA and what stands in the last column; ml-1m before that: --windows 25 --dropout 0.2.
-Mean and standard deviation over the seeds, test of the epoch that validation chose. head: the fifth of the users with the longest histories.
+All rows: s4rec eval loo FILE $(options_of beauty) $EXTRA and what stands in the last column; ml-1m besides: $(options_of ml-1m).
+Mean and standard deviation over the seeds, test of the epoch that validation chose. head: the fifth of the users with the longest histories,
+tail: the others, few: those with at most five events in all.
 all-five is K=128, lambda=0.1, full softmax; without-adv is lambda=0. The line below a row with --time.to tells the training time of each seed until then.
 
-| row | seeds | HR@5 | HR@20 | NDCG@5 | NDCG@20 | head NDCG@20 | tail NDCG@20 | train s | own options |
-|---|---|---|---|---|---|---|---|---|---|
+| row | seeds | HR@5 | HR@20 | NDCG@5 | NDCG@20 | head NDCG@20 | tail NDCG@20 | few NDCG@20 | train s | own options |
+|---|---|---|---|---|---|---|---|---|---|---|
 EOF
 for name in $FILES; do
 	[ -r "$DIR/${name}_sequences.txt" ] || { echo "paper.sh: $DIR/${name}_sequences.txt is not there: skipped" >&2; continue; }
 	for part in $ROWS; do
-		case $part in main | K | lambda | time) "${part}_rows" "$name" ;; *) echo "paper.sh: no rows '$part'" >&2; exit 64 ;; esac
+		case $part in main | bce | K | lambda | time) "${part}_rows" "$name" ;; *) echo "paper.sh: no rows '$part'" >&2; exit 64 ;; esac
 	done
 done
 mv "$OUT/table.new" "$OUT/table.md"

@@ -144,6 +144,23 @@ static void insert_keeps_the_order_and_the_newest(void **state)
 	}
 }
 
+/* However a batch is packed, the pool is the same rows, each as often, in one order. */
+static void pool_does_not_know_of_packing(void **state)
+{
+	static const uint32_t rows[9] = { 70000, 3, 258, 3, 0, 16777217, 257, 3, 4294967293u }, sorted[9] = { 0, 3, 3, 3, 257, 258, 70000, 16777217, 4294967293u };
+	uint32_t item[9], ret[9], tmp[9];
+
+	for (size_t by = 0; by < 9; by++) {
+		for (size_t i = 0; i < 9; i++)
+			item[i] = rows[(i * 2 + by) % 9];
+		augment_pool(ret, tmp, item, 9);
+		assert_memory_equal(ret, sorted, sizeof sorted);
+	}
+	memset(item, 0, sizeof item);
+	augment_pool(ret, tmp, item, 9);
+	assert_memory_equal(ret, item, sizeof item);
+}
+
 static void draws_repeat_and_differ(void **state)
 {
 	struct model_config c = off();
@@ -170,7 +187,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_operators_a_copy), cmocka_unit_test(mask_keeps_places_and_share), cmocka_unit_test(crop_is_a_stretch),
 		cmocka_unit_test(reorder_is_a_permutation_of_a_stretch), cmocka_unit_test(insert_keeps_the_order_and_the_newest),
-		cmocka_unit_test(draws_repeat_and_differ),
+		cmocka_unit_test(pool_does_not_know_of_packing), cmocka_unit_test(draws_repeat_and_differ),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

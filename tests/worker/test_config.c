@@ -1,4 +1,5 @@
 /* test_config.c - options: where they come from, who wins, what is refused and how it is said. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "worker/config.h"
+#include "worker/config_private.h"
 #include "worker/model_config.h"
 #include "worker/nearest.h"
 
@@ -244,6 +245,7 @@ static void test_fold_hash(void **state)
 static void test_training_options(void **state)
 {
 	struct config c;
+	char *text;
 
 	assert_int_equal(parse(&c, "--cluster=kmeans", NULL), EX_USAGE);
 	assert_said("eval");
@@ -255,6 +257,21 @@ static void test_training_options(void **state)
 	assert_int_equal(parse(&c, "--schedule=cosine", NULL), EX_CONFIG);
 	assert_said("schedule.steps");
 	assert_int_equal(parse_as(C_EVAL, &c, "--schedule=cosine", NULL, NULL, NULL), 0); /* it knows its end */
+	config_release(&c);
+	assert_int_equal(parse_as(C_EVAL, &c, NULL, NULL, NULL, NULL), 0); /* so it takes one by itself, */
+	assert_int_equal(c.schedule, SCHEDULE_COSINE);
+	config_release(&c);
+	assert_int_equal(parse_as(C_EVAL, &c, "--schedule=constant", NULL, NULL, NULL), 0); /* unless it is told, */
+	assert_int_equal(c.schedule, SCHEDULE_CONSTANT);
+	config_release(&c);
+	assert_int_equal(parse_as(C_STREAM, &c, NULL, NULL, NULL, NULL), 0); /* and a stream does not */
+	assert_int_equal(c.schedule, SCHEDULE_CONSTANT);
+	config_release(&c);
+	assert_int_equal(parse(&c, NULL, NULL), 0);
+	assert_int_equal(c.schedule, SCHEDULE_CONSTANT);
+	text = config_fold_text(&c);
+	assert_non_null(strstr(text, "\nschedule=constant\n")); /* models of before are not strangers */
+	free(text);
 	config_release(&c);
 	assert_int_equal(parse_as(C_TRAIN, &c, "--schedule=cosine", "--schedule.steps=50", "--warmup.steps=50", NULL), EX_CONFIG);
 	assert_said("schedule.steps=50 must be above warmup.steps=50");
@@ -291,6 +308,159 @@ static void test_the_models_options_arrive(void **state)
 	config_release(&c);
 }
 
+/* Numbers that no two options share: one that arrives in another's place is seen. */
+static const char unusual[] =
+	"max.length=31\nwidth=44\nheads=11\nlayers=5\nprototypes=37\ndropout=0.31\nnegatives=17\nnegatives.uniform=0.32\ncosine.tau=0.33\n"
+	"sinkhorn.eps=0.34\nsinkhorn.iters=7\nsinkhorn.queue=41\ntau1=0.35\ntau2=0.36\ntau3=0.37\nalpha=0.38\nbeta1=0.39\nbeta2=0.4\nlambda=0.41\n"
+	"mask.share=0.42\ncrop.share=0.43\nreorder.share=0.44\ninsert.share=0.45\nadam.beta1=0.46\nadam.beta2=0.47\nadam.eps=0.48\n"
+	"weight.decay=0.49\nclip=0.5\nseed=53\nthreads=3\nmax.items=59\n";
+
+static void test_every_number_of_the_model_arrives(void **state)
+{
+	struct config c;
+	struct model_config m;
+
+	write_file(unusual);
+	assert_int_equal(parse_as(C_EVAL, &c, "--config", file_name, NULL, NULL), 0);
+	m = model_config_from(&c, 61);
+	assert_int_equal(model_config_check(&m, NULL), 0);
+	assert_true(m.L == 31 && m.D == 44 && m.heads == 11 && m.layers == 5 && m.K == 37);
+	assert_true(m.dropout == .31f && m.negatives == 17 && m.uniform == .32f && m.cosine_tau == .33f);
+	assert_true(m.eps == .34f && m.iters == 7 && m.queue == 41);
+	assert_true(m.tau1 == .35f && m.tau2 == .36f && m.tau3 == .37f);
+	assert_true(m.alpha == .38f && m.beta1 == .39f && m.beta2 == .4f && m.lambda == .41f);
+	assert_true(m.mask_share == .42f && m.crop_share == .43f && m.reorder_share == .44f && m.insert_share == .45f);
+	assert_true(m.beta_1 == .46f && m.beta_2 == .47f && m.adam_eps == .48f && m.weight_decay == .49f && m.clip == .5f);
+	assert_true(m.seed == 53 && m.threads == 3 && m.items_max == 59 && m.batch_users_max == 61);
+	config_release(&c);
+}
+
+/* Options with two or three values: each alone moves its own member, and no other. */
+static const struct { const char *option; size_t at; int arrives; } choice[] = {
+	{ "loss=bce", offsetof(struct model_config, loss), LOSS_BCE },
+	{ "cosine=false", offsetof(struct model_config, cosine), 0 },
+	{ "low.pass=false", offsetof(struct model_config, low_pass), 0 },
+	{ "pool=last", offsetof(struct model_config, pool), POOL_LAST },
+	{ "norm=false", offsetof(struct model_config, norm), 0 },
+	{ "posden=false", offsetof(struct model_config, posden), 0 },
+	{ "teacher.detach=true", offsetof(struct model_config, detach), 1 },
+	{ "cluster=kmeans", offsetof(struct model_config, cluster), CLUSTER_KMEANS },
+	{ "rows=adagrad", offsetof(struct model_config, rows), ROWS_ADAGRAD },
+};
+enum { CHOICES = sizeof choice / sizeof choice[0] };
+
+static int choice_of(const struct model_config *m, size_t i)
+{
+	int x;
+
+	memcpy(&x, (const char *)m + choice[i].at, sizeof x); /* an int or an enum */
+	return x;
+}
+
+static void test_every_choice_of_the_model_arrives_alone(void **state)
+{
+	struct config c;
+	struct model_config usual, m;
+	char flag[64];
+
+	assert_int_equal(parse_as(C_EVAL, &c, NULL, NULL, NULL, NULL), 0);
+	usual = model_config_from(&c, 1);
+	config_release(&c);
+	for (size_t i = 0; i < CHOICES; i++) {
+		snprintf(flag, sizeof flag, "--%s", choice[i].option);
+		assert_int_equal(parse_as(C_EVAL, &c, flag, NULL, NULL, NULL), 0);
+		m = model_config_from(&c, 1);
+		config_release(&c);
+		for (size_t k = 0; k < CHOICES; k++)
+			if (choice_of(&m, k) != (k == i ? choice[i].arrives : choice_of(&usual, k)))
+				fail_msg("%s: %.*s is %d", choice[i].option, (int)strcspn(choice[k].option, "="), choice[k].option, choice_of(&m, k));
+		assert_true(choice[i].arrives != choice_of(&usual, i));
+	}
+}
+
+/* What follows max.length in the table belongs to the model; those that are not in struct model_config have tests of their own. */
+static void test_no_option_of_the_model_is_forgotten(void **state)
+{
+	static const char elsewhere[] = "\nnegatives.recent=\nlearning.rate=\nwarmup.steps=\nschedule=\nschedule.steps=\nschedule.floor=\n";
+	char line[64];
+	size_t seen = 0;
+
+	for (const struct row *o = row_find("max.length"); seen == 0 || strcmp(o[-1].name, "threads") != 0; o++, seen++) {
+		int found;
+
+		snprintf(line, sizeof line, "\n%s=", o->name);
+		found = strstr(unusual, line + (o->offset == row_find("max.length")->offset)) || strstr(elsewhere, line);
+		for (size_t i = 0; i < CHOICES; i++)
+			found |= strncmp(choice[i].option, line + 1, strlen(line + 1)) == 0;
+		if (!found)
+			fail_msg("no test sees %s arrive", o->name);
+	}
+	assert_true(seen > 40);
+}
+
+static void refused(const struct row *o, const char *value, const char *said_too)
+{
+	struct config c;
+	char flag[512];
+
+	snprintf(flag, sizeof flag, "--%s=%s", o->name, value);
+	if (parse_as(C_CONFIG, &c, flag, NULL, NULL, NULL) != EX_USAGE)
+		fail_msg("taken: %s", flag);
+	assert_said(o->name);
+	assert_said(said_too);
+}
+
+/* The bound is taken, what lies behind it is refused with the range. */
+static void bounded(struct config *c, const struct row *o, const char *bound, const char *behind)
+{
+	char range[128];
+
+	row_range(range, sizeof range, o);
+	if (row_set(c, o, bound) != 0)
+		fail_msg("%s refuses %s, its bound", o->name, bound);
+	if (behind)
+		refused(o, behind, range);
+}
+
+static void test_every_range_of_the_table_holds(void **state)
+{
+	char at[64], behind[64];
+	struct config c;
+	size_t numbers = 0, words = 0;
+
+	assert_int_equal(row_defaults(&c), 0);
+	for (const struct row *o = config_rows; o < config_rows + ROW_COUNT; o++) {
+		if (o->type == OPT_INT) {
+			snprintf(at, sizeof at, "%lld", (long long)o->imin);
+			snprintf(behind, sizeof behind, "%lld", (long long)o->imin - 1);
+			bounded(&c, o, at, behind);
+			snprintf(at, sizeof at, "%lld", (long long)o->imax);
+			snprintf(behind, sizeof behind, "%lld", (long long)o->imax + (o->imax < INT64_MAX));
+			bounded(&c, o, at, o->imax < INT64_MAX ? behind : NULL);
+			refused(o, "1.5", "not a whole number");
+			numbers++;
+		} else if (o->type == OPT_FLOAT) {
+			snprintf(at, sizeof at, "%.17g", o->fmin);
+			snprintf(behind, sizeof behind, "%.17g", o->fmin == 0 ? -1e-9 : nextafter(o->fmin, -INFINITY));
+			bounded(&c, o, at, behind);
+			snprintf(at, sizeof at, "%.17g", o->fmax);
+			snprintf(behind, sizeof behind, "%.17g", nextafter(o->fmax, INFINITY));
+			bounded(&c, o, at, behind);
+			refused(o, "nan", "out of range");
+			refused(o, "inf", "out of range");
+			numbers++;
+		} else if (o->type == OPT_ENUM) {
+			refused(o, "other", o->words);
+			refused(o, "", o->words);
+			words++;
+		} else if (o->type == OPT_BOOL) {
+			refused(o, "maybe", "true|false");
+		}
+	}
+	assert_true(numbers > 60 && words > 10);
+	config_release(&c);
+}
+
 /* Commands that only meet a model take what it depends on, and nothing of how it is trained. */
 static void test_export_and_import_take_fold_options(void **state)
 {
@@ -319,7 +489,7 @@ static void test_print_reads_back(void **state)
 	f = fopen(file_name, "w");
 	config_print(&a, f);
 	fclose(f);
-	assert_int_equal(parse(&b, "--config", file_name), 0);
+	assert_int_equal(parse_as(C_CONFIG, &b, "--config", file_name, NULL, NULL), 0);
 	assert_true(config_fold_hash(&a) == config_fold_hash(&b));
 	assert_true(a.cosine_tau == b.cosine_tau);
 	assert_string_equal(b.topic_prefix, "p q");
@@ -389,7 +559,10 @@ int main(void)
 		cmocka_unit_test(test_booleans_letters_and_arguments), cmocka_unit_test(test_command_line_errors),
 		cmocka_unit_test(test_file_and_environment_errors), cmocka_unit_test(test_many_flags_in_one_argument),
 		cmocka_unit_test(test_fold_hash), cmocka_unit_test(test_training_options),
-		cmocka_unit_test(test_the_models_options_arrive), cmocka_unit_test(test_export_and_import_take_fold_options),
+		cmocka_unit_test(test_the_models_options_arrive),
+		cmocka_unit_test(test_every_number_of_the_model_arrives), cmocka_unit_test(test_every_choice_of_the_model_arrives_alone),
+		cmocka_unit_test(test_no_option_of_the_model_is_forgotten), cmocka_unit_test(test_every_range_of_the_table_holds),
+		cmocka_unit_test(test_export_and_import_take_fold_options),
 		cmocka_unit_test(test_print_reads_back), cmocka_unit_test(test_fold_changes), cmocka_unit_test(test_edit_distance),
 	};
 

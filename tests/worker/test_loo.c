@@ -210,8 +210,8 @@ static void test_scores_are_a_plain_recount(void **state)
 	enum { N = 6 };
 	static const int rank[N] = { 0, 4, 5, 9, 19, -1 }; /* -1: not among the 20 */
 	uint32_t answer[N], rows[N * 20];
-	uint8_t head[N] = { 1, 0, 0, 0, 0, 0 };
-	struct questions q = { .n = N, .answer = answer, .head = head };
+	uint8_t head[N] = { 1, 0, 0, 0, 0, 0 }, few[N] = { 0, 1, 0, 0, 0, 1 };
+	struct questions q = { .n = N, .answer = answer, .head = head, .few = few };
 	struct loo_scores s[GROUPS];
 
 	for (int i = 0; i < N; i++) {
@@ -232,6 +232,49 @@ static void test_scores_are_a_plain_recount(void **state)
 	assert_float_equal(s[HEAD_USERS].ndcg[2], 1, 1e-12);
 	assert_int_equal(s[TAIL_USERS].n, 5);
 	assert_float_equal(s[TAIL_USERS].hr[2], 4.0 / 5, 1e-12);
+	assert_int_equal(s[FEW_USERS].n, 2);
+	assert_float_equal(s[FEW_USERS].hr[0], 1.0 / 2, 1e-12);
+	assert_float_equal(s[FEW_USERS].mrr20, 1.0 / 10, 1e-12);
+}
+
+static void test_few_event_users_are_counted_with_what_is_held_back(void **state)
+{
+	struct questions q;
+	struct sequences s;
+
+	assert_int_equal(read_text(&s, "u1 a b c d e\nu2 a b c d e f\nu3 a b c\n", 9, 9), 0);
+	for (size_t last = 0; last < 2; last++) { /* test and validation ask the same users */
+		assert_int_equal(questions_new(&q, &s, 3, last), 0);
+		assert_memory_equal(q.few, ((uint8_t[]){ 1, 0, 1 }), 3);
+		questions_release(&q);
+	}
+	sequences_release(&s);
+}
+
+static void test_mean_and_spread_over_seeds(void **state)
+{
+	struct loo_result r[3] = { 0 };
+	struct loo_scores mean, spread;
+
+	for (int i = 0; i < 3; i++) {
+		r[i].best.test[ALL_USERS] = (struct loo_scores){ .hr = { .1, .2, .3 }, .ndcg = { .01 * i, .02, .03 }, .mrr20 = .5 - .1 * i, .n = 9 };
+		r[i].best.test[FEW_USERS] = (struct loo_scores){ .hr = { .4 + .2 * (i == 2) }, .n = 4 };
+	}
+	loo_spread(&mean, &spread, r, 3, ALL_USERS);
+	assert_float_equal(mean.hr[1], .2, 1e-12);
+	assert_float_equal(spread.hr[1], 0, 1e-12);
+	assert_float_equal(mean.ndcg[0], .01, 1e-12);
+	assert_float_equal(spread.ndcg[0], .01, 1e-12);
+	assert_float_equal(mean.mrr20, .4, 1e-12);
+	assert_float_equal(spread.mrr20, .1, 1e-12);
+	assert_int_equal(mean.n, 9);
+	loo_spread(&mean, &spread, r, 3, FEW_USERS);
+	assert_float_equal(mean.hr[0], 1.4 / 3, 1e-12);
+	assert_float_equal(spread.hr[0], sqrt(.04 / 3), 1e-12);
+	assert_int_equal(mean.n, 4);
+	loo_spread(&mean, &spread, r + 2, 1, ALL_USERS);
+	assert_float_equal(mean.mrr20, .3, 1e-12);
+	assert_float_equal(spread.mrr20, 0, 1e-12);
 }
 
 /* ---- a whole run ---- */
@@ -327,7 +370,7 @@ static void best_epoch(int loss)
 	assert_int_equal(parse(&c, small), 0);
 	c.loss = loss;
 	c.negatives = 16;
-	c.schedule = 0; /* constant: a cosine over fewer epochs would be another training */
+	c.schedule = SCHEDULE_CONSTANT; /* a cosine over fewer epochs would be another training */
 	c.eval_every = 1;
 	c.epochs = 60;
 	c.patience = 2;
@@ -444,6 +487,8 @@ int main(void)
 		cmocka_unit_test(test_windows_teach_every_event_once),
 		cmocka_unit_test(test_order_differs_by_epoch_and_repeats),
 		cmocka_unit_test(test_scores_are_a_plain_recount),
+		cmocka_unit_test(test_few_event_users_are_counted_with_what_is_held_back),
+		cmocka_unit_test(test_mean_and_spread_over_seeds),
 		cmocka_unit_test(test_a_run_learns_and_repeats),
 		cmocka_unit_test(test_the_best_epochs_weights_are_tested),
 		cmocka_unit_test(test_the_model_file_knows_the_items),

@@ -7,15 +7,13 @@
 #include "worker/commands/prequential.h"
 #include "worker/eval/loo.h"
 #include "worker/eval/report.h"
+#include "worker/eval/sweep.h"
 #include "worker/log.h"
 #include "worker/model_file.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-
-static const char *const group_name[GROUPS] = { "all", "head", "tail" };
 
 /* ` HR@5=.. HR@10=.. HR@20=.. NDCG@5=..`, in front of what follows. */
 static void print_scores(const char *what, const struct loo_scores *s)
@@ -27,7 +25,7 @@ static void print_scores(const char *what, const struct loo_scores *s)
 		printf(" NDCG@%zu=%.4f", loo_cut[c], s->ndcg[c]);
 }
 
-/* ctx: where epochs are kept for the report, NULL = nowhere. */
+/* ctx of report_epoch: where epochs are kept for the report, NULL = nowhere. */
 struct kept {
 	struct loo_epoch *epoch; /* (c->epochs) */
 	size_t count;
@@ -70,7 +68,7 @@ static void print_result(const struct config *c, uint64_t seed, const struct loo
 	printf("seed=%llu train_s=%.1f eval_s=%.1f chosen ", (unsigned long long)seed, r->train_s, r->eval_s);
 	print_chosen(&r->best);
 	for (size_t g = HEAD_USERS; g < GROUPS; g++) {
-		print_scores(group_name[g], &r->best.test[g]);
+		print_scores(loo_group[g], &r->best.test[g]);
 		printf(" MRR@20=%.4f users=%zu\n", r->best.test[g].mrr20, r->best.test[g].n);
 	}
 	print_scores("test", &r->best.test[ALL_USERS]);
@@ -78,105 +76,112 @@ static void print_result(const struct config *c, uint64_t seed, const struct loo
 	fflush(stdout); /* runs are long, and often watched through a pipe */
 }
 
-/* A loo_scores is a row of doubles as far as mean and spread are concerned. */
-#define FIGURES (2 * CUTS + 1)
-
-static void figures(double *x, const struct loo_scores *s)
+/* `mean head HR@5=..`, `spread head HR@5=..` */
+static void print_line(const char *what, const char *group, const struct loo_scores *s)
 {
-	memcpy(x, s->hr, sizeof s->hr);
-	memcpy(x + CUTS, s->ndcg, sizeof s->ndcg);
-	x[2 * CUTS] = s->mrr20;
+	char name[32];
+
+	snprintf(name, sizeof name, *what && *group ? "%s %s" : "%s%s", what, group);
+	print_scores(name, s);
+	printf(" MRR@20=%.4f\n", s->mrr20);
 }
 
-static struct loo_scores scores_of(const double *x)
-{
-	struct loo_scores s = { .mrr20 = x[2 * CUTS] };
-
-	memcpy(s.hr, x, sizeof s.hr);
-	memcpy(s.ndcg, x + CUTS, sizeof s.ndcg);
-	return s;
-}
-
-/* Mean and standard deviation (of the sample) over the seeds; the mean comes last. */
+/* Mean and standard deviation over the seeds, group by group; the mean over all users comes last. */
 static void print_spread(const struct loo_result *r, size_t n)
 {
-	double mean[FIGURES] = { 0 }, spread[FIGURES] = { 0 }, x[FIGURES], valid = 0;
-	struct loo_scores s;
+	struct loo_scores mean, spread;
+	double valid = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		figures(x, &r[i].best.test[ALL_USERS]);
-		for (size_t k = 0; k < FIGURES; k++)
-			mean[k] += x[k] / (double)n;
+	for (size_t i = 0; i < n; i++)
 		valid += r[i].best.valid[ALL_USERS].ndcg[CUTS - 1] / (double)n;
-	}
-	for (size_t i = 0; i < n; i++) {
-		figures(x, &r[i].best.test[ALL_USERS]);
-		for (size_t k = 0; k < FIGURES; k++)
-			spread[k] += (x[k] - mean[k]) * (x[k] - mean[k]) / (double)(n - 1);
-	}
-	for (size_t k = 0; k < FIGURES; k++)
-		spread[k] = sqrt(spread[k]);
 	printf("seeds=%zu mean valid NDCG@20=%.4f\n", n, valid);
-	s = scores_of(spread);
-	print_scores("spread", &s);
-	printf(" MRR@20=%.4f\n", s.mrr20);
-	s = scores_of(mean);
-	print_scores("test", &s);
-	printf(" MRR@20=%.4f\n", s.mrr20);
+	for (enum group g = HEAD_USERS; g < GROUPS; g++) {
+		loo_spread(&mean, &spread, r, n, g);
+		print_line("mean", loo_group[g], &mean);
+		print_line("spread", loo_group[g], &spread);
+	}
+	loo_spread(&mean, &spread, r, n, ALL_USERS);
+	print_line("spread", "", &spread);
+	print_line("test", "", &mean);
 }
 
-/* The run of one seed, then its report. */
-static int run_reported(struct loo_result *ret, const struct config *c, const struct sequences *s, uint64_t seed, const char *file)
+/* All seeds of one run. kept and file: of the first seed, NULL = nowhere. print: what is told of each. */
+static int run_seeds(struct sweep_run *x, const struct sequences *s, size_t seeds, struct kept *kept, const char *file,
+                     void (*print)(const struct config *c, uint64_t seed, const struct loo_result *r))
 {
-	struct kept kept = { .epoch = calloc((size_t)c->epochs, sizeof *kept.epoch) };
-	struct loo_detail detail = { 0 };
-	char *options = NULL;
-	size_t size;
-	FILE *f = open_memstream(&options, &size);
-	int code = kept.epoch && f ? 0 : log_no_memory();
+	int code = 0;
 
-	if (f) {
-		config_print_of(c, C_EVAL, f);
-		if (fclose(f) != 0)
-			code = log_no_memory();
+	for (size_t i = 0; code == 0 && i < seeds; i++) {
+		uint64_t seed = (uint64_t)x->c.seed + i;
+
+		code = loo_run(&x->result[i], &x->c, s, seed, i ? NULL : file, i ? NULL : &x->detail, report_epoch, i ? NULL : kept);
+		if (code == 0 && print)
+			print(&x->c, seed, &x->result[i]);
 	}
-	if (code == 0)
-		code = loo_run(ret, c, s, seed, file, &detail, report_epoch, &kept);
-	if (code == 0)
-		code = report_save(c->report, &(struct report){ .title = c->args[1], .options = options, .seed = seed, .epoch = kept.epoch,
-			.epochs = kept.count, .result = ret, .detail = &detail });
-	loo_detail_release(&detail);
-	free(options);
-	free(kept.epoch);
 	return code;
 }
 
-static int run_seeds(const struct config *c, const struct sequences *s)
+/* The runs beside run 0: a line for each group of users. */
+static int run_sweep(struct sweep *w, const struct sequences *s)
 {
-	struct loo_result *r = calloc((size_t)c->seeds, sizeof *r);
-	int code = r ? EX_OK : EX_OSERR;
+	struct loo_scores mean, spread;
+	char name[96];
 
-	for (int64_t i = 0; code == EX_OK && i < c->seeds; i++) {
-		uint64_t seed = (uint64_t)c->seed + (uint64_t)i;
+	for (size_t i = 1; i < w->runs; i++) {
+		struct sweep_run *x = &w->run[i];
+		int code;
 
-		const char *file = i == 0 && c->model_out[0] ? c->model_out : NULL;
-
-		if (i == 0 && c->report[0])
-			code = run_reported(&r[i], c, s, seed, file);
-		else
-			code = loo_run(&r[i], c, s, seed, file, NULL, report_epoch, NULL);
-		if (code == EX_OK)
-			print_result(c, seed, &r[i]);
+		log_info("sweep %s: run %zu of %zu", x->name, i, w->runs);
+		code = run_seeds(x, s, w->seeds, NULL, NULL, NULL);
+		if (code)
+			return code;
+		for (enum group g = ALL_USERS; g < GROUPS; g++) {
+			loo_spread(&mean, &spread, x->result, w->seeds, g);
+			snprintf(name, sizeof name, "sweep %s", x->name);
+			print_line(name, loo_group[g], &mean);
+		}
+		fflush(stdout);
 	}
-	if (code == EX_OK && c->seeds > 1)
-		print_spread(r, (size_t)c->seeds);
-	free(r);
+	return 0;
+}
+
+static int save_report(const struct config *c, const struct sweep *w, const struct kept *kept)
+{
+	const struct sweep_run *x = &w->run[0];
+	char *options = NULL;
+	size_t size;
+	FILE *f = open_memstream(&options, &size);
+	int code;
+
+	if (!f)
+		return log_no_memory();
+	config_print_of(c, C_EVAL, f);
+	code = fclose(f) == 0 ? report_save(c->report, &(struct report){ .title = c->args[1], .options = options, .seed = (uint64_t)c->seed, .epoch = kept->epoch,
+		.epochs = kept->count, .result = &x->result[0], .detail = &x->detail, .sweep = w }) : log_no_memory();
+	free(options);
+	return code;
+}
+
+/* Run 0 is the last: its test is the last line. */
+static int run_all(const struct config *c, struct sweep *w, const struct sequences *s)
+{
+	struct kept kept = { .epoch = calloc((size_t)c->epochs, sizeof *kept.epoch) };
+	int code = kept.epoch ? run_sweep(w, s) : log_no_memory();
+
+	if (code == 0)
+		code = run_seeds(&w->run[0], s, w->seeds, &kept, c->model_out[0] ? c->model_out : NULL, print_result);
+	if (code == 0 && w->seeds > 1)
+		print_spread(w->run[0].result, w->seeds);
+	if (code == 0 && c->report[0])
+		code = save_report(c, w, &kept);
+	free(kept.epoch);
 	return code;
 }
 
 static int eval_loo(const struct config *c)
 {
 	struct sequences s = { 0 };
+	struct sweep w = { 0 };
 	char why[512];
 	int r;
 
@@ -187,16 +192,19 @@ static int eval_loo(const struct config *c)
 	r = c->model_out[0] ? model_file_check(c->model_out) : 0;
 	if (r == 0 && c->report[0])
 		r = model_file_check(c->report);
+	if (r == 0)
+		r = sweep_new(&w, c);
 	if (r)
 		return r;
 	r = sequences_read(&s, c->args[1], (size_t)c->max_users, (size_t)c->max_items, why, sizeof why);
 	if (r) {
 		log_error("%s", why);
-		return r;
+	} else {
+		log_info("file=%s users=%zu items=%zu events=%zu", c->args[1], s.users, s.items, s.events);
+		r = run_all(c, &w, &s);
+		sequences_release(&s);
 	}
-	log_info("file=%s users=%zu items=%zu events=%zu", c->args[1], s.users, s.items, s.events);
-	r = run_seeds(c, &s);
-	sequences_release(&s);
+	sweep_release(&w);
 	return r;
 }
 
@@ -214,7 +222,7 @@ static int parse(struct config *c, int argc, char **argv)
 		return config_parse(c, C_STREAM, "s4rec eval prequential FILE [OPTION ...]   (CSV or TSV with a header, or JSON lines; plain or zstd)",
 		                    "s4rec eval prequential clicks.csv.zst --eval.events 200000 --report clicks.html", argc, argv);
 	return config_parse(c, C_EVAL, "s4rec eval loo FILE [OPTION ...]\n       s4rec eval prequential FILE [OPTION ...]   (--help after `prequential` lists its own)",
-	                    "s4rec eval loo beauty.txt --dropout 0.5 --learning.rate 0.002 --schedule cosine", argc, argv);
+	                    "s4rec eval loo beauty.txt --dropout 0.5 --learning.rate 0.002", argc, argv);
 }
 
 int command_eval(int argc, char **argv)

@@ -78,3 +78,16 @@ void loo_detail_release(struct loo_detail *d)
 	free(d->heads);
 	*d = (struct loo_detail){ 0 };
 }
+
+double loo_head_spread(const struct loo_detail *d)
+{
+	double overall = d->users ? (double)d->head_users / (double)d->users : 0, sum = 0;
+
+	for (size_t k = 0; k < d->K; k++)
+		if (d->members[k]) {
+			double apart = (double)d->heads[k] / d->members[k] - overall;
+
+			sum += d->members[k] * apart * apart;
+		}
+	return d->users ? sqrt(sum / (double)d->users) : 0;
+}

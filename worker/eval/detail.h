@@ -25,4 +25,6 @@ struct loo_detail {
 /* rows (q->n, 20): the answers that were given to q. 0 or -ENOMEM. */
 int loo_detail_new(struct loo_detail *ret, struct model *m, const struct questions *q, const uint32_t *rows);
 void loo_detail_release(struct loo_detail *d);
+/* How far head users are from being spread evenly: root of the mean over users of (share of head users in the user's prototype - their share of all)^2. */
+double loo_head_spread(const struct loo_detail *d);
 #endif

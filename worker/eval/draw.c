@@ -46,7 +46,7 @@ const char draw_style[] =
 	".dot,.bar{fill:var(--one)}.mark{stroke:var(--two);stroke-width:1.5;stroke-dasharray:5 3}svg text.marked{fill:var(--two);stroke:var(--back);stroke-width:4px;paint-order:stroke}\n"
 	".c0{stroke:#1f6fb2}.c1{stroke:#6a51a3}.c2{stroke:#8c8c8c}.c3{stroke:#c2571a}.c4{stroke:#d4a017}.c5{stroke:#2a8f5b}.c6{stroke:#c0397b}.key svg{display:inline-block;width:1.6rem;height:.7rem}.key span{margin-right:1.2rem;white-space:nowrap}\n"
 	".scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{padding:.3rem .7rem;text-align:right;border-bottom:1px solid var(--grid)}\n"
-	"th:first-child{text-align:left}th{font-weight:600;white-space:nowrap}pre{overflow-x:auto;font-size:.8rem;line-height:1.4;columns:20rem;margin:0}\n";
+	"th:first-child{text-align:left}th,td{white-space:nowrap}th{font-weight:600}pre{overflow-x:auto;font-size:.8rem;line-height:1.4;columns:20rem;margin:0}\n";
 
 /* ---- drawing ---- */
 
@@ -176,66 +176,114 @@ static int larger_first(const void *a, const void *b)
 	return (x->k > y->k) - (x->k < y->k);
 }
 
-static void bar_figure(FILE *f, const char *name, const char *note, const double *y, size_t n, char (*names)[48], double line, const char *line_label)
-{
-	struct frame a;
+/* Room to draw prototypes in, largest first. */
+struct drawn {
+	struct prototype *p; /* (K) */
+	double *y;
+	char (*names)[48];
+};
 
+static void drawn_release(struct drawn *w)
+{
+	free(w->p);
+	free(w->y);
+	free(w->names);
+}
+
+static int drawn_new(struct drawn *ret, const struct loo_detail *d)
+{
+	struct drawn w = { calloc(d->K + 1, sizeof *w.p), calloc(d->K + 1, sizeof *w.y), calloc(d->K + 1, sizeof *w.names) };
+
+	if (!w.p || !w.y || !w.names) {
+		drawn_release(&w);
+		return -ENOMEM;
+	}
+	for (size_t k = 0; k < d->K; k++)
+		w.p[k] = (struct prototype){ (uint32_t)k, d->members[k], d->heads[k] };
+	qsort(w.p, d->K, sizeof *w.p, larger_first);
+	*ret = w;
+	return 0;
+}
+
+/* a: what stands where; NULL = no data. */
+static void bar_figure(FILE *f, const struct frame *a, const char *name, const char *note, const struct drawn *w, size_t n, double line, const char *line_label)
+{
 	draw_caption(f, name, note);
-	if (!n || !draw_frame(&a, y, n, (double)n, 1)) {
+	if (!a) {
 		draw_no_data(f);
 		return;
 	}
 	draw_open(f, name);
-	draw_axis(f, &a);
-	draw_bars(f, &a, y, n, names);
-	draw_x_label(f, &a, 0, "start", "largest");
-	draw_x_label(f, &a, (double)n, "end", "smallest");
+	draw_axis(f, a);
+	draw_bars(f, a, w->y, n, w->names);
+	draw_x_label(f, a, 0, "start", "largest");
+	draw_x_label(f, a, (double)n, "end", "smallest");
 	if (isfinite(line))
-		draw_mark(f, &a, line, line_label);
+		draw_mark(f, a, line, line_label);
 	fputs("</svg></figure>\n", f);
 }
 
-static void prototype_figures(FILE *f, const struct loo_detail *d, const struct prototype *p, double *y, char (*names)[48])
+static void sizes_figure(FILE *f, const struct loo_detail *d, struct drawn *w)
 {
-	double overall = d->users ? (double)d->head_users / (double)d->users : NAN;
-	size_t used = 0;
+	double even = (double)d->users / (double)d->K;
 	char note[64], label[48];
+	struct frame a;
+	size_t used = 0;
 
 	for (size_t i = 0; i < d->K; i++) {
-		used += p[i].members > 0;
-		y[i] = p[i].members;
-		snprintf(names[i], sizeof *names, "prototype %u: %u users", p[i].k, p[i].members);
+		used += w->p[i].members > 0;
+		w->y[i] = w->p[i].members;
+		snprintf(w->names[i], sizeof *w->names, "prototype %u: %u users", w->p[i].k, w->p[i].members);
 	}
 	snprintf(note, sizeof note, "%zu of %zu have users", used, d->K);
-	snprintf(label, sizeof label, "even: %.0f", (double)d->users / (double)d->K);
-	bar_figure(f, "Users per prototype", note, y, d->K, names, (double)d->users / (double)d->K, label);
+	snprintf(label, sizeof label, "even: %.0f", even);
+	bar_figure(f, draw_frame(&a, w->y, d->K, (double)d->K, 1) ? &a : NULL, "Users per prototype", note, w, d->K, even, label);
+}
+
+/* whole: the scale is 0 to 1, whatever the shares are. */
+static void shares_figure(FILE *f, const char *name, const char *note, const struct loo_detail *d, struct drawn *w, int whole)
+{
+	double overall = d->users ? (double)d->head_users / (double)d->users : NAN;
+	char label[48];
+	struct frame a;
+	int any;
+
 	for (size_t i = 0; i < d->K; i++) {
-		y[i] = p[i].members ? (double)p[i].heads / p[i].members : NAN;
-		snprintf(names[i], sizeof *names, "prototype %u: %.1f %% of %u", p[i].k, 100 * y[i], p[i].members);
+		w->y[i] = w->p[i].members ? (double)w->p[i].heads / w->p[i].members : NAN;
+		snprintf(w->names[i], sizeof *w->names, "prototype %u: %.1f %% of %u", w->p[i].k, 100 * w->y[i], w->p[i].members);
 	}
 	snprintf(label, sizeof label, "all users: %.2f", overall);
-	bar_figure(f, "Share of head users per prototype", "in the same order", y, d->K, names, overall, label);
+	any = draw_frame(&a, w->y, d->K, (double)d->K, 1);
+	if (whole) {
+		a.low = 0;
+		a.high = 1;
+	}
+	bar_figure(f, any ? &a : NULL, name, note, w, d->K, overall, label);
 }
 
 int draw_prototypes(FILE *f, const struct loo_detail *d)
 {
-	struct prototype *p = calloc(d->K + 1, sizeof *p);
-	double *y = calloc(d->K + 1, sizeof *y);
-	char (*names)[48] = calloc(d->K + 1, sizeof *names);
-	int r = p && y && names ? 0 : -ENOMEM;
+	struct drawn w;
 
-	if (r == 0) {
-		for (size_t k = 0; k < d->K; k++)
-			p[k] = (struct prototype){ (uint32_t)k, d->members[k], d->heads[k] };
-		qsort(p, d->K, sizeof *p, larger_first);
-		fputs("<h2>Prototypes</h2>\n<div class=\"figures\">\n", f);
-		prototype_figures(f, d, p, y, names);
-		fputs("</div>\n", f);
-	}
-	free(p);
-	free(y);
-	free(names);
-	return r;
+	if (drawn_new(&w, d) < 0)
+		return -ENOMEM;
+	fputs("<h2>Prototypes</h2>\n<div class=\"figures\">\n", f);
+	sizes_figure(f, d, &w);
+	shares_figure(f, "Share of head users per prototype", "in the same order", d, &w, 0);
+	fputs("</div>\n", f);
+	drawn_release(&w);
+	return 0;
+}
+
+int draw_head_shares(FILE *f, const char *name, const struct loo_detail *d)
+{
+	struct drawn w;
+
+	if (drawn_new(&w, d) < 0)
+		return -ENOMEM;
+	shares_figure(f, name, "", d, &w, 1);
+	drawn_release(&w);
+	return 0;
 }
 
 /* ---- the file ---- */

@@ -31,6 +31,8 @@ void draw_mark(FILE *f, const struct frame *a, double y, const char *label);
 
 /* A section: users per prototype and the share of head users there (K, members, heads, users, head_users of d). -ENOMEM */
 int draw_prototypes(FILE *f, const struct loo_detail *d);
+/* The latter as a figure alone, from 0 to 1, to stand beside others. -ENOMEM */
+int draw_head_shares(FILE *f, const char *name, const struct loo_detail *d);
 
 /* A page as a whole file: made beside its name, then renamed. page: 0 or -ENOMEM. 0 or an exit code; errors are logged. */
 typedef int (*draw_page)(FILE *f, const void *ctx);

@@ -19,6 +19,7 @@
 #define KMEANS_ROUNDS 20
 
 const size_t loo_cut[CUTS] = { 5, 10, TOP };
+const char *const loo_group[GROUPS] = { "all", "head", "tail", "few" };
 
 static double seconds(void)
 {
@@ -82,16 +83,18 @@ int questions_new(struct questions *ret, const struct sequences *s, size_t L, si
 	struct questions q = {
 		.start = calloc(s->users + 1, sizeof *q.start), .item = calloc(s->events, sizeof *q.item),
 		.exclude_start = calloc(s->users + 1, sizeof *q.exclude_start), .exclude = calloc(s->events, sizeof *q.exclude),
-		.answer = calloc(s->users, sizeof *q.answer),
+		.answer = calloc(s->users, sizeof *q.answer), .few = calloc(s->users, 1),
 	};
 
 	assert(last + 2 <= SEQUENCE_MIN);
-	if (!q.start || !q.item || !q.exclude_start || !q.exclude || !q.answer || head_users(&q.head, s) < 0) {
+	if (!q.start || !q.item || !q.exclude_start || !q.exclude || !q.answer || !q.few || head_users(&q.head, s) < 0) {
 		questions_release(&q);
 		return -ENOMEM;
 	}
-	for (size_t u = 0; u < s->users; u++)
+	for (size_t u = 0; u < s->users; u++) {
+		q.few[u] = sequences_length(s, u) <= FEW_EVENTS;
 		add_question(&q, s->item + s->start[u], sequences_length(s, u) - 1 - last, L);
+	}
 	*ret = q;
 	return 0;
 }
@@ -104,6 +107,7 @@ void questions_release(struct questions *q)
 	free(q->exclude);
 	free(q->answer);
 	free(q->head);
+	free(q->few);
 	*q = (struct questions){ 0 };
 }
 
@@ -213,6 +217,8 @@ void loo_score(struct loo_scores ret[GROUPS], const struct questions *q, const u
 			rank++;
 		add_rank(&ret[ALL_USERS], rank);
 		add_rank(&ret[q->head[u] ? HEAD_USERS : TAIL_USERS], rank);
+		if (q->few[u])
+			add_rank(&ret[FEW_USERS], rank);
 	}
 	for (size_t g = 0; g < GROUPS; g++)
 		take_means(&ret[g]);
@@ -479,4 +485,45 @@ int loo_run(struct loo_result *ret, const struct config *c, const struct sequenc
 	}
 	run_release(&r);
 	return code;
+}
+
+/* ---- several runs ---- */
+
+/* A loo_scores is a row of doubles as far as mean and spread are concerned. */
+#define FIGURES (2 * CUTS + 1)
+
+static void figures(double *x, const struct loo_scores *s)
+{
+	memcpy(x, s->hr, sizeof s->hr);
+	memcpy(x + CUTS, s->ndcg, sizeof s->ndcg);
+	x[2 * CUTS] = s->mrr20;
+}
+
+static struct loo_scores scores_of(const double *x, size_t n)
+{
+	struct loo_scores s = { .mrr20 = x[2 * CUTS], .n = n };
+
+	memcpy(s.hr, x, sizeof s.hr);
+	memcpy(s.ndcg, x + CUTS, sizeof s.ndcg);
+	return s;
+}
+
+void loo_spread(struct loo_scores *mean, struct loo_scores *spread, const struct loo_result *r, size_t n, enum group g)
+{
+	double sum[FIGURES] = { 0 }, squares[FIGURES] = { 0 }, x[FIGURES];
+
+	for (size_t i = 0; i < n; i++) {
+		figures(x, &r[i].best.test[g]);
+		for (size_t k = 0; k < FIGURES; k++)
+			sum[k] += x[k] / (double)n;
+	}
+	for (size_t i = 0; n > 1 && i < n; i++) {
+		figures(x, &r[i].best.test[g]);
+		for (size_t k = 0; k < FIGURES; k++)
+			squares[k] += (x[k] - sum[k]) * (x[k] - sum[k]) / (double)(n - 1);
+	}
+	for (size_t k = 0; k < FIGURES; k++)
+		squares[k] = sqrt(squares[k]);
+	*mean = scores_of(sum, r[0].best.test[g].n);
+	*spread = scores_of(squares, r[0].best.test[g].n);
 }

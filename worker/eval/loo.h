@@ -7,7 +7,7 @@
  *
  * Inputs keep their newest L. All items are ranked, the user's own earlier ones left out; what a user takes a second time
  * can thus not be hit and counts as a miss. The epoch is chosen by the validation's NDCG@20; the test is asked once, of that
- * epoch's weights. Head users are the longest 20 %. Training is that of the worker: model_grad, model_apply, the same losses.
+ * epoch's weights. Head users are the longest 20 %, tail users the others, few-event users those with at most FEW_EVENTS in all. Training is that of the worker: model_grad, model_apply, the same losses.
  * Repeats itself: order and all draws are functions of the seed. With cluster=kmeans each epoch begins with k-means over the z of all
  * training users, which gives the prototypes.
  */
@@ -20,6 +20,8 @@
 
 /* ---- what is asked ---- */
 
+enum { FEW_EVENTS = 5 };
+
 /* One question a user: inputs packed as a struct batch wants them, what may not be answered, the right answer. */
 struct questions {
 	size_t n, tokens;
@@ -27,6 +29,7 @@ struct questions {
 	uint32_t *exclude_start, *exclude; /* (n + 1), all inputs */
 	uint32_t *answer;                  /* (n) */
 	uint8_t *head;                     /* (n) 1 = head user */
+	uint8_t *few;                      /* (n) 1 = the user has at most FEW_EVENTS, what is held back included */
 };
 
 /* last: items held back behind the answer: 1 asks the validation, 0 the test. 0 or -ENOMEM. */
@@ -57,7 +60,8 @@ void samples_release(struct samples *s);
 enum { CUTS = 3 }; /* of HR and NDCG: 5, 10, 20 */
 enum { LOO_TOP = 20 }; /* the largest of them: answers that are asked for */
 extern const size_t loo_cut[CUTS];
-enum group { ALL_USERS, HEAD_USERS, TAIL_USERS, GROUPS };
+enum group { ALL_USERS, HEAD_USERS, TAIL_USERS, FEW_USERS, GROUPS }; /* all are head or tail; few-event users are of either */
+extern const char *const loo_group[GROUPS];
 struct loo_scores { /* means over n users; mrr20: 1 / rank, 0 beyond 20 */
 	double hr[CUTS], ndcg[CUTS], mrr20;
 	size_t n;
@@ -93,4 +97,7 @@ struct loo_result {
  * nowhere. detail: made of the chosen epoch, the caller releases it; NULL = not asked for. 0 or an exit code; errors are logged. */
 int loo_run(struct loo_result *ret, const struct config *c, const struct sequences *s, uint64_t seed, const char *file,
             struct loo_detail *detail, void (*report)(void *ctx, const struct loo_epoch *e), void *ctx);
+
+/* Mean and standard deviation (of the sample; 0 for n = 1) of a group's test over n runs, n >= 1. */
+void loo_spread(struct loo_scores *mean, struct loo_scores *spread, const struct loo_result *r, size_t n, enum group g);
 #endif

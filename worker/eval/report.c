@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "worker/eval/draw.h"
+#include "worker/eval/sweep_report.h"
 
 /* ---- curves ---- */
 
@@ -95,10 +96,9 @@ static void scores_table(FILE *f, const struct loo_chosen *x)
 	for (size_t c = 0; c < CUTS; c++)
 		fprintf(f, "<th scope=\"col\">NDCG@%zu</th>", loo_cut[c]);
 	fputs("<th scope=\"col\">MRR@20</th></tr></thead><tbody>\n", f);
-	score_row(f, "all", &x->test[ALL_USERS]);
-	score_row(f, "head", &x->test[HEAD_USERS]);
-	score_row(f, "tail", &x->test[TAIL_USERS]);
-	fputs("</tbody></table></div>\n<p>Head users are the fifth with the longest histories. Leave-one-out: of each user the last item is asked for, all items are ranked.</p>\n", f);
+	for (enum group g = ALL_USERS; g < GROUPS; g++)
+		score_row(f, loo_group[g], &x->test[g]);
+	fprintf(f, "</tbody></table></div>\n<p>Head users are the fifth with the longest histories, tail users the others; few: users with at most %d events. Leave-one-out: of each user the last item is asked for, all items are ranked.</p>\n", FEW_EVENTS);
 }
 
 /* ---- lengths ---- */
@@ -162,6 +162,8 @@ int report_write(FILE *f, const struct report *r)
 	if (e == 0)
 		e = draw_prototypes(f, r->detail);
 	lengths(f, r->detail, best->test[ALL_USERS].ndcg[CUTS - 1]);
+	if (e == 0 && r->sweep)
+		e = sweep_report_write(f, r->sweep);
 	fputs("<h2>Options</h2>\n<pre>", f);
 	draw_text(f, r->options);
 	fputs("</pre>\n</body></html>\n", f);

@@ -1,4 +1,4 @@
-/* report.h - a run of leave-one-out as one HTML file: curves, the test's figures, prototypes, lengths, options.
+/* report.h - a run of leave-one-out as one HTML file: curves, the test's figures, prototypes, lengths, sweeps, options.
  *
  * Nothing is loaded from outside, nothing is scripted: the file can be mailed. Drawn for a phone's width; light or dark as the reader's
  * system is. All text from input is escaped. A figure that is not finite is left out of its curve.
@@ -9,6 +9,7 @@
 
 #include "worker/eval/detail.h"
 #include "worker/eval/loo.h"
+#include "worker/eval/sweep.h"
 
 struct report {
 	const char *title;             /* the file that was trained on */
@@ -18,6 +19,7 @@ struct report {
 	size_t epochs;
 	const struct loo_result *result;
 	const struct loo_detail *detail;
+	const struct sweep *sweep;     /* the run is its run 0; NULL = there is none */
 };
 
 /* All are borrowed. The caller looks at ferror(f). 0 or -ENOMEM. */

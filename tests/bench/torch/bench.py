@@ -78,7 +78,9 @@ class S4rec:
     def __init__(self, binary, loss, path, threads):
         self.command = [binary, "eval", "loo", path, "--loss", loss, "--negatives", "1", "--threads", str(threads), "--batch.users", str(BATCH),
                         "--dropout", "0.5", "--cosine", "false", "--low.pass", "false", "--sinkhorn.queue", "0", "--clip", "0", "--warmup.steps", "0",
-                        "--schedule", "constant", "--eval.every", "100"]
+                        "--schedule", "constant", "--eval.every", "100", "--prototypes", str(Options.K), "--tau1", str(Options.tau1),
+                        "--tau2", str(Options.tau2), "--tau3", str(Options.tau3), "--alpha", str(Options.alpha), "--beta1", str(Options.beta1),
+                        "--beta2", str(Options.beta2), "--lambda", str(Options.lam)]
         self.wall = self.cpu = self.beside = float("inf")
 
     def run(self, epochs):
