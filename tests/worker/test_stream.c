@@ -97,6 +97,25 @@ static void half_life_that_did_best(void **state)
 	baselines_free(b);
 }
 
+static void successors_of_late(void **state)
+{
+	struct baselines *b;
+	uint32_t rank[BASELINES], history[] = { 5 };
+
+	assert_int_equal(baselines_new(&b), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(baselines_learn(b, 1, history, 1, 0), 0);
+	assert_int_equal(baselines_learn(b, 2, history, 1, 24 * HOUR), 0); /* one against three, but a day newer */
+	baselines_rank(b, rank, 2, history, 1, 10, 0);
+	baselines_choose(b);
+	assert_int_equal(baselines_covisit_ms(b), HOUR); /* the shortest of those that have it first */
+	baselines_rank(b, rank, 2, history, 1, 10, 0);
+	assert_int_equal(rank[BY_FOLLOWED], 0);
+	baselines_rank(b, rank, 1, history, 1, 10, 0);
+	assert_int_equal(rank[BY_FOLLOWED], 1);
+	baselines_free(b);
+}
+
 static void neighbours(void **state)
 {
 	struct baselines *b;
@@ -233,7 +252,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(intervals), cmocka_unit_test(windows_in_time_order), cmocka_unit_test(recent_events_only), cmocka_unit_test(half_life_that_did_best),
-		cmocka_unit_test(neighbours), cmocka_unit_test(newer_weights_are_better), cmocka_unit_test(nothing_to_rank),
+		cmocka_unit_test(successors_of_late), cmocka_unit_test(neighbours), cmocka_unit_test(newer_weights_are_better), cmocka_unit_test(nothing_to_rank),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

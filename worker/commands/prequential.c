@@ -31,11 +31,11 @@ static void print_table(const struct stream_result *r)
 {
 	const struct board *b = r->board;
 
-	printf("events=%llu users=%zu items=%zu bad_lines=%llu refused=%llu ranked=%llu cold_items=%llu tail=%llu new_users=%llu half_life_h=%g recent_h=%g drifts=%llu\n",
+	printf("events=%llu users=%zu items=%zu bad_lines=%llu refused=%llu ranked=%llu cold_items=%llu tail=%llu new_users=%llu half_life_h=%g recent_h=%g covisit_h=%g drifts=%llu\n",
 	       (unsigned long long)r->events, r->users, r->items, (unsigned long long)r->bad_lines, (unsigned long long)r->refused,
 	       (unsigned long long)board_total(b, 0, SPLIT_ALL).n, (unsigned long long)board_total(b, 0, SPLIT_COLD).n,
 	       (unsigned long long)board_total(b, 0, SPLIT_TAIL).n, (unsigned long long)board_total(b, 0, SPLIT_NEW).n, (double)r->half_life_ms / 3.6e6,
-	       (double)r->recent_ms / 3.6e6, (unsigned long long)r->drifts);
+	       (double)r->recent_ms / 3.6e6, (double)r->covisit_ms / 3.6e6, (unsigned long long)r->drifts);
 	printf("%-18s  %-20s  %-20s  %-20s  %-20s   %s\n", "HR@20 NDCG@20 MRR", "all", "cold items", "tail users", "new users", "95 % of all: HR@20, NDCG@20");
 	for (size_t c = 0; c < CONTESTANTS; c++)
 		print_row(b, c);

@@ -105,8 +105,9 @@ static int end_warmup(struct stream *s)
 	s->warm = 1;
 	baselines_choose(s->baselines);
 	s->retrained = s->l->watermark_ms / s->cfg->eval_retrain_ms;
-	log_info("warm-up ends: events=%llu half_life_h=%g recent_h=%g", (unsigned long long)s->l->events,
-	         (double)baselines_half_life_ms(s->baselines) / 3.6e6, (double)baselines_recent_ms(s->baselines) / 3.6e6);
+	log_info("warm-up ends: events=%llu half_life_h=%g recent_h=%g covisit_h=%g", (unsigned long long)s->l->events,
+	         (double)baselines_half_life_ms(s->baselines) / 3.6e6, (double)baselines_recent_ms(s->baselines) / 3.6e6,
+	         (double)baselines_covisit_ms(s->baselines) / 3.6e6);
 	return code ? code : age_model(s, BY_NIGHTLY);
 }
 
@@ -461,6 +462,7 @@ static int finish(struct stream *s, struct stream_result *ret)
 	ret->items = idmap_count(s->l->item_ids);
 	ret->half_life_ms = baselines_half_life_ms(s->baselines);
 	ret->recent_ms = baselines_recent_ms(s->baselines);
+	ret->covisit_ms = baselines_covisit_ms(s->baselines);
 	ret->drifts = s->drifts.found;
 	ret->board = s->board;
 	s->board = NULL;

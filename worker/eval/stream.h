@@ -28,7 +28,7 @@ struct stream_result {
 	uint64_t bad_lines, refused;    /* no event; events that were late, double, or refused by a limit */
 	uint64_t drifts;                /* that drift.h found, in loss and NDCG@20; the log says when */
 	size_t users, items;
-	int64_t half_life_ms, recent_ms; /* chosen */
+	int64_t half_life_ms, recent_ms, covisit_ms; /* chosen; covisit_ms 0: no decay */
 	size_t K;
 	uint32_t *members, *heads;   /* (K) users whose z is nearest to the prototype at the end, and head users among them */
 };

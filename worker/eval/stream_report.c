@@ -180,8 +180,9 @@ int stream_report_write(FILE *f, const struct stream_report *r)
 	fprintf(f, "</title>\n<style>\n%s</style></head><body>\n<h1>", draw_style);
 	draw_text(f, r->title);
 	fprintf(f, "</h1>\n<p>s4rec, prequential: each event is ranked among all live items before it trains. %llu events, %zu users and %zu items at the end; half-life of "
-	        "popularity %g h, recent means %g h, both chosen on the warm-up, which does not count here.</p>\n<h2>Means</h2>\n",
-	        (unsigned long long)x->events, x->users, x->items, (double)x->half_life_ms / 3.6e6, (double)x->recent_ms / 3.6e6);
+	        "popularity %g h, recent means %g h, half-life of co-visitation %g h (0: none), all chosen on the warm-up, which does not count here.</p>\n<h2>Means</h2>\n",
+	        (unsigned long long)x->events, x->users, x->items, (double)x->half_life_ms / 3.6e6, (double)x->recent_ms / 3.6e6,
+	        (double)x->covisit_ms / 3.6e6);
 	for (size_t i = 0; i < SHOWN; i++)
 		table(f, x->board, shown[i]);
 	e = curves(f, x->board);
