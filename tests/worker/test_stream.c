@@ -163,12 +163,12 @@ static void make_file(int users, int rounds, int items)
 	fclose(f);
 }
 
-static void run(struct stream_result *r, const char *sample)
+static void run(struct stream_result *r, const char *sample, const char *epochs)
 {
 	struct config c;
 	char *argv[] = { "eval", "prequential", path, "--width", "16", "--heads", "2", "--layers", "1", "--prototypes", "4", "--max.length", "5", "--batch.users", "10",
 		"--warmup.steps", "0", "--learning.rate", "0.02", "--sinkhorn.queue", "16", "--max.items", "100", "--threads", "1", "--dropout", "0", "--eval.sample",
-		(char *)sample, "--eval.retrain.ms", "7200000", NULL };
+		(char *)sample, "--eval.retrain.ms", "7200000", "--eval.retrain.epochs", (char *)epochs, NULL };
 
 	assert_int_equal(config_parse(&c, C_STREAM, "", "", (int)(sizeof argv / sizeof *argv) - 1, argv), 0);
 	assert_int_equal(stream_run(r, &c, path), 0);
@@ -187,7 +187,7 @@ static void newer_weights_are_better(void **state)
 	uint64_t n, all;
 
 	make_file(20, 60, 30);
-	run(&r, "1");
+	run(&r, "1", "30");
 	assert_int_equal(r.events, 1200);
 	assert_int_equal(r.bad_lines, 1);
 	assert_int_equal(r.items, 30);
@@ -196,8 +196,9 @@ static void newer_weights_are_better(void **state)
 	assert_int_equal(n, board_total(r.board, 0, SPLIT_HEAD).n + board_total(r.board, 0, SPLIT_TAIL).n);
 	assert_in_range(n, 1200 - 260, 1200 - 230); /* all behind the warm-up, which ends with a batch */
 	/* what was learned the one way round is worth nothing the other way, so age tells */
-	if (!(ndcg(&r, BY_ONLINE) > ndcg(&r, BY_NIGHTLY) && ndcg(&r, BY_NIGHTLY) > ndcg(&r, BY_FROZEN)))
-		fail_msg("online %g nightly %g frozen %g", ndcg(&r, BY_ONLINE), ndcg(&r, BY_NIGHTLY), ndcg(&r, BY_FROZEN));
+	if (!(ndcg(&r, BY_ONLINE) > ndcg(&r, BY_SNAPSHOT) && ndcg(&r, BY_SNAPSHOT) > ndcg(&r, BY_FROZEN) && ndcg(&r, BY_NIGHTLY) > ndcg(&r, BY_FROZEN)))
+		fail_msg("online %g nightly %g snapshot %g frozen %g", ndcg(&r, BY_ONLINE), ndcg(&r, BY_NIGHTLY), ndcg(&r, BY_SNAPSHOT), ndcg(&r, BY_FROZEN));
+	assert_true(ndcg(&r, BY_NIGHTLY) != ndcg(&r, BY_SNAPSHOT));
 	uint32_t members = 0;
 	for (size_t k = 0; k < r.K; k++)
 		members += r.members[k];
@@ -219,13 +220,19 @@ static void newer_weights_are_better(void **state)
 	assert_non_null(strstr(page, "Share of head users per prototype"));
 	free(page);
 
-	run(&again, "1"); /* the same again, to the bit */
+	run(&again, "1", "30"); /* the same again, to the bit */
 	for (size_t c = 0; c < CONTESTANTS; c++)
 		assert_true(ndcg(&r, c) == ndcg(&again, c));
 	stream_result_release(&again);
 
+	run(&again, "1", "0"); /* nothing is retrained, which no other contestant notices */
+	assert_int_equal(board_total(again.board, BY_NIGHTLY, SPLIT_ALL).n, 0);
+	for (size_t c = 0; c < CONTESTANTS; c++)
+		assert_true(c == BY_NIGHTLY || ndcg(&r, c) == ndcg(&again, c));
+	stream_result_release(&again);
+
 	all = n;
-	run(&again, "0.25"); /* fewer are ranked, all are trained */
+	run(&again, "0.25", "0"); /* fewer are ranked, all are trained */
 	n = board_total(again.board, 0, SPLIT_ALL).n;
 	assert_in_range(n, all / 4 - 60, all / 4 + 60);
 	assert_int_equal(again.events, 1200);

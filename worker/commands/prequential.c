@@ -38,7 +38,8 @@ static void print_table(const struct stream_result *r)
 	       (double)r->recent_ms / 3.6e6, (double)r->covisit_ms / 3.6e6, (unsigned long long)r->drifts);
 	printf("%-18s  %-20s  %-20s  %-20s  %-20s   %s\n", "HR@20 NDCG@20 MRR", "all", "cold items", "tail users", "new users", "95 % of all: HR@20, NDCG@20");
 	for (size_t c = 0; c < CONTESTANTS; c++)
-		print_row(b, c);
+		if (board_total(b, c, SPLIT_ALL).n)
+			print_row(b, c);
 }
 
 static void put_line(FILE *f, const struct board *b, size_t window, size_t contestant, enum split s)

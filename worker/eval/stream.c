@@ -8,6 +8,7 @@
 
 #include "model/state.h"
 #include "worker/eval/drift.h"
+#include "worker/eval/retrain.h"
 #include "worker/events_file.h"
 #include "worker/learn/learner.h"
 #include "worker/learn/userset.h"
@@ -17,13 +18,13 @@
 #define PROGRESS_EVENTS 20000
 
 const char *const contestant_name[CONTESTANTS] = {
-	"online", "nightly", "frozen", "decayed popularity", "recent popularity", "co-visitation", "item kNN",
+	"online", "nightly", "snapshot", "frozen", "decayed popularity", "recent popularity", "co-visitation", "item kNN",
 };
 
 struct stream {
 	const struct config *cfg;
 	struct learner *l;
-	struct model *aged[MODELS];    /* BY_NIGHTLY, BY_FROZEN; NULL during the warm-up */
+	struct model *aged[MODELS];    /* all but BY_ONLINE; NULL during the warm-up, and BY_NIGHTLY where nothing is retrained */
 	struct baselines *baselines;
 	struct board *board;
 	struct record_pool *pool;
@@ -40,7 +41,7 @@ struct stream {
 	size_t item_cap;
 	uint64_t lines, warmup_lines, version;
 	int warm;                      /* the warm-up is over */
-	int64_t retrained;             /* nights of the event time up to which nightly knows */
+	int64_t night;                 /* the last one of the event time: nightly and snapshot know up to there */
 	uint64_t told;
 	struct drifts drifts;
 };
@@ -90,12 +91,23 @@ static int follow_items(struct stream *s, struct model *m)
 
 static int night_falls(struct stream *s)
 {
-	int64_t night = s->l->watermark_ms / s->cfg->eval_retrain_ms;
+	struct model *m = NULL;
+	int code = age_model(s, BY_SNAPSHOT);
 
-	if (!s->warm || night == s->retrained)
-		return 0;
-	s->retrained = night;
-	return age_model(s, BY_NIGHTLY);
+	s->night = s->l->watermark_ms / s->cfg->eval_retrain_ms;
+	if (code || !s->cfg->eval_retrain_epochs)
+		return code;
+	code = retrain(&m, s->l, (uint64_t)s->cfg->eval_retrain_epochs);
+	if (code == 0) {
+		model_free(s->aged[BY_NIGHTLY]);
+		s->aged[BY_NIGHTLY] = m;
+	}
+	return code;
+}
+
+static int is_night(const struct stream *s)
+{
+	return s->warm && s->l->watermark_ms / s->cfg->eval_retrain_ms != s->night;
 }
 
 static int end_warmup(struct stream *s)
@@ -104,11 +116,10 @@ static int end_warmup(struct stream *s)
 
 	s->warm = 1;
 	baselines_choose(s->baselines);
-	s->retrained = s->l->watermark_ms / s->cfg->eval_retrain_ms;
 	log_info("warm-up ends: events=%llu half_life_h=%g recent_h=%g covisit_h=%g", (unsigned long long)s->l->events,
 	         (double)baselines_half_life_ms(s->baselines) / 3.6e6, (double)baselines_recent_ms(s->baselines) / 3.6e6,
 	         (double)baselines_covisit_ms(s->baselines) / 3.6e6);
-	return code ? code : age_model(s, BY_NIGHTLY);
+	return code ? code : night_falls(s);
 }
 
 /* ---- one batch, after it was ranked and before it trains ---- */
@@ -219,8 +230,10 @@ static unsigned splits_of(const struct stream *s, const struct scored *e)
 
 static int note_ranks(struct stream *s, const struct scored *e, size_t i, const uint32_t baseline[BASELINES])
 {
-	uint32_t rank[CONTESTANTS] = { [BY_ONLINE] = e->rank[BY_MODEL], [BY_NIGHTLY] = s->rank[BY_NIGHTLY][i], [BY_FROZEN] = s->rank[BY_FROZEN][i] };
+	uint32_t rank[CONTESTANTS] = { [BY_ONLINE] = e->rank[BY_MODEL] };
 
+	for (size_t m = BY_ONLINE + 1; m < MODELS; m++)
+		rank[m] = s->aged[m] ? s->rank[m][i] : NOT_THERE;
 	memcpy(rank + MODELS, baseline, BASELINES * sizeof *baseline);
 	int r = board_add(s->board, e->r->ev.ts_ms, splits_of(s, e), rank);
 	if (r == -ENOSPC)
@@ -257,8 +270,8 @@ static int watched(void *ctx, struct learner *l, const struct scored *events, si
 	struct batch b = scratch_batch(l->scratch);
 	int code = reserve_batch(s, b.T, n);
 
-	for (size_t m = BY_NIGHTLY; code == 0 && s->warm && b.B && m < MODELS; m++)
-		code = rank_by_aged(s, m, &b, events, n);
+	for (size_t m = 0; code == 0 && b.B && m < MODELS; m++)
+		code = s->aged[m] ? rank_by_aged(s, m, &b, events, n) : 0;
 	return code ? code : each_event(s, &b, events, n);
 }
 
@@ -273,8 +286,8 @@ static int forget_gone(struct stream *s)
 		s->gone[i] = (uint8_t)model_item_is_gone(s->l->model, i);
 		any += s->gone[i];
 	}
-	for (size_t m = BY_NIGHTLY; code == 0 && s->warm && any && m < MODELS; m++)
-		code = follow_items(s, s->aged[m]);
+	for (size_t m = 0; code == 0 && any && m < MODELS; m++)
+		code = s->aged[m] ? follow_items(s, s->aged[m]) : 0;
 	return code == 0 && any && baselines_drop(s->baselines, s->gone, rows) < 0 ? log_no_memory() : code;
 }
 
@@ -310,7 +323,7 @@ static int fold_batch(struct stream *s)
 		drifts_step(&s->drifts, t.stats.loss_sr, t.ranked, t.ndcg20, s->l->watermark_ms);
 	if (code == 0 && s->l->step % (uint64_t)s->cfg->commit_steps == 0)
 		code = commit(s);
-	if (code == 0)
+	if (code == 0 && is_night(s))
 		code = night_falls(s);
 	if (code == 0 && !s->warm && s->lines >= s->warmup_lines)
 		code = end_warmup(s);

@@ -4,12 +4,13 @@
  * who have done something before, by all contestants alike, over all live items (eval.sample: a share of those events):
  *
  *     online    the learner as it stands
- *     nightly   its weights as of the last multiple of eval.retrain.ms of event time. One pass over all events up to there, that is, not a
- *               training from nothing with many passes; what an exporter that runs at night would serve
- *     frozen    its weights as of the end of the warm-up
+ *     nightly   trained from nothing at the last multiple of eval.retrain.ms of event time, eval.retrain.epochs passes over what was kept by
+ *               then (retrain.h); 0 passes: not there
+ *     snapshot  the online weights as of the same time: one pass over all events up to there, what an exporter that runs at night would serve
+ *     frozen    the online weights as of the end of the warm-up
  *     and the baselines of baselines.h
  *
- * All three models read the user's newest events; only their weights are of different ages. To an old model an item that has come since is a random
+ * All models read the user's newest events; only their weights are of different ages. To an old model an item that has come since is a random
  * row (as admitted, without item.context). Splits: head and tail users (head: longer than the 80th percentile as of now), new users (their second
  * and third event; nothing ranks a first), cold items (younger than eval.cold.ms since their first event, which is itself one of these).
  */
@@ -19,7 +20,7 @@
 #include "worker/eval/baselines.h"
 #include "worker/eval/tally.h"
 
-enum { BY_ONLINE, BY_NIGHTLY, BY_FROZEN, MODELS, CONTESTANTS = MODELS + BASELINES };
+enum { BY_ONLINE, BY_NIGHTLY, BY_SNAPSHOT, BY_FROZEN, MODELS, CONTESTANTS = MODELS + BASELINES };
 extern const char *const contestant_name[CONTESTANTS];
 
 struct stream_result {

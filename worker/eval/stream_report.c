@@ -16,6 +16,8 @@ static const enum split shown[] = { SPLIT_ALL, SPLIT_COLD, SPLIT_HEAD, SPLIT_TAI
 
 /* ---- table ---- */
 
+static int is_there(const struct board *b, size_t contestant) { return board_total(b, contestant, SPLIT_ALL).n > 0; }
+
 static void table_row(FILE *f, const struct board *b, size_t contestant, enum split s)
 {
 	struct tally t = board_total(b, contestant, s);
@@ -43,16 +45,19 @@ static void table(FILE *f, const struct board *b, enum split s)
 		fprintf(f, "<th scope=\"col\">NDCG@%zu</th>", loo_cut[c]);
 	fputs("<th scope=\"col\">95 %</th><th scope=\"col\">MRR</th></tr></thead><tbody>\n", f);
 	for (size_t c = 0; c < CONTESTANTS; c++)
-		table_row(f, b, c, s);
+		if (is_there(b, c))
+			table_row(f, b, c, s);
 	fputs("</tbody></table></div>\n", f);
 }
 
 /* ---- curves ---- */
 
-static void key(FILE *f)
+static void key(FILE *f, const struct board *b)
 {
 	fputs("<p class=\"key\">", f);
 	for (size_t c = 0; c < CONTESTANTS; c++) {
+		if (!is_there(b, c))
+			continue;
 		fprintf(f, "<span><svg viewBox=\"0 0 24 10\"><line class=\"curve c%zu\" x1=\"0\" x2=\"24\" y1=\"5\" y2=\"5\"/></svg> ", c);
 		draw_text(f, contestant_name[c]);
 		fputs("</span> ", f);
@@ -145,7 +150,7 @@ static int curves(FILE *f, const struct board *b)
 		return -ENOMEM;
 	hours(x, b);
 	fputs("<h2>Over event time</h2>\n", f);
-	key(f);
+	key(f, b);
 	fputs("<div class=\"figures\">\n", f);
 	for (size_t i = 0; i < SHOWN; i++) {
 		curves_of(f, b, "NDCG@20", shown[i], ndcg20, x, x + n);
@@ -180,7 +185,9 @@ int stream_report_write(FILE *f, const struct stream_report *r)
 	fprintf(f, "</title>\n<style>\n%s</style></head><body>\n<h1>", draw_style);
 	draw_text(f, r->title);
 	fprintf(f, "</h1>\n<p>s4rec, prequential: each event is ranked among all live items before it trains. %llu events, %zu users and %zu items at the end; half-life of "
-	        "popularity %g h, recent means %g h, half-life of co-visitation %g h (0: none), all chosen on the warm-up, which does not count here.</p>\n<h2>Means</h2>\n",
+	        "popularity %g h, recent means %g h, half-life of co-visitation %g h (0: none), all chosen on the warm-up, which does not count here.</p>\n<p>online: "
+	        "the model as it stands; nightly: trained from nothing each night, in several passes over the sequences kept by then; snapshot: online's weights of that night; "
+	        "frozen: online's weights as of the end of the warm-up.</p>\n<h2>Means</h2>\n",
 	        (unsigned long long)x->events, x->users, x->items, (double)x->half_life_ms / 3.6e6, (double)x->recent_ms / 3.6e6,
 	        (double)x->covisit_ms / 3.6e6);
 	for (size_t i = 0; i < SHOWN; i++)

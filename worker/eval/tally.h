@@ -31,8 +31,9 @@ struct board;
 /* Windows of so many ms of event time. -ENOMEM */
 int board_new(struct board **ret, size_t contestants, int64_t window_ms);
 void board_free(struct board *b);
-/* rank (contestants); splits: bits 1 << enum split. -ENOMEM; -ENOSPC: more than BOARD_WINDOWS_MAX windows. */
+/* rank (contestants), NOT_THERE: that contestant has no part in it; splits: bits 1 << enum split. -ENOMEM; -ENOSPC: more than BOARD_WINDOWS_MAX windows. */
 #define BOARD_WINDOWS_MAX 100000
+#define NOT_THERE (UINT32_MAX - 1)
 int board_add(struct board *b, int64_t ts_ms, unsigned splits, const uint32_t *rank);
 size_t board_windows(const struct board *b); /* those that hold anything, in the order of time */
 int64_t board_window_ms(const struct board *b, size_t window); /* where it begins */
