@@ -1,6 +1,9 @@
 /* stream.c - see stream.h. Reading order: stream_run, fold_batch, watched. */
 #include "worker/eval/stream.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +30,7 @@ struct stream {
 	struct model *aged[MODELS];    /* all but BY_ONLINE; NULL during the warm-up, and BY_NIGHTLY where nothing is retrained */
 	struct baselines *baselines;
 	struct board *board;
+	struct boot *boot;
 	struct record_pool *pool;
 	struct decoder *decoder;
 	struct record_list batch;
@@ -225,6 +229,8 @@ static unsigned splits_of(const struct stream *s, const struct scored *e)
 		splits |= 1u << SPLIT_NEW;
 	if (e->r->ev.ts_ms - s->born_ms[e->item] < s->cfg->eval_cold_ms)
 		splits |= 1u << SPLIT_COLD;
+	if (e->sighting <= s->cfg->eval_cold_count)
+		splits |= 1u << SPLIT_RARE;
 	return splits;
 }
 
@@ -235,7 +241,9 @@ static int note_ranks(struct stream *s, const struct scored *e, size_t i, const 
 	for (size_t m = BY_ONLINE + 1; m < MODELS; m++)
 		rank[m] = s->aged[m] ? s->rank[m][i] : NOT_THERE;
 	memcpy(rank + MODELS, baseline, BASELINES * sizeof *baseline);
-	int r = board_add(s->board, e->r->ev.ts_ms, splits_of(s, e), rank);
+	unsigned splits = splits_of(s, e);
+	int r = board_add(s->board, e->r->ev.ts_ms, splits, rank);
+	boot_add(s->boot, XXH3_64bits(e->r->ev.user, e->r->ev.user_len), splits, rank);
 	if (r == -ENOSPC)
 		log_error("more than %d windows of event time: raise eval.window.ms", BOARD_WINDOWS_MAX);
 	return r == -ENOSPC ? EX_CONFIG : r < 0 ? log_no_memory() : 0;
@@ -437,7 +445,8 @@ static int start(struct stream *s, const char *path)
 		return code;
 	s->l->watch = (struct learner_watch){ watched, s };
 	if (decoder_new(&s->decoder, &o, &why) < 0 || record_pool_new(&s->pool) < 0 || userset_new(&s->users, (size_t)c->batch_users) < 0
-	    || baselines_new(&s->baselines) < 0 || board_new(&s->board, CONTESTANTS, c->eval_window_ms) < 0)
+	    || baselines_new(&s->baselines) < 0 || board_new(&s->board, CONTESTANTS, c->eval_window_ms) < 0
+	    || boot_new(&s->boot, CONTESTANTS, (uint64_t)c->seed) < 0)
 		return log_no_memory();
 	return 0;
 }
@@ -450,6 +459,7 @@ static void stop(struct stream *s)
 		model_free(s->aged[m]);
 	baselines_free(s->baselines);
 	board_free(s->board);
+	boot_free(s->boot);
 	decoder_free(s->decoder);
 	record_pool_free(s->pool);
 	userset_free(s->users);
@@ -479,6 +489,8 @@ static int finish(struct stream *s, struct stream_result *ret)
 	ret->drifts = s->drifts.found;
 	ret->board = s->board;
 	s->board = NULL;
+	ret->boot = s->boot;
+	s->boot = NULL;
 	return count_members(s, ret);
 }
 
@@ -515,6 +527,7 @@ int stream_run(struct stream_result *ret, const struct config *c, const char *pa
 void stream_result_release(struct stream_result *r)
 {
 	board_free(r->board);
+	boot_free(r->boot);
 	free(r->members);
 	free(r->heads);
 	*r = (struct stream_result){ 0 };

@@ -12,12 +12,14 @@
  *
  * All models read the user's newest events; only their weights are of different ages. To an old model an item that has come since is a random
  * row (as admitted, without item.context). Splits: head and tail users (head: longer than the 80th percentile as of now), new users (their second
- * and third event; nothing ranks a first), cold items (younger than eval.cold.ms since their first event, which is itself one of these).
+ * and third event; nothing ranks a first), cold items (younger than eval.cold.ms since their first event, which is itself one of these), rare items (the item's
+ * first eval.cold.count events).
  */
 #ifndef S4REC_STREAM_H
 #define S4REC_STREAM_H
 #include "worker/config.h"
 #include "worker/eval/baselines.h"
+#include "worker/eval/boot.h"
 #include "worker/eval/tally.h"
 
 enum { BY_ONLINE, BY_NIGHTLY, BY_SNAPSHOT, BY_FROZEN, MODELS, CONTESTANTS = MODELS + BASELINES };
@@ -25,6 +27,7 @@ extern const char *const contestant_name[CONTESTANTS];
 
 struct stream_result {
 	struct board *board;         /* (CONTESTANTS) */
+	struct boot *boot;           /* ... the same events */
 	uint64_t events;             /* folded */
 	uint64_t bad_lines, refused;    /* no event; events that were late, double, or refused by a limit */
 	uint64_t drifts;                /* that drift.h found, in loss and NDCG@20; the log says when */

@@ -8,7 +8,7 @@
 
 #define Z95 1.959963984540054
 
-const char *const split_name[SPLITS] = { "all", "head", "tail", "new_users", "cold_items" };
+const char *const split_name[SPLITS] = { "all", "head", "tail", "new_users", "cold_items", "rare_items" };
 
 void tally_add(struct tally *t, uint32_t rank)
 {

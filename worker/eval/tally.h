@@ -21,10 +21,10 @@ double tally_ndcg(const struct tally *t, size_t cut);
 double tally_mrr(const struct tally *t);
 /* Wilson's score interval of a share (Wilson 1927); 0 to 1 when n is 0. */
 struct interval wilson(uint64_t hits, uint64_t n);
-/* Mean -+ 1.96 standard errors. Events of one user are not independent: take it as a lower bound of what is unsure. */
+/* Mean -+ 1.96 standard errors. Events of one user are not independent: take it as a lower bound of what is unsure; boot.h is for totals. */
 struct interval tally_ndcg_interval(const struct tally *t, size_t cut);
 
-enum split { SPLIT_ALL, SPLIT_HEAD, SPLIT_TAIL, SPLIT_NEW, SPLIT_COLD, SPLITS };
+enum split { SPLIT_ALL, SPLIT_HEAD, SPLIT_TAIL, SPLIT_NEW, SPLIT_COLD, SPLIT_RARE, SPLITS };
 extern const char *const split_name[SPLITS];
 
 struct board;
