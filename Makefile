@@ -237,6 +237,10 @@ eval-prequential: ## test-then-train on a news site's clicks beside baselines, n
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@BUILD=$(BUILD) tests/eval/prequential.sh "$(DATA)"
 
+eval-replay: ## Beauty replayed through Kafka against training from the file; DATA=folder with beauty_events.tsv.zst, beauty_sequences.txt (not part of this repository), EPOCHS
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@BUILD=$(BUILD) tests/broker/broker.sh run $(BUILD)/eval -- tests/eval/replay.sh "$(DATA)" $(ARGS)
+
 eval-ablation: ## what each loss, rehearsal, warm rows and logQ are worth on those clicks; hours, goes on where it stopped; DATA=folder as for eval-prequential, EVENTS, SEEDS
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@BUILD=$(BUILD) tests/eval/ablation.sh "$(DATA)" $(ARGS)
@@ -273,7 +277,7 @@ format: ## lay out the sources by .clang-format
 clean: ## remove what was built (keeps the downloaded broker)
 	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} +
 
-.PHONY: all bench-torch eval-ablation eval-beauty eval-loo eval-prequential eval-paper help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e faults fault-tools soak mutations bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
+.PHONY: all bench-torch eval-ablation eval-beauty eval-loo eval-prequential eval-paper eval-replay help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e faults fault-tools soak mutations bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -path $(BUILD)/kafka -prune -o -name '*.d' -print 2>/dev/null)
