@@ -207,8 +207,8 @@ soak: ## faults of all kinds at random over a live stream; KILLS=200 MINUTES=30 
 		tests/broker/broker.sh stop $(BUILD)/soak; rm -rf $(BUILD)/soak/data; exit $$code
 
 # tests/bench/x.c (or bench_x.c) is `make bench-x`; with an x.sh beside it, or alone, that is run, under a broker
-bench: ## all benchmarks, one after another; bench-x for one
-	@for b in $(sort $(patsubst bench_%,%,$(basename $(notdir $(BENCHES) $(wildcard tests/bench/*.sh))))); do echo "== $$b"; $(MAKE) --no-print-directory bench-$$b || exit; done
+bench: ## all benchmarks but million, one after another; bench-x for one
+	@for b in $(filter-out million,$(sort $(patsubst bench_%,%,$(basename $(notdir $(BENCHES) $(wildcard tests/bench/*.sh)))))); do echo "== $$b"; $(MAKE) --no-print-directory bench-$$b || exit; done
 bench-%:
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(call program,$(wildcard tests/bench/$*.c tests/bench/bench_$*.c))
 	@$(if $(wildcard tests/bench/$*.sh),BUILD=$(BUILD) tests/broker/broker.sh run $(BUILD)/bench -- tests/bench/$*.sh,$(call program,$(wildcard tests/bench/$*.c tests/bench/bench_$*.c)))
@@ -225,6 +225,11 @@ $(BUILD)/torch/.installed: tests/bench/torch/requirements.txt
 	$(call show,pip install -r $<)$(@D)/venv/bin/pip install -q -r $<
 	@touch $@
 
+# PAPER, PARTS, EVENTS, SEEDS, EPOCHS and others come by the environment
+eval: ## every table below, of the files that are there (says which are expected where); hours; DATA=folder, PAPER=1: the paper's tables, too, PARTS="loo replay": these only
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@BUILD=$(BUILD) tests/eval/all.sh "$(DATA)"
+
 eval-beauty: ## Amazon Beauty through Kafka; DATA=folder that holds beauty_events.tsv.zst (not part of this repository)
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(BUILD)/tests/neighbours
 	@BUILD=$(BUILD) tests/broker/broker.sh run $(BUILD)/eval -- tests/eval/beauty.sh "$(DATA)"
@@ -236,6 +241,22 @@ eval-loo: ## leave-one-out on Beauty and ML-1M, no broker; DATA=folder that hold
 eval-prequential: ## test-then-train on a news site's clicks beside baselines, no broker; DATA=folder that holds globo_clicks_by_time.csv.zst (not part of this repository)
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@BUILD=$(BUILD) tests/eval/prequential.sh "$(DATA)"
+
+eval-globo-kafka: ## those clicks, three million, through Kafka: minutes, events/s, memory; DATA=folder as for eval-prequential
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@BUILD=$(BUILD) tests/broker/broker.sh run $(BUILD)/eval -- tests/eval/globo_kafka.sh "$(DATA)" $(ARGS)
+
+eval-browser: ## opens two reports in headless Chromium and looks at them; skipped where there is none
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@BUILD=$(BUILD) tests/eval/browser.sh
+
+eval-replay: ## Beauty replayed through Kafka against training from the file; DATA=folder with beauty_events.tsv.zst, beauty_sequences.txt (not part of this repository), EPOCHS
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@BUILD=$(BUILD) tests/broker/broker.sh run $(BUILD)/eval -- tests/eval/replay.sh "$(DATA)" $(ARGS)
+
+eval-ablation: ## what each loss, rehearsal, warm rows and logQ are worth on those clicks; hours, goes on where it stopped; DATA=folder as for eval-prequential, EVENTS, SEEDS
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@BUILD=$(BUILD) tests/eval/ablation.sh "$(DATA)" $(ARGS)
 
 eval-paper: ## the paper's tables (ablations, K, lambda, time to quality) on Beauty and ML-1M; hours, goes on where it stopped; DATA=folder as for eval-loo
 	@$(MAKE) --no-print-directory -j$(JOBS) all
@@ -269,7 +290,7 @@ format: ## lay out the sources by .clang-format
 clean: ## remove what was built (keeps the downloaded broker)
 	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} +
 
-.PHONY: all bench-torch eval-beauty eval-loo eval-prequential eval-paper help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e faults fault-tools soak mutations bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
+.PHONY: all bench-torch eval eval-ablation eval-beauty eval-browser eval-globo-kafka eval-loo eval-prequential eval-paper eval-replay help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e faults fault-tools soak mutations bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -path $(BUILD)/kafka -prune -o -name '*.d' -print 2>/dev/null)

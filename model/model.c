@@ -423,7 +423,7 @@ static void draw_negatives(struct model *m, const struct batch *b, uint64_t step
 		int even = !b->recent_n || rng_unit(rng_bits(c->seed, RNG_NEGATIVE, step, 1, k)) < c->uniform;
 
 		m->neg[k] = even ? draw_row(m, which) : b->recent[rng_below(which, b->recent_n)];
-		m->neg_logq[k] = log_draws(m, b, m->neg[k]);
+		m->neg_logq[k] = c->logq ? log_draws(m, b, m->neg[k]) : 0;
 	}
 }
 

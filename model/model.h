@@ -35,6 +35,7 @@ struct model_config {
 	enum loss_form loss;
 	size_t negatives;                /* sampled: shared negatives per step; bce: per position */
 	float uniform;                   /* sampled: share of the negatives drawn evenly from the catalogue, above 0; see struct batch, recent */
+	int logq;                        /* sampled: 1 = the correction by log(negatives Q), see struct batch; 0: none, which shows what it is worth */
 	int cosine;                      /* 1: logits = cos(h, item) / cosine_tau, also when ranking */
 	float cosine_tau;                /* .07 */
 	int low_pass;                    /* 1: low-pass branch in each block (y = .3 LN1(x + drop(attn)) + .7 LN3(x + drop(lo + b^2 (x - lo)))) */

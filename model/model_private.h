@@ -41,7 +41,7 @@ struct model {
 	float *hT, *dhT;        /* (tokens_max, D) outputs at target positions */
 	uint32_t *tgt, *neg;    /* (tokens_max) targets; (tokens_max, negatives) */
 	float *tgt_w;           /* (tokens_max) */
-	float *neg_logq;        /* (negatives) sampled: log of the expected number of draws */
+	float *neg_logq;        /* (negatives) sampled: log of the expected number of draws; zeros without logq */
 	float *dT, *dN;         /* gradients of target and negative rows, sparse forms */
 	float *mun, *mu_norm, *dmun; /* (K,D) (K) (K,D) normalised prototypes */
 	float *scores, *dscores, *q; /* (users_max + cfg.queue, K), (users_max, K), as scores */

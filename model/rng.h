@@ -9,7 +9,7 @@
 /* What a draw is for: keeps the streams apart. Values are part of the format of a fold: never renumber. */
 enum rng_use {
 	RNG_ITEM_INIT = 1, RNG_TENSOR_INIT = 2, RNG_DROPOUT = 3, RNG_AUGMENT = 4, RNG_NEGATIVE = 5,
-	RNG_REHEARSE = 6, RNG_GENERATE = 7, RNG_KMEANS = 8, RNG_SAMPLE = 9, RNG_PASS = 16,
+	RNG_REHEARSE = 6, RNG_GENERATE = 7, RNG_KMEANS = 8, RNG_SAMPLE = 9, RNG_PASS = 16, RNG_BOOT = 32,
 };
 
 static inline uint64_t rng_mix(uint64_t x)

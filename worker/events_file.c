@@ -19,6 +19,7 @@ struct events_file {
 	struct decoder *decoder;     /* JSON lines, or ... */
 	struct delimited *delimited; /* ... CSV and TSV */
 	uint64_t bad;
+	int quiet;
 };
 
 int events_file_new(struct events_file **ret, const struct config *c, const char *path)
@@ -51,10 +52,11 @@ void events_file_free(struct events_file *f)
 
 void events_file_bad(struct events_file *f, const char *why)
 {
-	if (f->bad++ < BAD_SHOWN)
+	if (f->bad++ < BAD_SHOWN && !f->quiet)
 		log_error("%s line %llu: %s", f->path, (unsigned long long)lines_number(f->lines), why);
 }
 
+void events_file_quiet(struct events_file *f) { f->quiet = 1; }
 uint64_t events_file_bad_count(const struct events_file *f) { return f->bad; }
 uint64_t events_file_line(const struct events_file *f) { return lines_number(f->lines); }
 

@@ -30,6 +30,8 @@ struct events_file;
 /* path "-" = stdin; c is borrowed. Prints its error: EX_NOINPUT, EX_OSERR. */
 int events_file_new(struct events_file **ret, const struct config *c, const char *path);
 void events_file_free(struct events_file *f);
+/* Bad lines are counted from here on, not printed. */
+void events_file_quiet(struct events_file *f);
 enum events_line events_file_next(struct events_file *f, struct events_read *ret);
 /* Counts a line that turned out bad later on; prints it while there were few. */
 void events_file_bad(struct events_file *f, const char *why);

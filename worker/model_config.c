@@ -8,7 +8,7 @@ struct model_config model_config_from(const struct config *c, size_t batch_users
 	return (struct model_config){
 		.L = (size_t)c->max_length, .D = (size_t)c->width, .heads = (size_t)c->heads, .layers = (size_t)c->layers,
 		.K = (size_t)c->prototypes, .dropout = (float)c->dropout, .loss = (enum loss_form)c->loss,
-		.negatives = (size_t)c->negatives, .uniform = (float)c->negatives_uniform, .cosine = c->cosine, .cosine_tau = (float)c->cosine_tau, .low_pass = c->low_pass,
+		.negatives = (size_t)c->negatives, .uniform = (float)c->negatives_uniform, .logq = c->logq, .cosine = c->cosine, .cosine_tau = (float)c->cosine_tau, .low_pass = c->low_pass,
 		.pool = (enum pool_form)c->pool, .norm = c->norm, .posden = c->posden, .detach = c->teacher_detach,
 		.cluster = (enum cluster_form)c->cluster, .eps = (float)c->sinkhorn_eps, .iters = (int)c->sinkhorn_iters, .queue = (size_t)c->sinkhorn_queue,
 		.tau1 = (float)c->tau1, .tau2 = (float)c->tau2, .tau3 = (float)c->tau3, .alpha = (float)c->alpha,

@@ -162,7 +162,7 @@ static void input_release(struct input *in) { free(in->user); free(in->start); f
 static struct model *model_of(enum loss_form loss, size_t negatives, int views, int threads, size_t D, size_t items, size_t users)
 {
 	float aux = views == 3 ? .1f : 0;
-	struct model_config c = { .L = 50, .D = D, .heads = 2, .layers = LAYERS, .K = 128, .dropout = .5f, .loss = loss, .negatives = negatives, .uniform = 1,
+	struct model_config c = { .L = 50, .D = D, .heads = 2, .layers = LAYERS, .K = 128, .dropout = .5f, .loss = loss, .negatives = negatives, .uniform = 1, .logq = 1,
 		.cosine = 1, .cosine_tau = .07f, .norm = 1, .posden = 1, .eps = .05f, .iters = 3, .tau1 = .1f, .tau2 = 1, .tau3 = 1, .alpha = aux,
 		.beta1 = aux, .beta2 = aux, .lambda = aux, .mask_share = .3f, .crop_share = .8f, .reorder_share = .2f, .insert_share = .2f, .beta_1 = .9f,
 		.beta_2 = .999f, .adam_eps = 1e-8f, .seed = 1, .threads = threads, .items_max = items, .batch_users_max = users };

@@ -46,6 +46,17 @@ expect 0 load - --map.user who --map.item what --map.time when
 loaded 1 0
 expect 66 load "$TMP/nowhere.csv"
 
+# --leave-out 2: of w1 the oldest of three stays, by event time; of w2, who has one, nothing
+: >"$TMP/in"
+expect 64 load - --leave-out 2
+says "cannot be a pipe"
+printf 'user,item,time\nw1,i3,1700000003\nw2,i1,1700000001\nw1,a,1700000001\nw1,i2,1700000002\n' >"$TMP/left.csv"
+expect 0 load "$TMP/left.csv" --leave-out 2
+loaded 1 0
+says "withheld=3 of 2 users"
+"$TOOL" dump "$PREFIX.interactions" >"$TMP/dump"
+[ "$(grep -c ' w1 ' "$TMP/dump") $(grep -c ' w2 ' "$TMP/dump")" = "1 0" ] || fail "withheld events are in the topic"
+
 # --rate 1000: 300 events take about 0.3 s
 head -301 "$TMP/b.csv" >"$TMP/in"
 start=$(date +%s%N)

@@ -19,6 +19,10 @@ imported() { load "$1" "$TMP/events.jsonl"; expect 0 import "$2" -t "$1"; }
 expect 73 eval loo "$TMP/sequences.txt" --model.out "$TMP/nowhere/model"
 says "$TMP/nowhere/model cannot be made: No such file or directory"
 expect 0 eval loo "$TMP/sequences.txt" --epochs 4 --seeds 2 --model.out "$TMP/a.model"
+first=$(grep -m 1 '^test ' "$TMP/out.log")
+expect 0 eval loo "$TMP/sequences.txt" --model.in "$TMP/a.model"; prints "$first"
+expect 64 eval loo "$TMP/sequences.txt" --model.in "$TMP/a.model" --seeds 2
+expect 66 eval loo "$TMP/sequences.txt" --model.in "$TMP/missing"
 [ ! -e "$TMP/a.model.tmp" ] || fail "a temporary file is left"
 # ... and a sweep beside a run: each other value once, the run itself last, all on one page
 expect 78 eval loo "$TMP/sequences.txt" --sweep 'lambda=0;heads=3'; says 'with heads=3 the model'

@@ -17,7 +17,7 @@
 static inline struct model_config small(void)
 {
 	return (struct model_config){
-		.L = 7, .D = 12, .heads = 3, .layers = 2, .K = 3, .dropout = .25f, .loss = LOSS_FULL, .negatives = 3, .uniform = .5f, .cosine = 1, .cosine_tau = .5f,
+		.L = 7, .D = 12, .heads = 3, .layers = 2, .K = 3, .dropout = .25f, .loss = LOSS_FULL, .negatives = 3, .uniform = .5f, .logq = 1, .cosine = 1, .cosine_tau = .5f,
 		.low_pass = 1, .pool = POOL_MEAN, .norm = 1, .posden = 1, .eps = .5f, .iters = 3, .tau1 = .7f, .tau2 = .8f, .tau3 = .5f,
 		.alpha = 0, .beta1 = 0, .beta2 = 0, .lambda = 0, .mask_share = .4f, .crop_share = .6f, .reorder_share = .5f, .insert_share = .4f,
 		.beta_1 = .9f, .beta_2 = .999f, .adam_eps = 1e-8f, .seed = 7, .threads = 2, .items_max = 1000, .batch_users_max = 80,

@@ -19,7 +19,7 @@
 static struct model_config config(enum loss_form loss, float weight_decay)
 {
 	return (struct model_config){
-		.L = 6, .D = 5, .heads = 1, .layers = 1, .K = 2, .loss = loss, .negatives = 2, .uniform = 1, .pool = POOL_MEAN, .eps = .5f, .iters = 3,
+		.L = 6, .D = 5, .heads = 1, .layers = 1, .K = 2, .loss = loss, .negatives = 2, .uniform = 1, .logq = 1, .pool = POOL_MEAN, .eps = .5f, .iters = 3,
 		.tau1 = 1, .tau2 = 1, .tau3 = 1, .beta_1 = .9f, .beta_2 = .999f, .adam_eps = 1e-8f, .weight_decay = weight_decay,
 		.seed = 7, .threads = 2, .items_max = 9000, .batch_users_max = 8,
 	};

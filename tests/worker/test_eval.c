@@ -47,22 +47,45 @@ static void covisit_counts(void **state)
 {
 	struct covisit *c;
 	(void)state;
-	assert_int_equal(covisit_new(&c), 0);
-	assert_int_equal(covisit_add(c, 7, 1), 0);
-	assert_int_equal(covisit_add(c, 7, 1), 0);
-	assert_int_equal(covisit_add(c, 7, 2), 0);
+	assert_int_equal(covisit_new(&c, 0), 0);
+	assert_int_equal(covisit_add(c, 7, 1, 0), 0);
+	assert_int_equal(covisit_add(c, 7, 1, 1), 0);
+	assert_int_equal(covisit_add(c, 7, 2, 1000000), 0);
 	assert_int_equal(covisit_rank(c, 7, 1, 9), 0);
 	assert_int_equal(covisit_rank(c, 7, 2, 9), 1);
 	assert_int_equal(covisit_rank(c, 7, 3, 9), 2 + 9);
 	assert_int_equal(covisit_rank(c, 123456, 3, 9), 9);
 	for (uint32_t i = 0; i < 2 * COVISIT_SUCCESSORS; i++)
-		assert_int_equal(covisit_add(c, 8, i), 0); /* bounded */
+		assert_int_equal(covisit_add(c, 8, i, i), 0); /* bounded */
 	assert_int_equal(covisit_rank(c, 8, UINT32_MAX, 0), COVISIT_SUCCESSORS);
+	covisit_free(c);
+}
+
+static void covisits_decay(void **state)
+{
+	struct covisit *c;
+	const struct successor *s;
+	(void)state;
+	assert_int_equal(covisit_new(&c, 1000), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(covisit_add(c, 7, 1, 0), 0);
+	assert_int_equal(covisit_add(c, 7, 2, 1000), 0); /* weighs 2 against 3 */
+	assert_int_equal(covisit_rank(c, 7, 1, 9), 0);
+	assert_int_equal(covisit_add(c, 7, 2, 1000), 0); /* 4 against 3 */
+	assert_int_equal(covisit_rank(c, 7, 2, 9), 0);
+	assert_int_equal(covisit_add(c, 7, 3, 71000), 0); /* 70 half-lives later: counts are rescaled, order stays */
+	assert_int_equal(covisit_rank(c, 7, 3, 9), 0);
+	assert_int_equal(covisit_rank(c, 7, 2, 9), 1);
+	assert_int_equal(covisit_rank(c, 7, 1, 9), 2);
+	assert_int_equal(covisit_add(c, 8, 3, 500000), 0); /* a second time: what is nothing by now gives its room back */
+	assert_int_equal(covisit_successors(c, 7, &s), 0);
+	assert_int_equal(covisit_rank(c, 8, 3, 9), 0);
 	covisit_free(c);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(window_means), cmocka_unit_test(popularity_decays), cmocka_unit_test(covisit_counts) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(window_means), cmocka_unit_test(popularity_decays), cmocka_unit_test(covisit_counts),
+		cmocka_unit_test(covisits_decay) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -438,6 +438,53 @@ static void test_the_model_file_knows_the_items(void **state)
 	sequences_release(&s);
 }
 
+/* --model.in: the same figures from the file, also where the sequences have their users, and so their items, in another order. */
+static void test_a_given_model_is_tested(void **state)
+{
+	static struct loo_epoch epochs[16];
+	struct loo_result trained, given;
+	struct sequences s, turned;
+	struct config c;
+	char *text = malloc(100000), *p = text;
+
+	ring(&s);
+	assert_int_equal(parse(&c, small), 0);
+	assert_int_equal(loo_run(&trained, &c, &s, 1, file_name, NULL, keep_epoch, epochs), 0);
+	char *in = c.model_in;
+	c.model_in = file_name;
+	assert_int_equal(loo_run(&given, &c, &s, 1, NULL, NULL, keep_epoch, epochs), 0);
+	assert_memory_equal(given.best.test, trained.best.test, sizeof given.best.test);
+	assert_memory_equal(given.best.valid, trained.best.valid, sizeof given.best.valid);
+	assert_int_equal(given.best.epoch, 0);
+
+	for (int u = 199; u >= 0; u--) {
+		p += sprintf(p, "u%d", u);
+		for (int i = 0; i < 6 + u % 9; i++)
+			p += sprintf(p, " %d", (u * 7 + i) % 40);
+		*p++ = '\n';
+	}
+	p += sprintf(p, "u200 1 2 never-seen\n");
+	*p = '\0';
+	c.model_in = in; /* read_text writes to the file's name */
+	char kept[80];
+	snprintf(kept, sizeof kept, "%s.kept", file_name);
+	assert_int_equal(rename(file_name, kept), 0);
+	assert_int_equal(read_text(&turned, text, 999, 999), 0);
+	assert_int_not_equal(idmap_find(turned.ids, "0", 1), idmap_find(s.ids, "0", 1));
+	c.model_in = kept;
+	assert_int_equal(loo_run(&given, &c, &turned, 1, NULL, NULL, keep_epoch, epochs), 0);
+	/* one user more, whose item nobody knows: a miss, unless chance has it */
+	assert_float_equal(given.best.test[ALL_USERS].ndcg[2] * 201, trained.best.test[ALL_USERS].ndcg[2] * 200, 1.01);
+	c.width = 32;
+	assert_int_equal(loo_run(&given, &c, &turned, 1, NULL, NULL, keep_epoch, epochs), EX_CONFIG);
+	unlink(kept);
+	c.model_in = in;
+	config_release(&c);
+	sequences_release(&turned);
+	sequences_release(&s);
+	free(text);
+}
+
 static void test_every_loss_form_runs(void **state)
 {
 	static struct loo_epoch epochs[16];
@@ -492,6 +539,7 @@ int main(void)
 		cmocka_unit_test(test_a_run_learns_and_repeats),
 		cmocka_unit_test(test_the_best_epochs_weights_are_tested),
 		cmocka_unit_test(test_the_model_file_knows_the_items),
+		cmocka_unit_test(test_a_given_model_is_tested),
 		cmocka_unit_test(test_every_loss_form_runs),
 	};
 	return cmocka_run_group_tests(tests, make_file, remove_file);

@@ -97,6 +97,25 @@ static void half_life_that_did_best(void **state)
 	baselines_free(b);
 }
 
+static void successors_of_late(void **state)
+{
+	struct baselines *b;
+	uint32_t rank[BASELINES], history[] = { 5 };
+
+	assert_int_equal(baselines_new(&b), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(baselines_learn(b, 1, history, 1, 0), 0);
+	assert_int_equal(baselines_learn(b, 2, history, 1, 24 * HOUR), 0); /* one against three, but a day newer */
+	baselines_rank(b, rank, 2, history, 1, 10, 0);
+	baselines_choose(b);
+	assert_int_equal(baselines_covisit_ms(b), HOUR); /* the shortest of those that have it first */
+	baselines_rank(b, rank, 2, history, 1, 10, 0);
+	assert_int_equal(rank[BY_FOLLOWED], 0);
+	baselines_rank(b, rank, 1, history, 1, 10, 0);
+	assert_int_equal(rank[BY_FOLLOWED], 1);
+	baselines_free(b);
+}
+
 static void neighbours(void **state)
 {
 	struct baselines *b;
@@ -125,6 +144,48 @@ static void neighbours(void **state)
 	baselines_free(b);
 }
 
+/* 100 events, user u's all alike; each hits when u is below `hits`. Contestant 1 misses where 0 does, and once more. */
+static struct boot *boot_of(uint64_t users, uint64_t hits)
+{
+	struct boot *b;
+
+	assert_int_equal(boot_new(&b, 2, 1), 0);
+	for (uint64_t i = 0; i < 100; i++) {
+		uint64_t u = i % users;
+		boot_add(b, u, 1u << SPLIT_ALL, (uint32_t[]){ u < hits ? 0 : 30, u < hits && u ? 0 : 30 });
+	}
+	return b;
+}
+
+static void users_not_events(void **state)
+{
+	struct boot *b = boot_of(1, 1); /* a hundred hits, but of one user: nothing is known */
+	struct interval x = boot_interval(b, 0, SPLIT_ALL, BOOT_HR + 2), w;
+
+	assert_true(x.low == 0 && x.high == 1);
+	boot_free(b);
+
+	b = boot_of(100, 20); /* each its own: as by Wilson */
+	x = boot_interval(b, 0, SPLIT_ALL, BOOT_HR + 2);
+	w = wilson(20, 100);
+	assert_true(fabs(x.low - w.low) < .03 && fabs(x.high - w.high) < .03);
+	x = boot_interval(b, 0, SPLIT_ALL, BOOT_NDCG + 2); /* at rank 0 it is the same */
+	assert_true(fabs(x.low - w.low) < .03 && fabs(x.high - w.high) < .03);
+	x = boot_lead(b, 1, SPLIT_ALL, BOOT_HR + 2); /* paired: 1 event in 100 tells them apart, whoever is drawn */
+	assert_true(x.low >= 0 && x.high > 0 && x.high < .05);
+	x = boot_lead(b, 0, SPLIT_ALL, BOOT_MRR);
+	assert_true(x.low == 0 && x.high == 0);
+	x = boot_interval(b, 0, SPLIT_COLD, BOOT_MRR); /* nobody */
+	assert_true(x.low == 0 && x.high == 1);
+	boot_free(b);
+
+	b = boot_of(10, 5); /* ten users of ten events: far less sure than a hundred, though as many events */
+	x = boot_interval(b, 0, SPLIT_ALL, BOOT_HR + 2);
+	w = wilson(50, 100);
+	assert_true(x.high - x.low > 2 * (w.high - w.low));
+	boot_free(b);
+}
+
 /* ---- a whole stream ---- */
 
 static char path[] = "/tmp/s4rec_test_stream_XXXXXX";
@@ -144,12 +205,12 @@ static void make_file(int users, int rounds, int items)
 	fclose(f);
 }
 
-static void run(struct stream_result *r, const char *sample)
+static void run(struct stream_result *r, const char *sample, const char *epochs)
 {
 	struct config c;
 	char *argv[] = { "eval", "prequential", path, "--width", "16", "--heads", "2", "--layers", "1", "--prototypes", "4", "--max.length", "5", "--batch.users", "10",
 		"--warmup.steps", "0", "--learning.rate", "0.02", "--sinkhorn.queue", "16", "--max.items", "100", "--threads", "1", "--dropout", "0", "--eval.sample",
-		(char *)sample, "--eval.retrain.ms", "7200000", NULL };
+		(char *)sample, "--eval.retrain.ms", "7200000", "--eval.retrain.epochs", (char *)epochs, NULL };
 
 	assert_int_equal(config_parse(&c, C_STREAM, "", "", (int)(sizeof argv / sizeof *argv) - 1, argv), 0);
 	assert_int_equal(stream_run(r, &c, path), 0);
@@ -168,7 +229,7 @@ static void newer_weights_are_better(void **state)
 	uint64_t n, all;
 
 	make_file(20, 60, 30);
-	run(&r, "1");
+	run(&r, "1", "30");
 	assert_int_equal(r.events, 1200);
 	assert_int_equal(r.bad_lines, 1);
 	assert_int_equal(r.items, 30);
@@ -177,8 +238,16 @@ static void newer_weights_are_better(void **state)
 	assert_int_equal(n, board_total(r.board, 0, SPLIT_HEAD).n + board_total(r.board, 0, SPLIT_TAIL).n);
 	assert_in_range(n, 1200 - 260, 1200 - 230); /* all behind the warm-up, which ends with a batch */
 	/* what was learned the one way round is worth nothing the other way, so age tells */
-	if (!(ndcg(&r, BY_ONLINE) > ndcg(&r, BY_NIGHTLY) && ndcg(&r, BY_NIGHTLY) > ndcg(&r, BY_FROZEN)))
-		fail_msg("online %g nightly %g frozen %g", ndcg(&r, BY_ONLINE), ndcg(&r, BY_NIGHTLY), ndcg(&r, BY_FROZEN));
+	if (!(ndcg(&r, BY_ONLINE) > ndcg(&r, BY_SNAPSHOT) && ndcg(&r, BY_SNAPSHOT) > ndcg(&r, BY_FROZEN) && ndcg(&r, BY_NIGHTLY) > ndcg(&r, BY_FROZEN)))
+		fail_msg("online %g nightly %g snapshot %g frozen %g", ndcg(&r, BY_ONLINE), ndcg(&r, BY_NIGHTLY), ndcg(&r, BY_SNAPSHOT), ndcg(&r, BY_FROZEN));
+	assert_true(ndcg(&r, BY_NIGHTLY) != ndcg(&r, BY_SNAPSHOT));
+	for (int s = 0; s < SPLITS; s++) { /* means lie within what the draws of users say of them */
+		struct tally t = board_total(r.board, BY_ONLINE, (enum split)s);
+		struct interval x = boot_interval(r.boot, BY_ONLINE, (enum split)s, BOOT_NDCG + 2);
+		assert_true(x.low <= tally_ndcg(&t, 2) && tally_ndcg(&t, 2) <= x.high);
+	}
+	assert_true(boot_lead(r.boot, BY_FROZEN, SPLIT_ALL, BOOT_NDCG + 2).low > 0);
+	assert_int_equal(board_total(r.board, 0, SPLIT_RARE).n, 80); /* what the warm-up has left of the first ten events of each item */
 	uint32_t members = 0;
 	for (size_t k = 0; k < r.K; k++)
 		members += r.members[k];
@@ -200,13 +269,19 @@ static void newer_weights_are_better(void **state)
 	assert_non_null(strstr(page, "Share of head users per prototype"));
 	free(page);
 
-	run(&again, "1"); /* the same again, to the bit */
+	run(&again, "1", "30"); /* the same again, to the bit */
 	for (size_t c = 0; c < CONTESTANTS; c++)
 		assert_true(ndcg(&r, c) == ndcg(&again, c));
 	stream_result_release(&again);
 
+	run(&again, "1", "0"); /* nothing is retrained, which no other contestant notices */
+	assert_int_equal(board_total(again.board, BY_NIGHTLY, SPLIT_ALL).n, 0);
+	for (size_t c = 0; c < CONTESTANTS; c++)
+		assert_true(c == BY_NIGHTLY || ndcg(&r, c) == ndcg(&again, c));
+	stream_result_release(&again);
+
 	all = n;
-	run(&again, "0.25"); /* fewer are ranked, all are trained */
+	run(&again, "0.25", "0"); /* fewer are ranked, all are trained */
 	n = board_total(again.board, 0, SPLIT_ALL).n;
 	assert_in_range(n, all / 4 - 60, all / 4 + 60);
 	assert_int_equal(again.events, 1200);
@@ -233,7 +308,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(intervals), cmocka_unit_test(windows_in_time_order), cmocka_unit_test(recent_events_only), cmocka_unit_test(half_life_that_did_best),
-		cmocka_unit_test(neighbours), cmocka_unit_test(newer_weights_are_better), cmocka_unit_test(nothing_to_rank),
+		cmocka_unit_test(users_not_events), cmocka_unit_test(successors_of_late), cmocka_unit_test(neighbours), cmocka_unit_test(newer_weights_are_better), cmocka_unit_test(nothing_to_rank),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -189,6 +189,10 @@ static int eval_loo(const struct config *c)
 		log_error("s4rec eval loo: name one FILE of user sequences: a line per user, the user and its items in time order");
 		return EX_USAGE;
 	}
+	if (c->model_in[0] && c->seeds > 1) {
+		log_error("s4rec eval loo: nothing is drawn where --model.in is tested, so --seeds has no use");
+		return EX_USAGE;
+	}
 	r = c->model_out[0] ? model_file_check(c->model_out) : 0;
 	if (r == 0 && c->report[0])
 		r = model_file_check(c->report);

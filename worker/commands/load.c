@@ -6,6 +6,7 @@
 #include "worker/events_file.h"
 #include "worker/kafka/client.h"
 #include "worker/kafka/delivery.h"
+#include "worker/leave_out.h"
 #include "worker/log.h"
 
 #include <errno.h>
@@ -21,6 +22,8 @@ struct load {
 	const struct config *cfg;
 	const char *path;
 	struct events_file *file;
+	struct leave_out *left; /* NULL unless leave.out */
+	uint64_t withheld;
 	rd_kafka_t *rk;
 	rd_kafka_topic_t *topic;
 	struct delivery delivery;
@@ -84,6 +87,10 @@ static int send_line(struct load *l, enum events_line what, const struct events_
 
 	switch (what) {
 	case LINE_EVENT:
+		if (l->left && leave_out_has(l->left, &read->event, events_file_line(l->file))) {
+			l->withheld++;
+			return 0;
+		}
 		return send_event(l, &read->event);
 	case LINE_RAW:
 		return send_record(l, "raw", 3, read->len ? read->bytes : &none, read->len);
@@ -147,6 +154,8 @@ static int finish(struct load *l)
 			break;
 	}
 	s = seconds() - l->start;
+	if (l->left)
+		log_info("load withheld=%llu of %zu users (leave.out)", (unsigned long long)l->withheld, leave_out_users(l->left));
 	fprintf(stderr, "loaded %llu events in %.1f s (%.0f events/s), %llu bad lines\n", (unsigned long long)d->ok, s,
 	        s > 0 ? (double)d->ok / s : 0, (unsigned long long)events_file_bad_count(l->file));
 	if (d->ok < d->sent) {
@@ -164,6 +173,9 @@ static int load_file(struct load *l)
 {
 	int r, code;
 
+	r = l->cfg->leave_out ? leave_out_new(&l->left, l->cfg, l->path, (size_t)l->cfg->leave_out) : 0;
+	if (r)
+		return r;
 	r = events_file_new(&l->file, l->cfg, l->path);
 	if (r)
 		return r;
@@ -193,6 +205,9 @@ int command_load(int argc, char **argv)
 	} else if (c.format == EVENT_PROTOBUF) {
 		log_error("s4rec load: --format protobuf cannot be read from lines; the file is CSV, TSV or JSON lines");
 		r = EX_USAGE;
+	} else if (c.leave_out && strcmp(c.args[0], "-") == 0) {
+		log_error("s4rec load: leave.out reads the file twice, so it cannot be a pipe: name a file");
+		r = EX_USAGE;
 	} else {
 		l.path = c.args[0];
 		r = load_file(&l);
@@ -201,6 +216,7 @@ int command_load(int argc, char **argv)
 		rd_kafka_topic_destroy(l.topic);
 	client_free(l.rk);
 	events_file_free(l.file);
+	leave_out_free(l.left);
 	free(l.buf);
 	config_release(&c);
 	return r;

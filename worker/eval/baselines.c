@@ -14,6 +14,8 @@
 #define HOUR_MS INT64_C(3600000)
 static const int64_t lives_ms[] = { HOUR_MS / 12, HOUR_MS / 6, HOUR_MS / 4, HOUR_MS / 2, HOUR_MS, 3 * HOUR_MS, 6 * HOUR_MS, 12 * HOUR_MS, 24 * HOUR_MS, 72 * HOUR_MS, 168 * HOUR_MS };
 static const int64_t hours_ms[] = { HOUR_MS / 6, HOUR_MS / 3, HOUR_MS / 2, HOUR_MS, 2 * HOUR_MS, 4 * HOUR_MS, 8 * HOUR_MS, 24 * HOUR_MS };
+static const int64_t links_ms[] = { HOUR_MS, 6 * HOUR_MS, 24 * HOUR_MS, 72 * HOUR_MS, 0 };
+#define LINKS (sizeof links_ms / sizeof links_ms[0])
 #define LIVES (sizeof lives_ms / sizeof lives_ms[0])
 #define HOURS (sizeof hours_ms / sizeof hours_ms[0])
 
@@ -22,12 +24,12 @@ struct trial { struct tally tally[LIVES > HOURS ? LIVES : HOURS]; size_t first, 
 
 struct baselines {
 	struct popularity *decayed[LIVES];
-	struct trial lives, hours;
+	struct trial lives, hours, links;
 	struct { uint32_t item; int64_t ts_ms; } *event; /* (RECENT_MAX) ring */
 	uint64_t events, tail[HOURS];                     /* events ever; the oldest within the hours */
 	int64_t newest_ms;
 	uint32_t *recent[HOURS];                          /* (cap) events of the item within the hours */
-	struct covisit *followed, *met;
+	struct covisit *followed[LINKS], *met;
 	uint32_t *count;                                  /* (cap) events of the item */
 	float *score;                                     /* (cap) of kNN, zeros between calls */
 	uint32_t *touched;                                /* items with a score */
@@ -43,10 +45,10 @@ int baselines_new(struct baselines **ret)
 
 	for (size_t i = 0; r == 0 && i < LIVES; i++)
 		r = popularity_new(&b->decayed[i], lives_ms[i]);
+	for (size_t i = 0; r == 0 && i < LINKS; i++)
+		r = covisit_new(&b->followed[i], links_ms[i]);
 	if (r == 0)
-		r = covisit_new(&b->followed);
-	if (r == 0)
-		r = covisit_new(&b->met);
+		r = covisit_new(&b->met, 0);
 	b->event = calloc(RECENT_MAX, sizeof *b->event);
 	b->touched = calloc(KNN_HISTORY * COVISIT_SUCCESSORS, sizeof *b->touched);
 	if (r < 0 || !b->event || !b->touched) {
@@ -55,6 +57,7 @@ int baselines_new(struct baselines **ret)
 	}
 	b->lives.end = LIVES;
 	b->hours.end = HOURS;
+	b->links.end = LINKS;
 	b->newest_ms = INT64_MIN;
 	*ret = b;
 	return 0;
@@ -68,7 +71,8 @@ void baselines_free(struct baselines *b)
 		popularity_free(b->decayed[i]);
 	for (size_t i = 0; i < HOURS; i++)
 		free(b->recent[i]);
-	covisit_free(b->followed);
+	for (size_t i = 0; i < LINKS; i++)
+		covisit_free(b->followed[i]);
 	covisit_free(b->met);
 	free(b->event);
 	free(b->count);
@@ -145,7 +149,7 @@ static size_t score_knn(struct baselines *b, const uint32_t *history, size_t n)
 
 			if (*score == 0)
 				b->touched[touched++] = s[i].item;
-			*score += (float)s[i].count / (sqrtf(times(b, item) * times(b, s[i].item)) * (float)back);
+			*score += s[i].count / (sqrtf(times(b, item) * times(b, s[i].item)) * (float)back);
 		}
 	}
 	return touched;
@@ -181,7 +185,11 @@ void baselines_rank(struct baselines *b, uint32_t ret[BASELINES], uint32_t item,
 		tally_add(&b->hours.tally[i], rank);
 		ret[BY_RECENT] = rank;
 	}
-	ret[BY_FOLLOWED] = covisit_rank(b->followed, history[n - 1], item, ret[BY_DECAYED]);
+	for (size_t i = b->links.end; i-- > b->links.first;) {
+		rank = covisit_rank(b->followed[i], history[n - 1], item, ret[BY_DECAYED]);
+		tally_add(&b->links.tally[i], rank);
+		ret[BY_FOLLOWED] = rank;
+	}
 	ret[BY_KNN] = rank_knn(b, item, history, n, ret[BY_DECAYED]);
 }
 
@@ -217,14 +225,14 @@ int baselines_learn(struct baselines *b, uint32_t item, const uint32_t *history,
 
 	for (size_t i = b->lives.first; r == 0 && i < b->lives.end; i++)
 		r = popularity_add(b->decayed[i], item, ts_ms);
-	if (r == 0 && n)
-		r = covisit_add(b->followed, history[n - 1], item);
+	for (size_t i = b->links.first; r == 0 && n && i < b->links.end; i++)
+		r = covisit_add(b->followed[i], history[n - 1], item, ts_ms);
 	for (size_t back = 1; r == 0 && back <= n && back <= KNN_HISTORY; back++) {
 		if (history[n - back] == item)
 			continue;
-		r = covisit_add(b->met, history[n - back], item);
+		r = covisit_add(b->met, history[n - back], item, ts_ms);
 		if (r == 0)
-			r = covisit_add(b->met, item, history[n - back]);
+			r = covisit_add(b->met, item, history[n - back], ts_ms);
 	}
 	if (r < 0)
 		return r;
@@ -237,7 +245,8 @@ int baselines_drop(struct baselines *b, const uint8_t *gone, size_t rows)
 {
 	uint64_t from = b->events;
 
-	covisit_drop(b->followed, gone, rows);
+	for (size_t i = b->links.first; i < b->links.end; i++)
+		covisit_drop(b->followed[i], gone, rows);
 	covisit_drop(b->met, gone, rows);
 	for (size_t row = 0; row < rows && row < b->cap; row++) {
 		if (!gone[row])
@@ -274,7 +283,14 @@ void baselines_choose(struct baselines *b)
 {
 	choose(&b->lives);
 	choose(&b->hours);
+	choose(&b->links);
+	for (size_t i = 0; i < LINKS; i++)
+		if (i != b->links.first) {
+			covisit_free(b->followed[i]);
+			b->followed[i] = NULL;
+		}
 }
 
 int64_t baselines_half_life_ms(const struct baselines *b) { return lives_ms[b->lives.first]; }
 int64_t baselines_recent_ms(const struct baselines *b) { return hours_ms[b->hours.first]; }
+int64_t baselines_covisit_ms(const struct baselines *b) { return links_ms[b->links.first]; }

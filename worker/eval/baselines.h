@@ -3,7 +3,7 @@
  *
  *     decayed popularity    half-life chosen on the warm-up
  *     recent popularity     events of the last hours, as many as did best on the warm-up; at most RECENT_MAX events
- *     co-visitation         what followed the user's last item, by count (covisit.h; not decayed)
+ *     co-visitation         what followed the user's last item, by decayed count (covisit.h), half-life or none chosen on the warm-up
  *     item kNN              items that users met within KNN_HISTORY events of each other, as a cosine of counts, summed over the user's newest
  *                           KNN_HISTORY items, the n-th newest weighing 1/n; at most COVISIT_SUCCESSORS neighbours an item
  *
@@ -28,8 +28,9 @@ void baselines_rank(struct baselines *b, uint32_t ret[BASELINES], uint32_t item,
 int baselines_learn(struct baselines *b, uint32_t item, const uint32_t *history, size_t n, int64_t ts_ms);
 /* Items whose gone[row] is set are no more. */
 int baselines_drop(struct baselines *b, const uint8_t *gone, size_t rows); /* -ENOMEM */
-/* The warm-up is over: half-life and hours are those that had the highest NDCG@20 of what was ranked so far, the shortest among equals. */
+/* The warm-up is over: half-lives and hours are those that had the highest NDCG@20 of what was ranked so far, the shortest among equals. */
 void baselines_choose(struct baselines *b);
 int64_t baselines_half_life_ms(const struct baselines *b);
 int64_t baselines_recent_ms(const struct baselines *b);
+int64_t baselines_covisit_ms(const struct baselines *b); /* half-life; 0: none */
 #endif

@@ -2,16 +2,30 @@
 #include "worker/eval/covisit.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct successors { struct successor *s; uint32_t n, cap; };
-struct covisit { struct successors *items; size_t cap; };
+#define RESCALE_AT 60.0 /* half-lives after which counts are scaled back, far below the range of float */
+#define NOTHING 1e-30f  /* what a count that has been scaled back so far is */
 
-int covisit_new(struct covisit **ret)
+struct successors { struct successor *s; uint32_t n, cap; };
+struct covisit {
+	struct successors *items;
+	size_t cap;
+	double half_life_ms; /* 0: none */
+	int64_t origin_ms;   /* what follows at this time weighs 1 */
+	int started;
+};
+
+int covisit_new(struct covisit **ret, int64_t half_life_ms)
 {
 	*ret = calloc(1, sizeof **ret);
-	return *ret ? 0 : -ENOMEM;
+	if (!*ret)
+		return -ENOMEM;
+
+	(*ret)->half_life_ms = (double)half_life_ms;
+	return 0;
 }
 
 void covisit_free(struct covisit *c)
@@ -55,31 +69,64 @@ static int grow_successors(struct successors *l)
 	return 0;
 }
 
-int covisit_add(struct covisit *c, uint32_t item, uint32_t next)
+/* All counts by so much, those that are nothing then go. */
+static void scale(struct covisit *c, float by)
+{
+	for (size_t i = 0; i < c->cap; i++) {
+		struct successors *l = &c->items[i];
+		uint32_t n = 0;
+		for (uint32_t k = 0; k < l->n; k++) {
+			l->s[k].count *= by;
+			if (l->s[k].count > NOTHING)
+				l->s[n++] = l->s[k];
+		}
+		l->n = n;
+	}
+}
+
+/* What an event at ts_ms adds to a count. */
+static float weigh(struct covisit *c, int64_t ts_ms)
+{
+	if (c->half_life_ms == 0)
+		return 1;
+	if (!c->started)
+		c->origin_ms = ts_ms;
+	c->started = 1;
+	double age = (double)(ts_ms - c->origin_ms) / c->half_life_ms;
+	if (age > RESCALE_AT) {
+		scale(c, (float)exp2(-age));
+		c->origin_ms = ts_ms;
+		age = 0;
+	}
+	return age < -RESCALE_AT ? NOTHING : (float)exp2(age);
+}
+
+int covisit_add(struct covisit *c, uint32_t item, uint32_t next, int64_t ts_ms)
 {
 	int r = grow_items(c, (size_t)item + 1);
 	if (r < 0)
 		return r;
 
+	float weight = weigh(c, ts_ms);
 	struct successors *l = &c->items[item];
 	uint32_t rarest = 0;
 	for (uint32_t i = 0; i < l->n; i++) {
 		if (l->s[i].item == next) {
-			l->s[i].count++;
+			l->s[i].count += weight;
 			return 0;
 		}
 		if (l->s[i].count < l->s[rarest].count)
 			rarest = i;
 	}
 	if (l->n == COVISIT_SUCCESSORS) {
-		l->s[rarest] = (struct successor){ next, 1 };
+		l->s[rarest] = (struct successor){ next, weight };
 		return 0;
 	}
 	r = grow_successors(l);
 	if (r < 0)
 		return r;
 
-	l->s[l->n++] = (struct successor){ next, 1 };
+	l->s[l->n++] = (struct successor){ next, weight };
 	return 0;
 }
 
@@ -99,7 +146,8 @@ uint32_t covisit_rank(const struct covisit *c, uint32_t item, uint32_t next, uin
 {
 	static const struct successors none;
 	const struct successors *l = item < c->cap ? &c->items[item] : &none;
-	uint32_t mine = 0, better = 0, tied = 0;
+	float mine = 0;
+	uint32_t better = 0, tied = 0;
 	for (uint32_t i = 0; i < l->n; i++)
 		if (l->s[i].item == next)
 			mine = l->s[i].count;

@@ -44,9 +44,9 @@ const char draw_style[] =
 	"figure{margin:0}figcaption{font-size:.9rem}figcaption b{font-weight:600}svg{display:block;width:100%;height:auto}\n"
 	"svg text{font-size:11px;fill:var(--soft)}.grid{stroke:var(--grid)}.curve{fill:none;stroke:var(--one);stroke-width:1.8;stroke-linejoin:round}\n"
 	".dot,.bar{fill:var(--one)}.mark{stroke:var(--two);stroke-width:1.5;stroke-dasharray:5 3}svg text.marked{fill:var(--two);stroke:var(--back);stroke-width:4px;paint-order:stroke}\n"
-	".c0{stroke:#1f6fb2}.c1{stroke:#6a51a3}.c2{stroke:#8c8c8c}.c3{stroke:#c2571a}.c4{stroke:#d4a017}.c5{stroke:#2a8f5b}.c6{stroke:#c0397b}.key svg{display:inline-block;width:1.6rem;height:.7rem}.key span{margin-right:1.2rem;white-space:nowrap}\n"
+	".c0{stroke:#1f6fb2}.c1{stroke:#6a51a3}.c2{stroke:#8c8c8c}.c3{stroke:#c2571a}.c4{stroke:#d4a017}.c5{stroke:#2a8f5b}.c6{stroke:#c0397b}.c7{stroke:#17a2b8}.key svg{display:inline-block;width:1.6rem;height:.7rem}.key span{margin-right:1.2rem;white-space:nowrap}\n"
 	".scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{padding:.3rem .7rem;text-align:right;border-bottom:1px solid var(--grid)}\n"
-	"th:first-child{text-align:left}th,td{white-space:nowrap}th{font-weight:600}pre{overflow-x:auto;font-size:.8rem;line-height:1.4;columns:20rem;margin:0}\n";
+	"th:first-child{text-align:left}th,td.narrow{white-space:nowrap}th{font-weight:600}pre{overflow-x:auto;font-size:.8rem;line-height:1.4;columns:20rem;margin:0}\n";
 
 /* ---- drawing ---- */
 

@@ -24,7 +24,7 @@ void draw_no_data(FILE *f);
 void draw_open(FILE *f, const char *name);
 void draw_axis(FILE *f, const struct frame *a);
 void draw_x_label(FILE *f, const struct frame *a, double x, const char *anchor, const char *label);
-/* classes: "", or " c0" to " c6" for one of several curves. */
+/* classes: "", or " c0" to " c7" for one of several curves. */
 void draw_polyline(FILE *f, const struct frame *a, const double *x, const double *y, size_t n, const char *classes);
 void draw_bars(FILE *f, const struct frame *a, const double *y, size_t n, char (*name)[48]);
 void draw_mark(FILE *f, const struct frame *a, double y, const char *label);

@@ -284,6 +284,32 @@ static int count_targets(struct run *r)
 	return 0;
 }
 
+/* The model of c->model_in as r->m, rows as the sequences have them. */
+static int take_file(struct run *r)
+{
+	struct model_config mc = model_config_from(r->c, 1);
+	uint32_t *rows = malloc(r->s->items * sizeof *rows);
+	struct model *m = NULL;
+	struct idmap *ids = NULL;
+	size_t unknown = 0, len;
+	int code = rows ? model_file_load(&m, &ids, &mc, r->c->model_in) : no_memory();
+
+	for (uint32_t i = 0; code == 0 && i < r->s->items; i++) {
+		const char *id = idmap_id(r->s->ids, i, &len);
+
+		rows[i] = idmap_find(ids, id, len);
+		unknown += rows[i] == NO_ROW;
+	}
+	if (code == 0) {
+		log_info("model=%s items=%zu unknown=%zu of the %zu items of the sequences", r->c->model_in, model_live_items(m), unknown, r->s->items);
+		model_arrange(r->m, m, rows, r->s->items);
+	}
+	idmap_free(ids);
+	model_free(m);
+	free(rows);
+	return code;
+}
+
 static int make_model(struct run *r)
 {
 	struct model_config mc = model_config_from(r->c, (size_t)r->c->batch_users);
@@ -304,6 +330,8 @@ static int make_model(struct run *r)
 	mc.batch_users_max = 1;
 	if (e == 0)
 		e = model_new(&r->best, &mc);
+	if (e == 0 && r->c->model_in[0])
+		return take_file(r);
 	for (size_t i = 0; e == 0 && i < r->s->items; i++)
 		e = model_add_item(r->m, &row);
 	return e ? no_memory() : 0;
@@ -455,6 +483,13 @@ static void validate(struct run *r, struct loo_epoch *e, struct loo_result *ret)
 	}
 }
 
+/* The one that was given stands for all epochs. */
+static void validate_given(struct run *r, struct loo_result *ret)
+{
+	ask(r, ret->best.valid, &r->valid);
+	model_copy(r->best, r->m);
+}
+
 int loo_run(struct loo_result *ret, const struct config *c, const struct sequences *s, uint64_t seed, const char *file,
             struct loo_detail *detail, void (*report)(void *ctx, const struct loo_epoch *e), void *ctx)
 {
@@ -462,7 +497,9 @@ int loo_run(struct loo_result *ret, const struct config *c, const struct sequenc
 	int code = run_init(&r);
 
 	*ret = (struct loo_result){ 0 };
-	for (int epoch = 1; code == 0 && epoch <= c->epochs; epoch++) {
+	if (code == 0 && c->model_in[0])
+		validate_given(&r, ret);
+	for (int epoch = 1; code == 0 && !c->model_in[0] && epoch <= c->epochs; epoch++) {
 		struct loo_epoch e = { .epoch = epoch };
 
 		code = train_epoch(&r, &e);

@@ -93,7 +93,8 @@ struct loo_result {
 	double train_s, eval_s;
 };
 
-/* Trains and tests once, from nothing. report is told of every epoch. file: where the chosen epoch's model goes, with the items' ids; NULL =
+/* Trains and tests once, from nothing; with c->model_in nothing is trained: the model in that file is tested, its rows found by the items' ids (an item that
+ * it does not have is a row as drawn, items that only it has are nobody's answer). report is told of every epoch. file: where the chosen epoch's model goes, with the items' ids; NULL =
  * nowhere. detail: made of the chosen epoch, the caller releases it; NULL = not asked for. 0 or an exit code; errors are logged. */
 int loo_run(struct loo_result *ret, const struct config *c, const struct sequences *s, uint64_t seed, const char *file,
             struct loo_detail *detail, void (*report)(void *ctx, const struct loo_epoch *e), void *ctx);

@@ -1,6 +1,9 @@
 /* stream.c - see stream.h. Reading order: stream_run, fold_batch, watched. */
 #include "worker/eval/stream.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +11,7 @@
 
 #include "model/state.h"
 #include "worker/eval/drift.h"
+#include "worker/eval/retrain.h"
 #include "worker/events_file.h"
 #include "worker/learn/learner.h"
 #include "worker/learn/userset.h"
@@ -17,15 +21,16 @@
 #define PROGRESS_EVENTS 20000
 
 const char *const contestant_name[CONTESTANTS] = {
-	"online", "nightly", "frozen", "decayed popularity", "recent popularity", "co-visitation", "item kNN",
+	"online", "nightly", "snapshot", "frozen", "decayed popularity", "recent popularity", "co-visitation", "item kNN",
 };
 
 struct stream {
 	const struct config *cfg;
 	struct learner *l;
-	struct model *aged[MODELS];    /* BY_NIGHTLY, BY_FROZEN; NULL during the warm-up */
+	struct model *aged[MODELS];    /* all but BY_ONLINE; NULL during the warm-up, and BY_NIGHTLY where nothing is retrained */
 	struct baselines *baselines;
 	struct board *board;
+	struct boot *boot;
 	struct record_pool *pool;
 	struct decoder *decoder;
 	struct record_list batch;
@@ -40,7 +45,7 @@ struct stream {
 	size_t item_cap;
 	uint64_t lines, warmup_lines, version;
 	int warm;                      /* the warm-up is over */
-	int64_t retrained;             /* nights of the event time up to which nightly knows */
+	int64_t night;                 /* the last one of the event time: nightly and snapshot know up to there */
 	uint64_t told;
 	struct drifts drifts;
 };
@@ -90,12 +95,23 @@ static int follow_items(struct stream *s, struct model *m)
 
 static int night_falls(struct stream *s)
 {
-	int64_t night = s->l->watermark_ms / s->cfg->eval_retrain_ms;
+	struct model *m = NULL;
+	int code = age_model(s, BY_SNAPSHOT);
 
-	if (!s->warm || night == s->retrained)
-		return 0;
-	s->retrained = night;
-	return age_model(s, BY_NIGHTLY);
+	s->night = s->l->watermark_ms / s->cfg->eval_retrain_ms;
+	if (code || !s->cfg->eval_retrain_epochs)
+		return code;
+	code = retrain(&m, s->l, (uint64_t)s->cfg->eval_retrain_epochs);
+	if (code == 0) {
+		model_free(s->aged[BY_NIGHTLY]);
+		s->aged[BY_NIGHTLY] = m;
+	}
+	return code;
+}
+
+static int is_night(const struct stream *s)
+{
+	return s->warm && s->l->watermark_ms / s->cfg->eval_retrain_ms != s->night;
 }
 
 static int end_warmup(struct stream *s)
@@ -104,10 +120,10 @@ static int end_warmup(struct stream *s)
 
 	s->warm = 1;
 	baselines_choose(s->baselines);
-	s->retrained = s->l->watermark_ms / s->cfg->eval_retrain_ms;
-	log_info("warm-up ends: events=%llu half_life_h=%g recent_h=%g", (unsigned long long)s->l->events,
-	         (double)baselines_half_life_ms(s->baselines) / 3.6e6, (double)baselines_recent_ms(s->baselines) / 3.6e6);
-	return code ? code : age_model(s, BY_NIGHTLY);
+	log_info("warm-up ends: events=%llu half_life_h=%g recent_h=%g covisit_h=%g", (unsigned long long)s->l->events,
+	         (double)baselines_half_life_ms(s->baselines) / 3.6e6, (double)baselines_recent_ms(s->baselines) / 3.6e6,
+	         (double)baselines_covisit_ms(s->baselines) / 3.6e6);
+	return code ? code : night_falls(s);
 }
 
 /* ---- one batch, after it was ranked and before it trains ---- */
@@ -213,15 +229,21 @@ static unsigned splits_of(const struct stream *s, const struct scored *e)
 		splits |= 1u << SPLIT_NEW;
 	if (e->r->ev.ts_ms - s->born_ms[e->item] < s->cfg->eval_cold_ms)
 		splits |= 1u << SPLIT_COLD;
+	if (e->sighting <= s->cfg->eval_cold_count)
+		splits |= 1u << SPLIT_RARE;
 	return splits;
 }
 
 static int note_ranks(struct stream *s, const struct scored *e, size_t i, const uint32_t baseline[BASELINES])
 {
-	uint32_t rank[CONTESTANTS] = { [BY_ONLINE] = e->rank[BY_MODEL], [BY_NIGHTLY] = s->rank[BY_NIGHTLY][i], [BY_FROZEN] = s->rank[BY_FROZEN][i] };
+	uint32_t rank[CONTESTANTS] = { [BY_ONLINE] = e->rank[BY_MODEL] };
 
+	for (size_t m = BY_ONLINE + 1; m < MODELS; m++)
+		rank[m] = s->aged[m] ? s->rank[m][i] : NOT_THERE;
 	memcpy(rank + MODELS, baseline, BASELINES * sizeof *baseline);
-	int r = board_add(s->board, e->r->ev.ts_ms, splits_of(s, e), rank);
+	unsigned splits = splits_of(s, e);
+	int r = board_add(s->board, e->r->ev.ts_ms, splits, rank);
+	boot_add(s->boot, XXH3_64bits(e->r->ev.user, e->r->ev.user_len), splits, rank);
 	if (r == -ENOSPC)
 		log_error("more than %d windows of event time: raise eval.window.ms", BOARD_WINDOWS_MAX);
 	return r == -ENOSPC ? EX_CONFIG : r < 0 ? log_no_memory() : 0;
@@ -256,8 +278,8 @@ static int watched(void *ctx, struct learner *l, const struct scored *events, si
 	struct batch b = scratch_batch(l->scratch);
 	int code = reserve_batch(s, b.T, n);
 
-	for (size_t m = BY_NIGHTLY; code == 0 && s->warm && b.B && m < MODELS; m++)
-		code = rank_by_aged(s, m, &b, events, n);
+	for (size_t m = 0; code == 0 && b.B && m < MODELS; m++)
+		code = s->aged[m] ? rank_by_aged(s, m, &b, events, n) : 0;
 	return code ? code : each_event(s, &b, events, n);
 }
 
@@ -272,8 +294,8 @@ static int forget_gone(struct stream *s)
 		s->gone[i] = (uint8_t)model_item_is_gone(s->l->model, i);
 		any += s->gone[i];
 	}
-	for (size_t m = BY_NIGHTLY; code == 0 && s->warm && any && m < MODELS; m++)
-		code = follow_items(s, s->aged[m]);
+	for (size_t m = 0; code == 0 && any && m < MODELS; m++)
+		code = s->aged[m] ? follow_items(s, s->aged[m]) : 0;
 	return code == 0 && any && baselines_drop(s->baselines, s->gone, rows) < 0 ? log_no_memory() : code;
 }
 
@@ -309,7 +331,7 @@ static int fold_batch(struct stream *s)
 		drifts_step(&s->drifts, t.stats.loss_sr, t.ranked, t.ndcg20, s->l->watermark_ms);
 	if (code == 0 && s->l->step % (uint64_t)s->cfg->commit_steps == 0)
 		code = commit(s);
-	if (code == 0)
+	if (code == 0 && is_night(s))
 		code = night_falls(s);
 	if (code == 0 && !s->warm && s->lines >= s->warmup_lines)
 		code = end_warmup(s);
@@ -423,7 +445,8 @@ static int start(struct stream *s, const char *path)
 		return code;
 	s->l->watch = (struct learner_watch){ watched, s };
 	if (decoder_new(&s->decoder, &o, &why) < 0 || record_pool_new(&s->pool) < 0 || userset_new(&s->users, (size_t)c->batch_users) < 0
-	    || baselines_new(&s->baselines) < 0 || board_new(&s->board, CONTESTANTS, c->eval_window_ms) < 0)
+	    || baselines_new(&s->baselines) < 0 || board_new(&s->board, CONTESTANTS, c->eval_window_ms) < 0
+	    || boot_new(&s->boot, CONTESTANTS, (uint64_t)c->seed) < 0)
 		return log_no_memory();
 	return 0;
 }
@@ -436,6 +459,7 @@ static void stop(struct stream *s)
 		model_free(s->aged[m]);
 	baselines_free(s->baselines);
 	board_free(s->board);
+	boot_free(s->boot);
 	decoder_free(s->decoder);
 	record_pool_free(s->pool);
 	userset_free(s->users);
@@ -461,9 +485,12 @@ static int finish(struct stream *s, struct stream_result *ret)
 	ret->items = idmap_count(s->l->item_ids);
 	ret->half_life_ms = baselines_half_life_ms(s->baselines);
 	ret->recent_ms = baselines_recent_ms(s->baselines);
+	ret->covisit_ms = baselines_covisit_ms(s->baselines);
 	ret->drifts = s->drifts.found;
 	ret->board = s->board;
 	s->board = NULL;
+	ret->boot = s->boot;
+	s->boot = NULL;
 	return count_members(s, ret);
 }
 
@@ -500,6 +527,7 @@ int stream_run(struct stream_result *ret, const struct config *c, const char *pa
 void stream_result_release(struct stream_result *r)
 {
 	board_free(r->board);
+	boot_free(r->boot);
 	free(r->members);
 	free(r->heads);
 	*r = (struct stream_result){ 0 };

@@ -11,48 +11,67 @@
 #define AT20 (CUTS - 1)
 #define CURVE_EVENTS_MIN 30 /* a window of fewer is left out of a curve: chance would draw it */
 
-static const enum split shown[] = { SPLIT_ALL, SPLIT_COLD, SPLIT_HEAD, SPLIT_TAIL, SPLIT_NEW };
+static const enum split shown[] = { SPLIT_ALL, SPLIT_COLD, SPLIT_RARE, SPLIT_HEAD, SPLIT_TAIL, SPLIT_NEW };
 #define SHOWN (sizeof shown / sizeof shown[0])
 
 /* ---- table ---- */
 
-static void table_row(FILE *f, const struct board *b, size_t contestant, enum split s)
+static int is_there(const struct board *b, size_t contestant) { return board_total(b, contestant, SPLIT_ALL).n > 0; }
+
+static void put_interval(FILE *f, struct interval x, const char *number)
 {
-	struct tally t = board_total(b, contestant, s);
-	struct interval hr = wilson(t.hits[AT20], t.n), ndcg = tally_ndcg_interval(&t, AT20);
+	fputs("<td class=\"narrow\">", f);
+	fprintf(f, number, x.low);
+	fputs(" \xe2\x80\xa6 ", f);
+	fprintf(f, number, x.high);
+	fputs("</td>", f);
+}
+
+static void table_row(FILE *f, const struct stream_result *r, size_t contestant, enum split s)
+{
+	struct tally t = board_total(r->board, contestant, s);
 
 	fputs("<tr><th scope=\"row\">", f);
 	draw_text(f, contestant_name[contestant]);
 	fputs("</th>", f);
 	for (size_t c = 0; c < CUTS; c++)
 		fprintf(f, "<td>%.4f</td>", tally_hr(&t, c));
-	fprintf(f, "<td>%.4f\xe2\x80\x93%.4f</td>", hr.low, hr.high);
+	put_interval(f, boot_interval(r->boot, contestant, s, BOOT_HR + AT20), "%.4f");
 	for (size_t c = 0; c < CUTS; c++)
 		fprintf(f, "<td>%.4f</td>", tally_ndcg(&t, c));
-	fprintf(f, "<td>%.4f\xe2\x80\x93%.4f</td><td>%.4f</td></tr>\n", ndcg.low, ndcg.high, tally_mrr(&t));
+	put_interval(f, boot_interval(r->boot, contestant, s, BOOT_NDCG + AT20), "%.4f");
+	fprintf(f, "<td>%.4f</td>", tally_mrr(&t));
+	if (contestant)
+		put_interval(f, boot_lead(r->boot, contestant, s, BOOT_NDCG + AT20), "%+.4f");
+	else
+		fputs("<td></td>", f);
+	fputs("</tr>\n", f);
 }
 
-static void table(FILE *f, const struct board *b, enum split s)
+static void table(FILE *f, const struct stream_result *r, enum split s)
 {
 	fprintf(f, "<h3>%s, %llu events</h3>\n<div class=\"scroll\"><table><thead><tr><th scope=\"col\">contestant</th>", split_name[s],
-	        (unsigned long long)board_total(b, 0, s).n);
+	        (unsigned long long)board_total(r->board, 0, s).n);
 	for (size_t c = 0; c < CUTS; c++)
 		fprintf(f, "<th scope=\"col\">HR@%zu</th>", loo_cut[c]);
 	fputs("<th scope=\"col\">95 %</th>", f);
 	for (size_t c = 0; c < CUTS; c++)
 		fprintf(f, "<th scope=\"col\">NDCG@%zu</th>", loo_cut[c]);
-	fputs("<th scope=\"col\">95 %</th><th scope=\"col\">MRR</th></tr></thead><tbody>\n", f);
+	fprintf(f, "<th scope=\"col\">95 %%</th><th scope=\"col\">MRR</th><th scope=\"col\">online\xe2\x80\x99s lead, NDCG@%zu, 95 %%</th></tr></thead><tbody>\n", loo_cut[AT20]);
 	for (size_t c = 0; c < CONTESTANTS; c++)
-		table_row(f, b, c, s);
+		if (is_there(r->board, c))
+			table_row(f, r, c, s);
 	fputs("</tbody></table></div>\n", f);
 }
 
 /* ---- curves ---- */
 
-static void key(FILE *f)
+static void key(FILE *f, const struct board *b)
 {
 	fputs("<p class=\"key\">", f);
 	for (size_t c = 0; c < CONTESTANTS; c++) {
+		if (!is_there(b, c))
+			continue;
 		fprintf(f, "<span><svg viewBox=\"0 0 24 10\"><line class=\"curve c%zu\" x1=\"0\" x2=\"24\" y1=\"5\" y2=\"5\"/></svg> ", c);
 		draw_text(f, contestant_name[c]);
 		fputs("</span> ", f);
@@ -145,7 +164,7 @@ static int curves(FILE *f, const struct board *b)
 		return -ENOMEM;
 	hours(x, b);
 	fputs("<h2>Over event time</h2>\n", f);
-	key(f);
+	key(f, b);
 	fputs("<div class=\"figures\">\n", f);
 	for (size_t i = 0; i < SHOWN; i++) {
 		curves_of(f, b, "NDCG@20", shown[i], ndcg20, x, x + n);
@@ -180,10 +199,13 @@ int stream_report_write(FILE *f, const struct stream_report *r)
 	fprintf(f, "</title>\n<style>\n%s</style></head><body>\n<h1>", draw_style);
 	draw_text(f, r->title);
 	fprintf(f, "</h1>\n<p>s4rec, prequential: each event is ranked among all live items before it trains. %llu events, %zu users and %zu items at the end; half-life of "
-	        "popularity %g h, recent means %g h, both chosen on the warm-up, which does not count here.</p>\n<h2>Means</h2>\n",
-	        (unsigned long long)x->events, x->users, x->items, (double)x->half_life_ms / 3.6e6, (double)x->recent_ms / 3.6e6);
+	        "popularity %g h, recent means %g h, half-life of co-visitation %g h (0: none), all chosen on the warm-up, which does not count here.</p>\n<p>online: "
+	        "the model as it stands; nightly: trained from nothing each night, in several passes over the sequences kept by then; snapshot: online's weights of that night; "
+	        "frozen: online's weights as of the end of the warm-up. Intervals draw users, not events: two of one user are not two findings.</p>\n<h2>Means</h2>\n",
+	        (unsigned long long)x->events, x->users, x->items, (double)x->half_life_ms / 3.6e6, (double)x->recent_ms / 3.6e6,
+	        (double)x->covisit_ms / 3.6e6);
 	for (size_t i = 0; i < SHOWN; i++)
-		table(f, x->board, shown[i]);
+		table(f, x, shown[i]);
 	e = curves(f, x->board);
 	if (e == 0)
 		e = prototypes(f, x);

@@ -8,7 +8,7 @@
 
 #define Z95 1.959963984540054
 
-const char *const split_name[SPLITS] = { "all", "head", "tail", "new_users", "cold_items" };
+const char *const split_name[SPLITS] = { "all", "head", "tail", "new_users", "cold_items", "rare_items" };
 
 void tally_add(struct tally *t, uint32_t rank)
 {
@@ -134,7 +134,7 @@ int board_add(struct board *b, int64_t ts_ms, unsigned splits, const uint32_t *r
 	}
 	for (size_t c = 0; c < b->contestants; c++)
 		for (int s = 0; s < SPLITS; s++)
-			if (splits & 1u << s)
+			if (rank[c] != NOT_THERE && splits & 1u << s)
 				tally_add(&b->windows[at].tally[c * SPLITS + (size_t)s], rank[c]);
 	return 0;
 }

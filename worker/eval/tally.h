@@ -21,18 +21,19 @@ double tally_ndcg(const struct tally *t, size_t cut);
 double tally_mrr(const struct tally *t);
 /* Wilson's score interval of a share (Wilson 1927); 0 to 1 when n is 0. */
 struct interval wilson(uint64_t hits, uint64_t n);
-/* Mean -+ 1.96 standard errors. Events of one user are not independent: take it as a lower bound of what is unsure. */
+/* Mean -+ 1.96 standard errors. Events of one user are not independent: take it as a lower bound of what is unsure; boot.h is for totals. */
 struct interval tally_ndcg_interval(const struct tally *t, size_t cut);
 
-enum split { SPLIT_ALL, SPLIT_HEAD, SPLIT_TAIL, SPLIT_NEW, SPLIT_COLD, SPLITS };
+enum split { SPLIT_ALL, SPLIT_HEAD, SPLIT_TAIL, SPLIT_NEW, SPLIT_COLD, SPLIT_RARE, SPLITS };
 extern const char *const split_name[SPLITS];
 
 struct board;
 /* Windows of so many ms of event time. -ENOMEM */
 int board_new(struct board **ret, size_t contestants, int64_t window_ms);
 void board_free(struct board *b);
-/* rank (contestants); splits: bits 1 << enum split. -ENOMEM; -ENOSPC: more than BOARD_WINDOWS_MAX windows. */
+/* rank (contestants), NOT_THERE: that contestant has no part in it; splits: bits 1 << enum split. -ENOMEM; -ENOSPC: more than BOARD_WINDOWS_MAX windows. */
 #define BOARD_WINDOWS_MAX 100000
+#define NOT_THERE (UINT32_MAX - 1)
 int board_add(struct board *b, int64_t ts_ms, unsigned splits, const uint32_t *rank);
 size_t board_windows(const struct board *b); /* those that hold anything, in the order of time */
 int64_t board_window_ms(const struct board *b, size_t window); /* where it begins */

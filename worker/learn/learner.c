@@ -62,7 +62,7 @@ int learner_new(struct learner **ret, const struct config *c, const char *input_
 	if (r == 0)
 		r = popularity_new(&l->popularity, c->eval_half_life_ms);
 	if (r == 0 && c->eval_covisit)
-		r = covisit_new(&l->covisit);
+		r = covisit_new(&l->covisit, 0);
 	if (r == 0)
 		r = prequential_new(&l->prequential, (size_t)c->eval_window);
 	if (r == 0)
@@ -393,7 +393,7 @@ static int score_baselines(struct learner *l, struct scored *p, const struct use
 	if (l->covisit && last != NO_ITEM) {
 		if (p->sampled)
 			p->rank[BY_COVISIT] = covisit_rank(l->covisit, last, p->item, p->rank[BY_POPULARITY]);
-		if (covisit_add(l->covisit, last, p->item) < 0)
+		if (covisit_add(l->covisit, last, p->item, p->r->ev.ts_ms) < 0)
 			return log_no_memory();
 	}
 	if (popularity_will_rescale(l->popularity, p->r->ev.ts_ms) && changes_all(l->changes, STATE_ITEM, rows) < 0)

@@ -1,0 +1,76 @@
+/* retrain.c - see retrain.h. Reading order: retrain, train, gather. */
+#include "worker/eval/retrain.h"
+
+#include "worker/log.h"
+#include "worker/model_config.h"
+
+/* The learner's rows, each as it would be at first sight. */
+static int make_rows(struct model *m, const struct model *like)
+{
+	uint32_t row;
+
+	while (model_items(m) < model_items(like))
+		if (model_add_item(m, &row) < 0)
+			return log_no_memory();
+	for (row = 0; row < model_items(like); row++)
+		if (model_item_is_gone(like, row))
+			model_remove_item(m, row);
+	return 0;
+}
+
+/* The next users of the epoch's order from *at on; 0: there are none left. */
+static size_t gather(struct learner *l, uint64_t epoch, size_t *at)
+{
+	size_t rows = users_rows(l->users), users = 0;
+
+	scratch_clear(l->scratch);
+	while (*at < rows && users < (size_t)l->cfg->batch_users) {
+		uint32_t row = passes_order((uint64_t)l->cfg->seed, epoch, (uint32_t)(*at)++, rows);
+		const struct user *u = users_get(l->users, row);
+
+		if (!u->live || u->known < 2)
+			continue;
+		scratch_add(l->scratch, l, row, 1);
+		users++;
+	}
+	return users;
+}
+
+static int train(struct learner *l, struct model *m, struct grad *g, uint64_t epochs)
+{
+	size_t batch = (size_t)l->cfg->batch_users;
+	uint64_t step = 0, steps = epochs * ((users_rows(l->users) + batch - 1) / batch);
+	struct step_stats stats;
+
+	for (uint64_t epoch = 0; epoch < epochs; epoch++)
+		for (size_t at = 0; gather(l, epoch, &at) > 0;) {
+			struct batch b = scratch_batch(l->scratch);
+
+			if (l->recent) {
+				b.recent = recent_items(l->recent, &b.recent_n);
+				b.recent_count = recent_counts(l->recent, model_items(m));
+				if (!b.recent_count)
+					return log_no_memory();
+			}
+			model_grad(m, g, &b, ++step, &stats);
+			if (!stats.discarded)
+				model_apply(m, g, step, learning_rate_at(l->cfg, step, steps));
+		}
+	return 0;
+}
+
+int retrain(struct model **ret, struct learner *l, uint64_t epochs)
+{
+	struct model *m = NULL;
+	struct grad *g = NULL;
+	int code = model_new(&m, model_config(l->model)) < 0 || grad_new(&g, m) < 0 ? log_no_memory() : make_rows(m, l->model);
+
+	if (code == 0)
+		code = train(l, m, g, epochs);
+	grad_free(g);
+	if (code)
+		model_free(m);
+	else
+		*ret = m;
+	return code;
+}
