@@ -340,6 +340,7 @@ static const struct { const char *option; size_t at; int arrives; } choice[] = {
 	{ "loss=bce", offsetof(struct model_config, loss), LOSS_BCE },
 	{ "cosine=false", offsetof(struct model_config, cosine), 0 },
 	{ "low.pass=false", offsetof(struct model_config, low_pass), 0 },
+	{ "logq=false", offsetof(struct model_config, logq), 0 },
 	{ "pool=last", offsetof(struct model_config, pool), POOL_LAST },
 	{ "norm=false", offsetof(struct model_config, norm), 0 },
 	{ "posden=false", offsetof(struct model_config, posden), 0 },
