@@ -43,7 +43,10 @@ struct user_state {
 	X(33, embedding_partitions) X(34, applied) X(35, limited) X(36, item_slice) X(37, self_hash) X(38, space) X(39, republish) \
 	X(41, gaps) X(42, gap_base) X(43, gap_step) X(44, duplicates) X(45, late) X(46, clamped) X(47, unadmitted) X(48, sketch_added) X(49, expired_items) \
 	X(50, expired_users) X(51, item_checked_ms) X(52, user_checked_ms) \
-	X(70, from_hash) X(71, catching_up)
+	X(70, from_hash) X(71, catching_up) X(80, format)
+
+/* Of all records of a state topic. Raised when an older program would take them for something else. */
+#define STATE_FORMAT 1
 
 struct manifest {
 	char model_id[64], run_id[64], numeric_id[64];

@@ -7,6 +7,8 @@
  *   kafkatool delete-records TOPIC PARTITION OFFSET  everything before OFFSET is gone
  *   kafkatool tamper TOPIC KEY [sums]                writes the last record of KEY in a state topic again, with one bit of a weight changed;
  *                                                    sums: and the manifest again, as if it were right
+ *   kafkatool newer TOPIC                            writes the last manifest of a state topic again, as a program of the next format would
+ *   kafkatool commit GROUP TOPIC PARTITION OFFSET    sets the group's offset, as people do
  *   kafkatool dump TOPIC                             one line a record: partition offset key value-bytes header=value ...
  */
 #define XXH_INLINE_ALL
@@ -311,6 +313,39 @@ static void tamper(const char *topic, const char *key, int sums)
 	free(row);
 }
 
+static void newer(const char *topic)
+{
+	static int64_t offsets[1024];
+	static uint8_t bytes[MANIFEST_BYTES(1024, 65536)];
+	struct manifest m;
+	size_t n;
+	void *was = last_value(topic, "manifest", &n);
+	if (manifest_decode(&m, offsets, 1024, was, n) < 0)
+		die(topic, "no manifest");
+	m.format++;
+	manifest_encode(bytes, sizeof bytes, &n, &m);
+	produce(topic, 0, "manifest", bytes, n);
+	free(was);
+}
+
+static void commit(const char *group, const char *topic, int partition, int64_t offset)
+{
+	char why[512];
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	rd_kafka_topic_partition_list_t *l = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_conf_set(conf, "bootstrap.servers", getenv("BROKER"), why, sizeof why);
+	rd_kafka_conf_set(conf, "group.id", group, why, sizeof why);
+	rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+	if (!rk)
+		die("commit", why);
+	rd_kafka_topic_partition_list_add(l, topic, partition)->offset = offset;
+	rd_kafka_resp_err_t err = rd_kafka_commit(rk, l, 0);
+	if (err)
+		die("commit", rd_kafka_err2str(err));
+	rd_kafka_topic_partition_list_destroy(l);
+	rd_kafka_destroy(rk);
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -335,6 +370,10 @@ int main(int argc, char **argv)
 		delete_records(argv[2], atoi(argv[3]), atoll(argv[4]));
 	} else if ((argc == 4 || argc == 5) && !strcmp(what, "tamper")) {
 		tamper(argv[2], argv[3], argc == 5);
+	} else if (argc == 3 && !strcmp(what, "newer")) {
+		newer(argv[2]);
+	} else if (argc == 6 && !strcmp(what, "commit")) {
+		commit(argv[2], argv[3], atoi(argv[4]), atoll(argv[5]));
 	} else if (argc == 3 && !strcmp(what, "dump")) {
 		dump(argv[2]);
 	} else {

@@ -13,6 +13,13 @@ view "$A" >"$TMP/a.view"
 [ "$(wc -l <"$TMP/a.view") $(wc -l <"$TMP/a.eval")" != '0 1' ] || fail "no rows or no scores to compare"
 awk -F'\t' 'NR > 1 && $6 != "NA" { n++ } END { exit n < 1000 }' "$TMP/a.eval" || fail "covisit was not scored"
 
+# as many threads, and as much at a time, as one likes: the same bits
+for how in '1 1000' '4 40000'; do
+	D=${PREFIX}_d${how%% *}; "$S4REC" topics create -t "$D" --input.topic "$A.interactions" >"$TMP/create.log" 2>&1
+	expect 0 train -t "$D" --input.topic "$A.interactions" --until end $(small) --threads "${how%% *}" -X "max.partition.fetch.bytes=${how##* }"
+	same_view "$TMP/a.view" "$D" "with threads and bytes a fetch = $how"
+done
+
 # 2. killed at many places: rows and dead letters are the same; so is eval.out, which is written anew from the first event on
 B=${PREFIX}_b; load "$B" "$TMP/events.jsonl"
 again "$B" KILL 6 --eval.out "$TMP/b.eval" --eval.covisit 1

@@ -47,6 +47,12 @@ grep -q ' restored ' "$TMP/again.log" && ! grep -q 'replaying' "$TMP/again.log" 
 view "$A" >"$TMP/again.view"
 killed=; [ "$(wc -l <"$TMP/again.view")" -gt 100 ] || fail "the view is empty"
 
+# the last cut is the position: where the group stands is a mirror, which tools set back
+"$TOOL" commit "$A" "$A.interactions" 0 0
+expect 0 train -t "$A" --until end $(small --state.flush.ms 50)
+says 'stands at offset 0 of'; says 'going on from the cut'
+view "$A" | cmp -s - "$TMP/again.view" || fail "the group's offset was believed"
+
 # an input topic made anew is not the one that the state was folded from, however long it is
 N=${PREFIX}_n; load "$N" "$TMP/part1.jsonl"
 train "$N" >"$TMP/n.log" 2>&1 || fail "train exits $?"
@@ -59,6 +65,11 @@ says 'are not those that were trained'
 # other fold options do not fit the state
 expect 78 train -t "$A" --until end $(small --state.flush.ms 50 --tau1 0.2)
 says 'other options'
+
+# state in a format of tomorrow
+"$TOOL" newer "$N.state"
+expect 78 train -t "$N" --until end $(small --state.flush.ms 50)
+says 'was written by a newer s4rec (format 2, this one knows 1)'
 
 # a record of somebody else's is noticed
 "$BUILD/tests/kafkatool" produce "$A.state" 0 item/foreign garbage

@@ -23,7 +23,7 @@ void crash_point(const char *name)
 	static _Atomic int crash_hits, stop_hits, delay_hits;
 	if (is_here("DELAY_POINT", &delay_hits, name)) {
 		fprintf(stderr, "delay point %s\n", name);
-		sleep(2);
+		sleep(getenv("DELAY_S") ? (unsigned)atoi(getenv("DELAY_S")) : 2);
 	}
 	if (is_here("STOP_POINT", &stop_hits, name)) {
 		fprintf(stderr, "stop point %s\n", name);

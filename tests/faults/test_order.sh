@@ -24,6 +24,14 @@ for k in 1 2 3; do
 done
 [ "$(replays_from 2)" = 0 ] || fail "the second start replays from step $(replays_from 2)"
 [ "$(replays_from 3)" -gt 0 ] || fail "what the second start has replayed, the third one replays again"
+
+# 3. The commit's thread is in a call that does not come back: the watchdog ends the process, long before the call does.
+# shellcheck disable=SC2046
+DELAY_S=60 DELAY_POINT=commit.before_offsets:2 "$S4REC" $(worker "$Q" --until end --transaction.timeout.ms 1000) >"$TMP/stuck.log" 2>&1 & pid=$!
+PIDS="$PIDS $pid"
+eventually 60 logged '^delay point' "$TMP/stuck.log"
+eventually 30 logged 'outcome=unknown: the client does not return' "$TMP/stuck.log"
+ends "$pid" 75
 through "$Q"
 as_if_nothing_happened "$Q"
 echo "ok $NAME"

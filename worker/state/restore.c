@@ -139,12 +139,23 @@ static int check_options(const struct restore *x, const struct manifest *m)
 	return EX_CONFIG;
 }
 
+static int newer_format(const struct restore *x, uint64_t format)
+{
+	log_error("%s was written by a newer s4rec (format %llu, this one knows %d): start that one, or begin a new model with a new topic.prefix", x->in.topic,
+	          (unsigned long long)format, STATE_FORMAT);
+	return EX_CONFIG;
+}
+
 static int load_manifest(struct restore *x, const void *value, size_t len, int64_t offset)
 {
 	struct state *s = x->s;
 	struct manifest got;
 	int64_t offsets[CUT_PARTITIONS_MAX];
-	if (!value || manifest_decode(&got, offsets, CUT_PARTITIONS_MAX, value, len) < 0 || got.self_hash != state_manifest_hash(&got, s->value, s->value_max))
+	if (!value || manifest_decode(&got, offsets, CUT_PARTITIONS_MAX, value, len) < 0)
+		return no_manifest(x, offset);
+	if (got.format > STATE_FORMAT)
+		return newer_format(x, got.format);
+	if (got.self_hash != state_manifest_hash(&got, s->value, s->value_max))
 		return no_manifest(x, offset);
 	int r = check_options(x, &got);
 	if (r)

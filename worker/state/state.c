@@ -214,7 +214,7 @@ int state_begin(struct state *s, uint64_t version, const int64_t *offsets, int e
 {
 	struct manifest *m = &s->m;
 	uint64_t flush = m->flush + 1;
-	*m = (struct manifest){ .offsets = s->offsets, .partitions = m->partitions, .version = version, .flush = flush,
+	*m = (struct manifest){ .offsets = s->offsets, .partitions = m->partitions, .version = version, .flush = flush, .format = STATE_FORMAT,
 		.config = s->config, .config_len = strlen(s->config), .config_hash = config_fold_hash(s->cfg), .dense = s->dense_n, .embedding_partitions = (uint64_t)embedding_partitions };
 	memcpy(m->offsets, offsets, m->partitions * sizeof *offsets);
 	snprintf(m->model_id, sizeof m->model_id, "%s", s->cfg->model_id);
