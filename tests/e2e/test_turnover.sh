@@ -1,5 +1,6 @@
 #!/bin/sh
 # Items and users that come and go: admitted, published, expired and evicted; readers get the deletes; kills, restores, files and an audit agree.
+# not with sanitizers: minutes; the unit tests of expiry run there
 # shellcheck disable=SC2086
 . "$(dirname "$0")/lib.sh"
 

@@ -1,5 +1,6 @@
 #!/bin/sh
 # `s4rec verify`: a state that follows from its log is equal, by sums and one by one; one that does not is found, and the rows are named.
+# not with sanitizers: minutes; the code is that of restore and replay, but for the comparison
 # shellcheck disable=SC2086
 . "$(dirname "$0")/lib.sh"
 stream "$TMP/events.jsonl" 6000

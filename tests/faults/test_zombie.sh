@@ -66,7 +66,7 @@ zombies=$((zombies + 1))
 
 # 4. as in 2., but its lead outlives its transaction: nobody tells it at once that another one leads, so it must not abort by itself
 # shellcheck disable=SC2046
-STOP_POINT=commit.before_offsets:3 "$S4REC" $(worker "$P" --until end --election.timeout.ms 30000) >"$TMP/leading.log" 2>&1 & zombie=$!
+STOP_POINT=commit.before_offsets:3 "$S4REC" $(worker "$P" --until end --election.timeout.ms 12000) >"$TMP/leading.log" 2>&1 & zombie=$!
 PIDS="$PIDS $zombie"
 eventually 60 logged '^stop point' "$TMP/leading.log"
 sleep 3
