@@ -28,7 +28,7 @@ zombies=0
 for when in commit.before_end commit.before_offsets commit.after_end flush.before_end; do
 	# the process stops itself just there
 	# shellcheck disable=SC2046
-	STOP_POINT=$when:3 "$S4REC" $(worker "$P" --until end) >"$TMP/zombie.log" 2>&1 & zombie=$!
+	STOP_POINT=$when:3 "$S4REC" $(worker "$P" --until end --election.timeout.ms 2500) >"$TMP/zombie.log" 2>&1 & zombie=$!
 	PIDS="$PIDS $zombie"
 	eventually 60 logged "^stop point $when" "$TMP/zombie.log"
 	case $when in *before*) sleep 3 ;; esac # transaction.timeout.ms is 2000, and the broker looks every second
@@ -52,7 +52,7 @@ done
 
 # 3. stopped amid its restore, with the end of the cuts known and the state still to be read; its successor commits and flushes
 # shellcheck disable=SC2046
-STOP_POINT=replay.begins "$S4REC" $(worker "$P" --until end) >"$TMP/restoring.log" 2>&1 & zombie=$!
+STOP_POINT=replay.begins "$S4REC" $(worker "$P" --until end --election.timeout.ms 2500) >"$TMP/restoring.log" 2>&1 & zombie=$!
 PIDS="$PIDS $zombie"
 eventually 60 logged '^stop point' "$TMP/restoring.log"
 # shellcheck disable=SC2046
