@@ -32,6 +32,7 @@ struct user_state {
 	int published;
 	uint64_t encoded_step;
 	int waiting;
+	float loss;
 };
 
 /* The numbers of a manifest: field number, name. All are varints; times are signed. */

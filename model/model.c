@@ -555,6 +555,22 @@ void model_grad(struct model *m, struct grad *g, const struct batch *b, uint64_t
 	ret->discarded = !isfinite(ret->loss) || !isfinite(ret->grad_norm);
 }
 
+int model_user_loss(const struct model *m, const struct batch *b, size_t u, double *ret)
+{
+	const double *loss = nextitem_losses(m->nextitem);
+	double sum = 0;
+	int n = 0;
+
+	assert(b->B == m->B && b->T == m->T && u < b->B);
+	for (size_t t = b->start[u]; t < b->start[u + 1]; t++)
+		if (m->target_slot[t] >= 0) {
+			sum += loss[m->target_slot[t]];
+			n++;
+		}
+	*ret = n ? sum / n : 0;
+	return n > 0;
+}
+
 void model_trace(const struct model *m, struct step_trace *ret)
 {
 	size_t BD = m->B * m->cfg.D;

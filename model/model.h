@@ -134,6 +134,8 @@ void model_apply(struct model *m, const struct grad *g, uint64_t step, float lr)
  * rows up to date, and by model_apply. NULL ends it. */
 void model_watch(struct model *m, void (*before)(void *ctx, uint32_t row), void *ctx);
 void model_trace(const struct model *m, struct step_trace *ret);
+/* Of the last model_grad, whose batch b was: the mean of w_i l_i, the terms of loss_sr, over the targets of its u-th user. 0: it had none. */
+int model_user_loss(const struct model *m, const struct batch *b, size_t u, double *ret);
 
 /* Encoder without dropout: h (T,D), the vector that ranking uses: score(h, item) = dot(h, model_item_vector).
  * With cosine scores h is L2-normalised. */

@@ -1,4 +1,5 @@
-/* test_learner.c - the guard in the fold: an exploding step leaves nothing in the model, and what is held back goes out later, whole. */
+/* test_learner.c - the guard in the fold: an exploding step leaves nothing in the model, and what is held back goes out later, whole; late events; whom rehearsal
+ * draws. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -279,9 +280,116 @@ static void test_refused_arrivals(void **state)
 	cfg.lateness_ms = 86400000;
 }
 
+enum { OLD = 60, RECENT = 60, REHEARSED = 4, ROUNDS = 60, HALF_LIFE = 1000 };
+
+/* Half of the store met its items ten half-lives before the other half: users 0 .. OLD - 1, and the next RECENT ones. */
+static struct learner *two_ages(void)
+{
+	struct learner *l;
+	struct record_list batch = { 0 };
+	cfg.rehearse = REHEARSED;
+	cfg.batch_users = OLD + RECENT;
+	l = learner();
+	for (int u = 0; u < OLD + RECENT; u++)
+		for (int i = 0; i < 3; i++)
+			event_at(&batch, u, (u + i) % ITEMS, (u < OLD ? 0 : 10 * HALF_LIFE) + i, NULL);
+	train(l, &batch, NULL);
+	return l;
+}
+
+/* Steps of one fresh user; losses are set to what before() says before each one. Returned: how often the users below OLD were rehearsed. */
+static int rehearse(struct learner *l, float (*before)(uint32_t row))
+{
+	int old = 0;
+	for (int i = 0; i < ROUNDS; i++) {
+		struct record_list batch = { 0 };
+		event_at(&batch, OLD, i % ITEMS, 10 * HALF_LIFE + 3, NULL);
+		for (uint32_t row = 0; before && row < users_rows(l->users); row++)
+			users_get(l->users, row)->loss = before(row);
+		struct train_result t = train(l, &batch, NULL);
+		assert_int_equal(t.users, 1 + REHEARSED);
+		for (uint32_t row = 0; row < OLD; row++)
+			old += users_get(l->users, row)->batch_stamp == l->step;
+	}
+	return old;
+}
+
+static void test_rehearsal_prefers_recent_users(void **state)
+{
+	cfg.rehearse_half_life_ms = HALF_LIFE;
+	struct learner *l = two_ages();
+	assert_true(rehearse(l, NULL) <= 2); /* of 240; 2^-10 of them are expected */
+	learner_free(l);
+
+	cfg.rehearse_half_life_ms = 10 * HALF_LIFE;
+	l = two_ages();
+	int old = rehearse(l, NULL); /* one in three: 80, and a standard deviation of 7 */
+	assert_true(old > 50 && old < 110);
+	learner_free(l);
+
+	cfg.rehearse_half_life_ms = 1; /* none is recent enough: the most recent of those that were drawn */
+	l = two_ages();
+	struct record_list batch = { 0 };
+	event_at(&batch, OLD + 1, 0, 100 * HALF_LIFE, NULL);
+	train(l, &batch, NULL);
+	assert_true(rehearse(l, NULL) <= 2);
+	learner_free(l);
+	cfg.rehearse_half_life_ms = 0;
+	cfg.rehearse = 0;
+	cfg.batch_users = 256;
+}
+
+static float old_lose_more(uint32_t row) { return row < OLD ? 2 : 1; }
+
+static void test_rehearsal_prefers_great_losses(void **state)
+{
+	cfg.rehearse_draw = 1;
+	struct learner *l = two_ages();
+	int old = rehearse(l, old_lose_more); /* three in four: 180, and a standard deviation of 7 */
+	assert_true(old > 150 && old < 210);
+	learner_free(l);
+	cfg.rehearse_draw = 0;
+	cfg.rehearse = 0;
+	cfg.batch_users = 256;
+}
+
+/* What is kept of each user are the parts of the step's loss. */
+static void test_losses_of_users(void **state)
+{
+	cfg.rehearse_draw = 1;
+	for (cfg.loss = LOSS_FULL; cfg.loss <= LOSS_BCE; cfg.loss++) {
+		struct learner *l = learner();
+		struct train_result t;
+		double sum = 0, targets = 0;
+		t = step(l, 1);
+		assert_true(users_get(l->users, 0)->loss == 0); /* a first event is nobody's target */
+		for (int i = 0; i < 3; i++)
+			t = step(l, 1);
+		for (uint32_t row = 0; row < USERS; row++) {
+			const struct user *u = users_get(l->users, row);
+			sum += u->loss * (u->known - 1);
+			targets += u->known - 1;
+		}
+		assert_int_equal(targets, t.stats.targets);
+		assert_float_equal(sum / targets, t.stats.loss_sr, 1e-5);
+		assert_true(users_get(l->users, 0)->loss != users_get(l->users, 1)->loss);
+
+		float before = users_get(l->users, 0)->loss;
+		cfg.guard_factor = 2;
+		l->guard.steps = GUARD_STEPS;
+		assert_int_equal(step(l, 1e6).discarded, DISCARD_EXPLODING);
+		assert_true(users_get(l->users, 0)->loss == before);
+		cfg.guard_factor = 100;
+		learner_free(l);
+	}
+	cfg.loss = LOSS_FULL;
+	cfg.rehearse_draw = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_explosion), cmocka_unit_test(test_held), cmocka_unit_test(test_adopt),
-		cmocka_unit_test(test_late_in_place), cmocka_unit_test(test_refused_arrivals) };
+		cmocka_unit_test(test_late_in_place), cmocka_unit_test(test_refused_arrivals),
+		cmocka_unit_test(test_rehearsal_prefers_recent_users), cmocka_unit_test(test_rehearsal_prefers_great_losses), cmocka_unit_test(test_losses_of_users) };
 	return cmocka_run_group_tests(tests, begin, end);
 }

@@ -340,6 +340,8 @@ static void a_copy_goes_on_alike(void **state)
 	cfg.max_users = 60;
 	cfg.lateness_ms = 500;
 	cfg.item_context = .5;
+	cfg.rehearse_half_life_ms = 20000;
+	cfg.rehearse_draw = 1;
 	for (cfg.loss = LOSS_FULL; cfg.loss <= LOSS_BCE; cfg.loss++) {
 		struct learner *l = learner(), *c = NULL;
 		for (int i = 0; i < 180; i++) {
@@ -360,6 +362,8 @@ static void a_copy_goes_on_alike(void **state)
 		learner_free(c);
 	}
 	cfg.loss = LOSS_FULL;
+	cfg.rehearse_half_life_ms = 0;
+	cfg.rehearse_draw = 0;
 }
 
 /* The topic still has what a row was when readers did not have it: that must not count. The row moves on without a gradient, by its momentum. */

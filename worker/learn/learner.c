@@ -572,21 +572,6 @@ static void record_scores(struct learner *l, const struct scored *pending, size_
 	ret->ndcg20 /= ret->ranked ? ret->ranked : 1;
 }
 
-/* Rehearsal: `rehearse` stored users per fresh one, drawn by (seed, step, i); a user already in the batch is passed over. */
-static void gather_rehearsal(struct learner *l)
-{
-	size_t fresh = scratch_batch(l->scratch).B, rows = users_rows(l->users);
-	size_t want = (size_t)((double)fresh * l->cfg->rehearse + .5);
-	for (size_t i = 0; i < want && scratch_room(l->scratch) > 0; i++) {
-		uint32_t row = (uint32_t)rng_below(rng_bits((uint64_t)l->cfg->seed, RNG_REHEARSE, l->step, i, 0), rows);
-		struct user *u = users_get(l->users, row);
-		if (!u->live || u->known < 2 || u->batch_stamp == l->step)
-			continue;
-		u->batch_stamp = l->step;
-		scratch_add(l->scratch, l, row, 1);
-	}
-}
-
 /* Marks every user of the batch for publishing; what was fresh has been trained. */
 static int finish_users(struct learner *l)
 {
@@ -618,7 +603,7 @@ int learner_fit(struct learner *l, struct train_result *ret)
 		ret->discarded = DISCARD_EXPLODING;
 	else
 		model_apply(l->model, l->grad, l->step, learning_rate_at(l->cfg, l->step, (uint64_t)l->cfg->schedule_steps));
-	if (l->changes_failed)
+	if (l->changes_failed || (ret->discarded == DISCARD_NONE && rehearsal_learned(l) < 0))
 		return log_no_memory();
 	return finish_users(l);
 }
@@ -656,7 +641,7 @@ int learner_train(struct learner *l, struct record_list *batch, int partitions, 
 	if (code)
 		goto out;
 
-	gather_rehearsal(l);
+	rehearsal_gather(l);
 	code = learner_fit(l, ret); /* ... then train */
 	ret->events = (uint32_t)n;
 	ret->dead_letters = (uint32_t)(l->dead_letters - dead);

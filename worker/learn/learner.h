@@ -147,8 +147,10 @@ int published_recount(struct learner *l);                        /* after a rest
 int learner_reserve_items(struct learner *l, size_t rows);       /* item_ms, item_events; -ENOMEM */
 void learner_clear_item(struct learner *l, uint32_t row);        /* what the learner knows of an item, but for its id, its visits and its row in the model */
 
-/* For learner.c, passes.c, batch.c, publish.c, expiry.c and gap.c only. */
+/* For learner.c, rehearsal.c, passes.c, batch.c, publish.c, expiry.c and gap.c only. */
 int learner_fit(struct learner *l, struct train_result *ret);    /* a step on what is in the scratch; exit code */
+void rehearsal_gather(struct learner *l);                         /* adds `rehearse` stored users per user in the scratch, as many as are found */
+int rehearsal_learned(struct learner *l);                        /* a step on the scratch was applied: keeps its users' losses, where draws go by them; -1: out of memory */
 int published_new(struct published **ret, const struct config *c, int partitions);
 void published_free(struct published *p);
 int published_mark_user(struct learner *l, uint32_t row);        /* to be encoded and sent by the next commit */

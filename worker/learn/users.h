@@ -30,6 +30,7 @@ struct user {
 	uint8_t published;        /* readers have a row of this user */
 	uint8_t live;
 	uint32_t events;          /* all events ever seen (saturates) */
+	float loss;               /* mean over the targets of its last step, by rehearse.draw=loss; 0 = none yet */
 	int64_t newest_ms;        /* event time of the newest event */
 	uint64_t encoded_step;    /* step at which the published row was encoded */
 	uint32_t older, newer;    /* published users in the order of encoded_step; the store's */
