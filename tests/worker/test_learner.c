@@ -1,5 +1,5 @@
 /* test_learner.c - the guard in the fold: an exploding step leaves nothing in the model, and what is held back goes out later, whole; late events; whom rehearsal
- * draws. */
+ * draws; what an alarm of drift changes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +12,7 @@
 #include <sysexits.h>
 
 #include "model/rng.h"
+#include "model/state.h"
 #include "worker/learn/learner.h"
 #include "tests/worker/small_learner.h"
 #include "worker/state/rows.h"
@@ -62,7 +63,7 @@ static uint64_t model_bits(struct learner *l)
 	struct dense d;
 	uint64_t h = 14695981039346656037u;
 	for (size_t i = 0; state_dense(l, i, &d) == 0; i++)
-		for (size_t b = 0; strcmp(d.name, "prequential") && strcmp(d.name, "guard") && strncmp(d.name, "published", 9) && b < d.bytes; b++)
+		for (size_t b = 0; strcmp(d.name, "prequential") && strcmp(d.name, "guard") && strcmp(d.name, "drifts") && strncmp(d.name, "published", 9) && b < d.bytes; b++)
 			h = (h ^ ((unsigned char *)d.data)[b]) * 0x100000001b3u;
 	for (uint32_t row = 0; row < model_items(l->model); row++) {
 		uint32_t *at;
@@ -386,10 +387,76 @@ static void test_losses_of_users(void **state)
 	cfg.rehearse_draw = 0;
 }
 
+/* Whatever the next loss is, it is an alarm. */
+static void make_restless(struct learner *l)
+{
+	l->drifts.loss = (struct drift){ .mean = -1, .variance = 1e-6, .n = DRIFT_STEPS, .excess = DRIFT_BOUND };
+}
+
+static double last_rate(struct learner *l)
+{
+	struct applied a;
+	model_history(l->model, model_applied(l->model), &a);
+	return a.lr;
+}
+
+static void test_drift_raises_the_rate_for_a_while(void **state)
+{
+	for (cfg.drift_response = RESPONSE_NONE; cfg.drift_response <= RESPONSE_RATE; cfg.drift_response++) {
+		cfg.drift_factor = 3;
+		cfg.drift_steps = 4;
+		double raised = cfg.drift_response == RESPONSE_RATE ? 3 : 1;
+		struct learner *l = learner();
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(step(l, 1).drifted, 0);
+		make_restless(l);
+		assert_int_equal(step(l, 1).drifted, DRIFT_LOSS);
+		assert_float_equal(last_rate(l), .001, 1e-9); /* it was trained before it was known */
+		for (int i = 0; i < 4; i++) {
+			assert_int_equal(step(l, 1).drifted, 0);
+			assert_float_equal(last_rate(l), .001 * raised, 1e-9);
+			if (i == 2) {
+				struct drifts before = l->drifts;
+				struct train_result t;
+				assert_int_equal(learner_pass(l, l->step + 1, &t), 0);
+				assert_float_equal(last_rate(l), .001, 1e-9); /* a pass is as ever, and no step of the while */
+				assert_memory_equal(&before, &l->drifts, sizeof before);
+			}
+		}
+		step(l, 1);
+		assert_float_equal(last_rate(l), .001, 1e-9);
+		assert_int_equal(l->drifts.found, 1);
+		learner_free(l);
+	}
+	cfg.drift_response = RESPONSE_NONE;
+}
+
+static void test_drift_rehearses_more_for_a_while(void **state)
+{
+	cfg.drift_response = RESPONSE_REHEARSE;
+	cfg.drift_factor = 2;
+	cfg.drift_steps = 3;
+	cfg.rehearse_half_life_ms = INT64_MAX; /* every draw hits */
+	struct learner *l = two_ages();
+	make_restless(l);
+	for (int i = 0; i < 6; i++) {
+		struct record_list batch = { 0 };
+		event_at(&batch, OLD, i % ITEMS, 10 * HALF_LIFE + 3, NULL);
+		assert_int_equal(train(l, &batch, NULL).users, 1 + REHEARSED * (i >= 1 && i <= 3 ? 2 : 1));
+	}
+	learner_free(l);
+	cfg.rehearse = 0;
+	assert_int_equal(learner_new(&l, &cfg, "input", 1), EX_CONFIG);
+	cfg.drift_response = RESPONSE_NONE;
+	cfg.rehearse_half_life_ms = 0;
+	cfg.batch_users = 256;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_explosion), cmocka_unit_test(test_held), cmocka_unit_test(test_adopt),
 		cmocka_unit_test(test_late_in_place), cmocka_unit_test(test_refused_arrivals),
-		cmocka_unit_test(test_rehearsal_prefers_recent_users), cmocka_unit_test(test_rehearsal_prefers_great_losses), cmocka_unit_test(test_losses_of_users) };
+		cmocka_unit_test(test_rehearsal_prefers_recent_users), cmocka_unit_test(test_rehearsal_prefers_great_losses), cmocka_unit_test(test_losses_of_users),
+		cmocka_unit_test(test_drift_raises_the_rate_for_a_while), cmocka_unit_test(test_drift_rehearses_more_for_a_while) };
 	return cmocka_run_group_tests(tests, begin, end);
 }

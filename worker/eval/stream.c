@@ -10,7 +10,6 @@
 #include <sysexits.h>
 
 #include "model/state.h"
-#include "worker/eval/drift.h"
 #include "worker/eval/retrain.h"
 #include "worker/events_file.h"
 #include "worker/learn/learner.h"
@@ -47,7 +46,6 @@ struct stream {
 	int warm;                      /* the warm-up is over */
 	int64_t night;                 /* the last one of the event time: nightly and snapshot know up to there */
 	uint64_t told;
-	struct drifts drifts;
 };
 
 /* ---- models of another age ---- */
@@ -327,8 +325,8 @@ static int fold_batch(struct stream *s)
 		return 0;
 	code = learner_train(s->l, &s->batch, 1, s->l->step + 1, NULL, &t);
 	userset_clear(s->users);
-	if (code == 0 && t.users && !t.discarded)
-		drifts_step(&s->drifts, t.stats.loss_sr, t.ranked, t.ndcg20, s->l->watermark_ms);
+	if (code == 0)
+		drifts_tell(&s->l->drifts, t.drifted, s->l->watermark_ms);
 	if (code == 0 && s->l->step % (uint64_t)s->cfg->commit_steps == 0)
 		code = commit(s);
 	if (code == 0 && is_night(s))
@@ -486,7 +484,7 @@ static int finish(struct stream *s, struct stream_result *ret)
 	ret->half_life_ms = baselines_half_life_ms(s->baselines);
 	ret->recent_ms = baselines_recent_ms(s->baselines);
 	ret->covisit_ms = baselines_covisit_ms(s->baselines);
-	ret->drifts = s->drifts.found;
+	ret->drifts = s->l->drifts.found;
 	ret->board = s->board;
 	s->board = NULL;
 	ret->boot = s->boot;

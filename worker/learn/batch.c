@@ -25,7 +25,8 @@ int scratch_new(struct scratch **ret, const struct config *c)
 		return -ENOMEM;
 
 	s->L = (size_t)c->max_length;
-	s->users_max = (size_t)c->batch_users + (size_t)((double)c->batch_users * c->rehearse + 1);
+	double rehearse = c->rehearse * (c->drift_response == RESPONSE_REHEARSE ? c->drift_factor : 1);
+	s->users_max = (size_t)c->batch_users + (size_t)((double)c->batch_users * rehearse + 1);
 	size_t tokens = s->users_max * s->L;
 	s->user = calloc(s->users_max, sizeof *s->user);
 	s->start = calloc(s->users_max + 1, sizeof *s->start);

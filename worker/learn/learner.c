@@ -31,6 +31,11 @@ int learner_new(struct learner **ret, const struct config *c, const char *input_
 	if (!l)
 		return log_no_memory();
 
+	if (c->drift_response == RESPONSE_REHEARSE && c->rehearse == 0) {
+		log_error("drift.response=rehearse has nothing to multiply: rehearse=0");
+		learner_free(l);
+		return EX_CONFIG;
+	}
 	l->cfg = c;
 	l->input_topic = input_topic;
 	l->space = 1;
@@ -166,6 +171,7 @@ static void forget_scores(struct learner *l)
 	*count = 0;
 	prequential_sum(l->prequential);
 	l->guard = (struct guard){ 0 };
+	l->drifts = (struct drifts){ .found = l->drifts.found };
 }
 
 int learner_adopt(struct learner *l, const struct model *m, const struct idmap *ids)
@@ -584,6 +590,12 @@ static int finish_users(struct learner *l)
 	return 0;
 }
 
+static float rate_of_step(const struct learner *l, const struct train_result *t)
+{
+	double by = t->pass ? 1 : response_factor(l, RESPONSE_RATE);
+	return (float)(by * (double)learning_rate_at(l->cfg, l->step, (uint64_t)l->cfg->schedule_steps));
+}
+
 int learner_fit(struct learner *l, struct train_result *ret)
 {
 	struct batch b = scratch_batch(l->scratch);
@@ -602,7 +614,7 @@ int learner_fit(struct learner *l, struct train_result *ret)
 	else if (guard_step(&l->guard, l->cfg->guard_factor, &ret->stats))
 		ret->discarded = DISCARD_EXPLODING;
 	else
-		model_apply(l->model, l->grad, l->step, learning_rate_at(l->cfg, l->step, (uint64_t)l->cfg->schedule_steps));
+		model_apply(l->model, l->grad, l->step, rate_of_step(l, ret));
 	if (l->changes_failed || (ret->discarded == DISCARD_NONE && rehearsal_learned(l) < 0))
 		return log_no_memory();
 	return finish_users(l);
@@ -643,6 +655,8 @@ int learner_train(struct learner *l, struct record_list *batch, int partitions, 
 
 	rehearsal_gather(l);
 	code = learner_fit(l, ret); /* ... then train */
+	if (code == 0)
+		response_learned(l, ret);
 	ret->events = (uint32_t)n;
 	ret->dead_letters = (uint32_t)(l->dead_letters - dead);
 out:

@@ -13,6 +13,7 @@
 #include "model/state.h"
 #include "worker/config.h"
 #include "worker/eval/covisit.h"
+#include "worker/eval/drift.h"
 #include "worker/eval/popularity.h"
 #include "worker/eval/prequential.h"
 #include "worker/eval/ranks.h"
@@ -87,6 +88,7 @@ struct learner {
 	uint64_t items_published, users_published; /* rows sent, for the progress line */
 	int64_t freshness_p99_ms;   /* of the last commit */
 	struct guard guard;
+	struct drifts drifts;
 	struct passes passes;
 	uint64_t catching_up;       /* a model that began with --from: nothing is published before it has caught up */
 	uint64_t from_hash;         /* of the words after --from; 0 = it began without */
@@ -107,6 +109,7 @@ struct train_result {
 	uint32_t ranked;         /* events that were scored, and ... */
 	double ndcg20;           /* ... their mean by the model */
 	uint64_t pass;           /* by learner_pass: its number */
+	unsigned drifted;        /* bits of eval/drift.h: alarms that this step gave */
 	int skipped;             /* by learner_skip */
 	struct step_stats stats; /* zeros when the batch held no user */
 	enum discard discarded;
@@ -147,10 +150,13 @@ int published_recount(struct learner *l);                        /* after a rest
 int learner_reserve_items(struct learner *l, size_t rows);       /* item_ms, item_events; -ENOMEM */
 void learner_clear_item(struct learner *l, uint32_t row);        /* what the learner knows of an item, but for its id, its visits and its row in the model */
 
-/* For learner.c, rehearsal.c, passes.c, batch.c, publish.c, expiry.c and gap.c only. */
+/* For learner.c, rehearsal.c, response.c, passes.c, batch.c, publish.c, expiry.c and gap.c only. */
 int learner_fit(struct learner *l, struct train_result *ret);    /* a step on what is in the scratch; exit code */
 void rehearsal_gather(struct learner *l);                         /* adds `rehearse` stored users per user in the scratch, as many as are found */
 int rehearsal_learned(struct learner *l);                        /* a step on the scratch was applied: keeps its users' losses, where draws go by them; -1: out of memory */
+enum response { RESPONSE_NONE, RESPONSE_RATE, RESPONSE_REHEARSE }; /* drift.response */
+double response_factor(const struct learner *l, enum response to); /* of the learning rate, of the share of rehearsed users, in this step */
+void response_learned(struct learner *l, struct train_result *ret); /* a batch was fitted: watches it, sets ret->drifted */
 int published_new(struct published **ret, const struct config *c, int partitions);
 void published_free(struct published *p);
 int published_mark_user(struct learner *l, uint32_t row);        /* to be encoded and sent by the next commit */

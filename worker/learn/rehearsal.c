@@ -61,7 +61,7 @@ static uint32_t draw_rehearsed(const struct learner *l, uint64_t place)
 void rehearsal_gather(struct learner *l)
 {
 	size_t fresh = scratch_batch(l->scratch).B;
-	size_t want = (size_t)((double)fresh * l->cfg->rehearse + .5);
+	size_t want = (size_t)((double)fresh * l->cfg->rehearse * response_factor(l, RESPONSE_REHEARSE) + .5);
 	for (size_t i = 0; i < want && scratch_room(l->scratch) > 0; i++) {
 		uint32_t row = draw_rehearsed(l, i);
 		if (row == NOBODY)

@@ -168,7 +168,7 @@ static int ring(struct learner *l, size_t i, struct dense *ret)
 	uint64_t *steps, *events;
 	float *vectors;
 	void *data;
-	switch (i >= 8 && !l->recent ? i + 1 : i) {
+	switch (i >= 9 && !l->recent ? i + 1 : i) {
 	case 0:
 	case 1:
 		vectors = published_prototypes(l, &steps);
@@ -193,14 +193,17 @@ static int ring(struct learner *l, size_t i, struct dense *ret)
 	case 7:
 		name_dense(ret, "scanned", "", l->scanned, sizeof l->scanned);
 		return 0;
-	case 8: /* of some models only, as is the next */
+	case 8:
+		name_dense(ret, "drifts", "", &l->drifts, sizeof l->drifts);
+		return 0;
+	case 9: /* of some models only, as is the next */
 		data = recent_ring(l->recent, &n, &bytes);
 		name_dense(ret, "recent", "", data, (size_t)l->cfg->negatives_recent * sizeof(uint32_t));
 		return 0;
 	case 5:
 		name_dense(ret, "guard", "", &l->guard, sizeof l->guard);
 		return 0;
-	case 9:
+	case 10:
 		if (!l->sketch)
 			return -ENOENT;
 		data = sketch_cells(l->sketch, &bytes, &events);
