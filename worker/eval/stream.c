@@ -220,16 +220,9 @@ static size_t history_of(const struct batch *b, const struct scored *e, const ui
 
 static unsigned splits_of(const struct stream *s, const struct scored *e)
 {
-	unsigned splits = 1u << SPLIT_ALL;
+	int cold = e->r->ev.ts_ms - s->born_ms[e->item] < s->cfg->eval_cold_ms;
 
-	splits |= users_is_head(s->l->users, e->user) ? 1u << SPLIT_HEAD : 1u << SPLIT_TAIL;
-	if (e->nth <= 3)
-		splits |= 1u << SPLIT_NEW;
-	if (e->r->ev.ts_ms - s->born_ms[e->item] < s->cfg->eval_cold_ms)
-		splits |= 1u << SPLIT_COLD;
-	if (e->sighting <= s->cfg->eval_cold_count)
-		splits |= 1u << SPLIT_RARE;
-	return splits;
+	return tally_splits(users_is_head(s->l->users, e->user), e->nth, e->sighting <= s->cfg->eval_cold_count) | (cold ? 1u << SPLIT_COLD : 0);
 }
 
 static int note_ranks(struct stream *s, const struct scored *e, size_t i, const uint32_t baseline[BASELINES])
@@ -500,7 +493,7 @@ int stream_run(struct stream_result *ret, const struct config *c, const char *pa
 	uint64_t lines = 0;
 	int code = events_file_new(&f, c, path);
 
-	own.eval_out = "";
+	own.eval_out = own.eval_windows = "";
 	*ret = (struct stream_result){ 0 };
 	if (code == 0)
 		code = count_lines(&lines, path);

@@ -79,7 +79,9 @@ int learner_new(struct learner **ret, const struct config *c, const char *input_
 	if (r < 0)
 		goto fail;
 
-	r = c->eval_out[0] ? ranks_new(&l->ranks, c->eval_out) : 0;
+	r = c->eval_out[0] ? step_file_new(&l->ranks, c->eval_out, &ranks_form) : 0;
+	if (r == 0 && c->eval_windows[0])
+		r = windows_new(&l->windows, c->eval_windows, c->eval_window_ms, (uint32_t)c->eval_cold_count);
 	if (r) {
 		learner_free(l);
 		return r;
@@ -215,7 +217,8 @@ void learner_free(struct learner *l)
 	grad_free(l->grad);
 	model_free(l->model);
 	scratch_free(l->scratch);
-	ranks_free(l->ranks);
+	step_file_free(l->ranks);
+	windows_free(l->windows);
 	free(l->item_ms);
 	free(l->item_events);
 	free(l);
@@ -561,7 +564,7 @@ static int score_model(struct learner *l, struct scored *pending, size_t n)
 }
 
 /* Only events with a history that eval.sample has drawn are scored, by all methods alike. */
-static void record_scores(struct learner *l, const struct scored *pending, size_t n, struct train_result *ret)
+static int record_scores(struct learner *l, const struct scored *pending, size_t n, struct train_result *ret)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct scored *p = &pending[i];
@@ -571,11 +574,14 @@ static void record_scores(struct learner *l, const struct scored *pending, size_
 		ret->ndcg20 += p->rank[BY_MODEL] < 20 ? 1 / log2(p->rank[BY_MODEL] + 2.0) : 0;
 		prequential_add(l->prequential, p->rank);
 		guard_ranked(&l->guard, (uint64_t)l->cfg->guard_hold, prequential_ndcg(l->prequential, BY_MODEL), prequential_ndcg(l->prequential, BY_POPULARITY));
+		struct ranks_about about = { p->nth, p->sighting, users_is_head(l->users, p->user) };
 		if (l->ranks)
-			ranks_add(l->ranks, l->step, p->r->ev.event_id, p->r->ev.event_id_len, p->r->ev.ts_ms, p->rank,
-			          &(struct ranks_about){ p->nth, p->sighting, users_is_head(l->users, p->user) });
+			ranks_add(l->ranks, l->step, p->r->ev.event_id, p->r->ev.event_id_len, p->r->ev.ts_ms, p->rank, &about);
+		if (l->windows && windows_add(l->windows, l->step, p->r->ev.ts_ms, p->rank, &about) < 0)
+			return log_no_memory();
 	}
 	ret->ndcg20 /= ret->ranked ? ret->ranked : 1;
+	return 0;
 }
 
 /* Marks every user of the batch for publishing; what was fresh has been trained. */
@@ -648,7 +654,9 @@ int learner_train(struct learner *l, struct record_list *batch, int partitions, 
 	code = score_model(l, pending, n); /* test ... */
 	if (code)
 		goto out;
-	record_scores(l, pending, n, ret);
+	code = record_scores(l, pending, n, ret);
+	if (code)
+		goto out;
 	code = l->watch.scored ? l->watch.scored(l->watch.ctx, l, pending, n) : 0;
 	if (code)
 		goto out;
@@ -663,6 +671,18 @@ out:
 	free(pending);
 	record_free_all(&done);
 	return code;
+}
+
+int learner_resume_scores(struct learner *l, uint64_t step)
+{
+	int code = l->ranks ? step_file_resume(l->ranks, step) : 0;
+	return code || !l->windows ? code : step_file_resume(windows_file(l->windows), step);
+}
+
+int learner_flush_scores(struct learner *l)
+{
+	int code = l->ranks ? step_file_flush(l->ranks) : 0;
+	return code || !l->windows ? code : step_file_flush(windows_file(l->windows));
 }
 
 int learner_skip(struct learner *l, struct record_list *batch, int partitions, uint64_t step, struct staged *out, struct train_result *ret)

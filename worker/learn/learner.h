@@ -17,6 +17,7 @@
 #include "worker/eval/popularity.h"
 #include "worker/eval/prequential.h"
 #include "worker/eval/ranks.h"
+#include "worker/eval/windows.h"
 #include "worker/kafka/staged.h"
 #include "worker/learn/guard.h"
 #include "worker/learn/passes.h"
@@ -66,7 +67,8 @@ struct learner {
 	struct popularity *popularity;
 	struct covisit *covisit;    /* NULL unless eval.covisit */
 	struct prequential *prequential;
-	struct ranks *ranks;        /* NULL unless eval.out; a replay writes its lines again */
+	struct step_file *ranks;    /* NULL unless eval.out; a replay writes its lines again, and those of ... */
+	struct windows *windows;    /* ... eval.windows; NULL without it */
 
 	uint64_t step;              /* last step folded; of a model from a file at first the step that it had reached */
 	int64_t watermark_ms;       /* newest event time that was folded */
@@ -135,6 +137,11 @@ int learner_skip(struct learner *l, struct record_list *batch, int partitions, u
 /* One commit of the fold: decides which rows readers get, stages them and a version record per partition.
  * now_ms: the clock value of the commit's last cut; offsets (partitions of the input): its positions. */
 int learner_publish(struct learner *l, struct staged *out, uint64_t version, int64_t now_ms, const int64_t *offsets, int input_partitions);
+
+/* The files of eval.out and eval.windows, where there are any: drops what is behind the step that the fold goes on from; sees to it that what is written reaches
+ * them. Exit codes of step_file.h. */
+int learner_resume_scores(struct learner *l, uint64_t step);
+int learner_flush_scores(struct learner *l);
 
 /* Why publishing is held, for people: the two numbers that the guard compares. */
 void learner_held_why(const struct learner *l, char *ret, size_t size);
