@@ -102,6 +102,7 @@ int user_state_encode(void *ret, size_t size, size_t *ret_len, const struct user
 	put_rows(&o, 9, s->before_ms, at_once ? 0 : s->n);
 	wire_put_string(&o, 10, (const char *)s->ids, anonymous ? 0 : s->n * sizeof *s->ids);
 	put_float(&o, 11, s->loss);
+	put_rows(&o, 12, s->attributes, s->attributes_n);
 	return finish(&o, ret_len);
 }
 
@@ -247,6 +248,7 @@ static int user_field(void *message, struct wire *w, uint64_t tag)
 	case 9: return read_rows(w, tag, in->to->before_ms, &in->before_n, in->to->n_max);
 	case 10: return read_ids(w, tag, in);
 	case 11: return (tag & 7) == WIRE_FIXED32 ? wire_float(w, &s->loss) : -EBADMSG;
+	case 12: return read_rows(w, tag, s->attributes, &s->attributes_n, sizeof s->attributes / sizeof *s->attributes);
 	default: return wire_skip(w, tag);
 	}
 }

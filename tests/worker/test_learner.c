@@ -452,11 +452,73 @@ static void test_drift_rehearses_more_for_a_while(void **state)
 	cfg.batch_users = 256;
 }
 
+static void event_from(struct record_list *batch, int user, int item, int64_t ms, const char *device)
+{
+	char key[16], value[128];
+	struct record *r;
+	int key_len = snprintf(key, sizeof key, "u%d", user);
+	int len = snprintf(value, sizeof value, "{\"item_id\":\"i%d\",\"timestamp\":%lld%s%s}", item, 1700000000000LL + (long long)ms, *device ? ",\"device\":" : "", device);
+	assert_int_equal(record_new(&r, pool, decoder, 1000, 0, offset++, 1800000000000LL, key, (size_t)key_len, value, (size_t)len), 0);
+	assert_null(r->reason);
+	record_push(batch, r);
+}
+
+/* All meet item 0, then one of two that only their device tells. Returned: the loss at last; ln 2 is what remains to who does not look. */
+static double loss_by_device(int64_t buckets)
+{
+	struct train_result t = { 0 };
+	cfg.attributes_buckets = buckets;
+	cfg.learning_rate = .02;
+	struct learner *l = learner();
+	for (int i = 0; i < 60; i++) {
+		struct record_list batch = { 0 };
+		for (int u = 0; u < 16; u++)
+			for (int e = 0; e < 2; e++)
+				event_from(&batch, 100 * i + u, e ? 1 + u % 2 : 0, 10 * i + e, u % 2 ? "\"tv\"" : "7");
+		t = train(l, &batch, NULL);
+	}
+	learner_free(l);
+	cfg.learning_rate = .001;
+	cfg.attributes_buckets = 0;
+	return t.stats.loss_sr;
+}
+
+static void test_attributes_tell_users_apart(void **state)
+{
+	assert_true(loss_by_device(0) > .65);
+	assert_true(loss_by_device(1000) < .3);
+}
+
+/* The newest event that says something counts, field by field. */
+static void test_attributes_of_a_user(void **state)
+{
+	cfg.attributes_buckets = 1000;
+	struct learner *l = learner();
+	struct record_list batch = { 0 };
+	event_from(&batch, 1, 1, 1000, "\"tv\"");
+	event_from(&batch, 2, 1, 1000, "\"tv\"");
+	event_from(&batch, 3, 1, 1000, "\"phone\"");
+	event_from(&batch, 3, 2, 2000, "");
+	train(l, &batch, NULL);
+	uint16_t tv = user(l, "u1")->attribute[0], phone = user(l, "u3")->attribute[0];
+	assert_true(tv > 0 && tv <= 1000 && phone > 0 && phone != tv);
+	assert_int_equal(user(l, "u2")->attribute[0], tv);
+	assert_int_equal(user(l, "u1")->attribute[1], 0);
+	event_from(&batch, 1, 2, 500, "\"phone\""); /* it came late */
+	event_from(&batch, 2, 2, 1000, "\"phone\"");
+	train(l, &batch, NULL);
+	assert_int_equal(user(l, "u1")->attribute[0], tv);
+	assert_int_equal(user(l, "u2")->attribute[0], phone);
+	learner_free(l);
+	cfg.attributes_buckets = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_explosion), cmocka_unit_test(test_held), cmocka_unit_test(test_adopt),
 		cmocka_unit_test(test_late_in_place), cmocka_unit_test(test_refused_arrivals),
 		cmocka_unit_test(test_rehearsal_prefers_recent_users), cmocka_unit_test(test_rehearsal_prefers_great_losses), cmocka_unit_test(test_losses_of_users),
-		cmocka_unit_test(test_drift_raises_the_rate_for_a_while), cmocka_unit_test(test_drift_rehearses_more_for_a_while) };
+		cmocka_unit_test(test_drift_raises_the_rate_for_a_while), cmocka_unit_test(test_drift_rehearses_more_for_a_while),
+		cmocka_unit_test(test_attributes_tell_users_apart), cmocka_unit_test(test_attributes_of_a_user) };
 	return cmocka_run_group_tests(tests, begin, end);
 }

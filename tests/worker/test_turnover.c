@@ -35,7 +35,7 @@ static void event(struct record_list *batch, int user, int item, int64_t ms, con
 	char key[16], value[128];
 	struct record *r;
 	int key_len = snprintf(key, sizeof key, "u%d", user);
-	int len = snprintf(value, sizeof value, "{\"item_id\":\"i%d\",\"timestamp\":%lld,\"event_id\":\"%s\"}", item, 1700000000000LL + (long long)ms, id);
+	int len = snprintf(value, sizeof value, "{\"item_id\":\"i%d\",\"timestamp\":%lld,\"event_id\":\"%s\",\"country\":\"%d\"}", item, 1700000000000LL + (long long)ms, id, item % 3);
 	assert_int_equal(record_new(&r, pool, decoder, 1000, 0, offset++, 1800000000000LL, key, (size_t)key_len, value, (size_t)len), 0);
 	assert_null(r->reason);
 	record_push(batch, r);
@@ -351,6 +351,7 @@ static void a_copy_goes_on_alike(void **state)
 	cfg.rehearse_draw = 1;
 	cfg.drift_response = RESPONSE_RATE;
 	cfg.drift_steps = 30;
+	cfg.attributes_buckets = 8;
 	for (cfg.loss = LOSS_FULL; cfg.loss <= LOSS_BCE; cfg.loss++) {
 		struct learner *l = learner(), *c = NULL;
 		for (int i = 0; i < 180; i++) {
@@ -377,6 +378,7 @@ static void a_copy_goes_on_alike(void **state)
 	cfg.rehearse_half_life_ms = 0;
 	cfg.rehearse_draw = 0;
 	cfg.drift_response = RESPONSE_NONE;
+	cfg.attributes_buckets = 0;
 }
 
 /* The topic still has what a row was when readers did not have it: that must not count. The row moves on without a gradient, by its momentum. */

@@ -441,11 +441,23 @@ static int refuse_late(struct learner *l, const struct record *r, struct staged 
 	return l->cfg->late_events == DLQ ? dead_letter(l, r, "late", out) : 0;
 }
 
+_Static_assert(ATTRIBUTES_MAX == EVENT_ATTRIBUTES_MAX, "the model has a place for each");
+
+/* Those that the newest event says; what it does not say stays as it was. The user's row has been noted as changed. */
+static void note_attributes(struct learner *l, const struct record *r, uint32_t user)
+{
+	struct user *u = users_get(l->users, user);
+	for (size_t i = 0; l->cfg->attributes_buckets && r->ev.ts_ms >= u->newest_ms && i < ATTRIBUTES_MAX; i++)
+		if (r->attribute[i])
+			u->attribute[i] = (uint16_t)(1 + r->attribute[i] % (uint64_t)l->cfg->attributes_buckets);
+}
+
 static int add_visit(struct learner *l, const struct record *r, const struct scored *p, uint32_t fresh)
 {
 	struct visit visit = { .item = p->item, .weight = r->ev.weight, .id = r->id, .fresh = fresh };
 	if (changes_row(l->changes, STATE_USER, p->user) < 0 || users_add(l->users, p->user, visit, r->ev.ts_ms) < 0)
 		return log_no_memory();
+	note_attributes(l, r, p->user);
 	return 0;
 }
 

@@ -84,6 +84,10 @@ static int save_user(struct learner *l, uint32_t row, void *value, size_t size, 
 	struct user_state s = { .row = row, .items = items, .weights = weights, .before_ms = before_ms, .ids = ids, .n = u->len, .events = u->events,
 		.newest_ms = u->newest_ms, .published = u->published, .encoded_step = u->encoded_step, .waiting = u->dirty,
 		.loss = u->loss };
+	for (size_t i = 0; i < ATTRIBUTES_MAX; i++) {
+		s.attributes[i] = u->attribute[i];
+		s.attributes_n = u->attribute[i] ? ATTRIBUTES_MAX : s.attributes_n;
+	}
 	return user_state_encode(value, size, ret_len, &s);
 }
 
@@ -104,8 +108,13 @@ static int load_user(struct learner *l, const char *id, size_t id_len, const voi
 			return -EBADMSG;
 		visits[i] = (struct visit){ .item = items[i], .weight = weights[i], .before_ms = before_ms[i], .id = ids[i] };
 	}
-	struct user u = { .visits = visits, .len = (uint16_t)s.n, .published = (uint8_t)s.published, .events = s.events, .newest_ms = s.newest_ms,
-		.encoded_step = s.encoded_step, .dirty = (uint8_t)s.waiting, .loss = s.loss };
+	struct user u = { .visits = visits, .len = (uint16_t)s.n, .published = s.published != 0, .events = s.events, .newest_ms = s.newest_ms,
+		.encoded_step = s.encoded_step, .dirty = s.waiting != 0, .loss = s.loss };
+	for (size_t i = 0; i < s.attributes_n; i++) {
+		if (s.attributes[i] > (uint64_t)l->cfg->attributes_buckets)
+			return -EBADMSG;
+		u.attribute[i] = (uint16_t)s.attributes[i];
+	}
 	r = idmap_place(l->user_ids, s.row, id, id_len);
 	if (r == 0)
 		r = users_restore(l->users, s.row, &u);
