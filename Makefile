@@ -258,6 +258,10 @@ eval-ablation: ## what each loss, rehearsal, warm rows and logQ are worth on tho
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@BUILD=$(BUILD) tests/eval/ablation.sh "$(DATA)" $(ARGS)
 
+eval-drift: ## does an answer to drift pay: synthetic streams whose laws change, no broker, no data; ARGS=options
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@BUILD=$(BUILD) tests/eval/drift.sh $(ARGS)
+
 eval-paper: ## the paper's tables (ablations, K, lambda, time to quality) on Beauty and ML-1M; hours, goes on where it stopped; DATA=folder as for eval-loo
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@BUILD=$(BUILD) tests/eval/paper.sh "$(DATA)" $(ARGS)
@@ -290,7 +294,7 @@ format: ## lay out the sources by .clang-format
 clean: ## remove what was built (keeps the downloaded broker)
 	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} +
 
-.PHONY: all bench-torch eval eval-ablation eval-beauty eval-browser eval-globo-kafka eval-loo eval-prequential eval-paper eval-replay help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e faults fault-tools soak mutations bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
+.PHONY: all bench-torch eval eval-ablation eval-beauty eval-browser eval-drift eval-globo-kafka eval-loo eval-prequential eval-paper eval-replay help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e faults fault-tools soak mutations bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -path $(BUILD)/kafka -prune -o -name '*.d' -print 2>/dev/null)

@@ -31,7 +31,7 @@ struct cursor {
 };
 
 /* RFC 4180: "a ""b""" is a "b". Text after the closing quote is an error. */
-static int quoted_field(struct cursor *c, struct text *ret)
+static int quoted_field(struct cursor *c, struct event_text *ret)
 {
 	char *out = c->scratch;
 
@@ -49,13 +49,13 @@ static int quoted_field(struct cursor *c, struct text *ret)
 	if (c->p < c->end && *c->p != c->separator)
 		return -EBADMSG;
 
-	*ret = (struct text){ c->scratch, (size_t)(out - c->scratch) };
+	*ret = (struct event_text){ c->scratch, (size_t)(out - c->scratch) };
 	c->scratch = out;
 	return 0;
 }
 
 /* 1 = a field, 0 = the line is over, -EBADMSG. */
-static int next_field(struct cursor *c, struct text *ret)
+static int next_field(struct cursor *c, struct event_text *ret)
 {
 	const char *sep;
 
@@ -67,7 +67,7 @@ static int next_field(struct cursor *c, struct text *ret)
 			return -EBADMSG;
 	} else {
 		sep = c->p < c->end ? memchr(c->p, c->separator, (size_t)(c->end - c->p)) : NULL;
-		*ret = (struct text){ c->p, (size_t)((sep ? sep : c->end) - c->p) };
+		*ret = (struct event_text){ c->p, (size_t)((sep ? sep : c->end) - c->p) };
 		c->p = sep ? sep : c->end;
 	}
 
@@ -88,7 +88,7 @@ static struct cursor cursor_at(const struct delimited *p, const char *line, size
 /* --- the header --- */
 
 /* Which of "a|b|c" this column is (0, 1, ...), or -1. */
-static int alternative_of(const char *spec, const struct text *name)
+static int alternative_of(const char *spec, const struct event_text *name)
 {
 	for (int i = 0;; i++) {
 		size_t n = strcspn(spec, "|");
@@ -105,7 +105,7 @@ static int find_columns(struct delimited *p, const char *const spec[FIELD_COUNT]
 {
 	struct cursor c = cursor_at(p, header, len);
 	int best[FIELD_COUNT];
-	struct text name;
+	struct event_text name;
 	int r;
 
 	while ((r = next_field(&c, &name)) > 0) {
@@ -117,7 +117,7 @@ static int find_columns(struct delimited *p, const char *const spec[FIELD_COUNT]
 			name.len--;
 
 		for (int f = 0; f < FIELD_COUNT; f++) {
-			int i = alternative_of(spec[f], &name);
+			int i = spec[f] ? alternative_of(spec[f], &name) : -1;
 
 			if (i >= 0 && (p->column[f] < 0 || i < best[f])) {
 				p->column[f] = (int)p->column_count;
@@ -137,12 +137,11 @@ static char find_separator(const char *header, size_t len)
 static int check_columns(const struct delimited *p, const char *const spec[FIELD_COUNT], const char *header, size_t len,
                          char *reterr_why, size_t why_size)
 {
-	static const enum field required[] = { FIELD_USER, FIELD_ITEM, FIELD_TIME };
+	for (int f = 0; f < FIELD_COUNT; f++) {
+		int required = f == FIELD_USER || f == FIELD_ITEM || f == FIELD_TIME || (f >= FIELD_ATTRIBUTE && spec[f]);
 
-	for (size_t i = 0; i < 3; i++) {
-		if (p->column[required[i]] < 0) {
-			snprintf(reterr_why, why_size, "no column %s in the header: %.*s", spec[required[i]],
-			         (int)(len < 500 ? len : 500), header);
+		if (required && p->column[f] < 0) {
+			snprintf(reterr_why, why_size, "no column %s in the header: %.*s", spec[f], (int)(len < 500 ? len : 500), header);
 			return -EBADMSG;
 		}
 	}
@@ -152,7 +151,7 @@ static int check_columns(const struct delimited *p, const char *const spec[FIELD
 int delimited_new(struct delimited **ret, const struct delimited_options *o, const char *header, size_t len,
                   char *reterr_why, size_t why_size)
 {
-	const char *const spec[FIELD_COUNT] = {
+	const char *spec[FIELD_COUNT] = {
 		[FIELD_USER] = o->user ? o->user : "user_id|user|userId",
 		[FIELD_ITEM] = o->item ? o->item : "item_id|item|itemId|click_article_id",
 		[FIELD_TIME] = o->time ? o->time : "timestamp|time|event_time_ms|click_timestamp",
@@ -160,6 +159,8 @@ int delimited_new(struct delimited **ret, const struct delimited_options *o, con
 		[FIELD_WEIGHT] = o->weight ? o->weight : "weight",
 		[FIELD_EVENT_ID] = o->event_id ? o->event_id : "event_id",
 	};
+	const char *why = "";
+	char *attributes = NULL;
 	struct delimited *p;
 	int r;
 
@@ -186,11 +187,18 @@ int delimited_new(struct delimited **ret, const struct delimited_options *o, con
 	if (!p->scratch)
 		goto no_memory;
 
+	if (attributes_split(&attributes, spec, o->attributes, &why) < 0) {
+		snprintf(reterr_why, why_size, "%s", why);
+		free(attributes);
+		delimited_free(p);
+		return -EBADMSG;
+	}
 	r = len <= p->line_max_bytes ? find_columns(p, spec, header, len) : -EBADMSG;
 	if (r < 0)
 		snprintf(reterr_why, why_size, "the header line is broken or longer than %zu bytes", p->line_max_bytes);
 	else
 		r = check_columns(p, spec, header, len, reterr_why, why_size);
+	free(attributes);
 	if (r < 0) {
 		delimited_free(p);
 		return r;
@@ -215,14 +223,15 @@ void delimited_free(struct delimited *p)
 
 /* --- a line --- */
 
-static int to_raw(struct raw_event *raw, const struct text field[FIELD_COUNT], enum event_time_unit unit)
+static int to_raw(struct raw_event *raw, const struct event_text field[FIELD_COUNT], enum event_time_unit unit)
 {
-	const struct text *time = &field[FIELD_TIME], *weight = &field[FIELD_WEIGHT];
+	const struct event_text *time = &field[FIELD_TIME], *weight = &field[FIELD_WEIGHT];
 
 	raw->user = field[FIELD_USER];
 	raw->item = field[FIELD_ITEM];
 	raw->type = field[FIELD_TYPE];
 	raw->event_id = field[FIELD_EVENT_ID];
+	memcpy(raw->attribute, field + FIELD_ATTRIBUTE, sizeof raw->attribute);
 	if (time->len) {
 		raw->has_time = 1;
 		if (time_parse(&raw->ts_ms, time->s, time->len, unit) < 0)
@@ -238,7 +247,7 @@ static int to_raw(struct raw_event *raw, const struct text field[FIELD_COUNT], e
 
 int delimited_decode(struct delimited *p, struct event *ret, const char *line, size_t len, const char **reterr_why)
 {
-	struct text field[FIELD_COUNT] = { 0 }, t;
+	struct event_text field[FIELD_COUNT] = { 0 }, t;
 	struct raw_event raw = { 0 };
 	struct cursor c;
 	size_t n = 0;

@@ -13,7 +13,7 @@ const char why_undecodable[] = "undecodable", why_oversized[] = "oversized", why
            why_no_item[] = "no item", why_no_time[] = "no time", why_absurd_time[] = "absurd time", why_bad_weight[] = "bad weight";
 
 /* Field numbers of topics/interaction.proto; a test compares them with the generated code. */
-enum { F_ITEM_ID = 1, F_EVENT_TIME_MS = 2, F_TYPE = 3, F_WEIGHT = 4, F_EVENT_ID = 5, F_USER_ID = 6 };
+enum { F_ITEM_ID = 1, F_EVENT_TIME_MS = 2, F_TYPE = 3, F_WEIGHT = 4, F_EVENT_ID = 5, F_USER_ID = 6, F_USER_ATTRIBUTE = 7 };
 
 struct decoder {
 	enum event_format format;
@@ -33,9 +33,27 @@ static int fail(const char **reterr_why, const char *why, int r)
 
 /* --- make, free --- */
 
+int attributes_split(char **ret_copy, const char *spec[FIELD_COUNT], const char *list, const char **reterr_why)
+{
+	char *next = *ret_copy = strdup(list ? list : "");
+	if (!next)
+		return fail(reterr_why, "out of memory", -ENOMEM);
+
+	if (!*next)
+		next = NULL;
+	for (int i = 0; i < EVENT_ATTRIBUTES_MAX; i++)
+		spec[FIELD_ATTRIBUTE + i] = strsep(&next, ","); /* NULL behind the last one */
+	if (next)
+		return fail(reterr_why, "more than four attributes", -EINVAL);
+	for (int i = 0; i < EVENT_ATTRIBUTES_MAX; i++)
+		if (spec[FIELD_ATTRIBUTE + i] && !*spec[FIELD_ATTRIBUTE + i])
+			return fail(reterr_why, "an attribute without a name", -EINVAL);
+	return 0;
+}
+
 int decoder_new(struct decoder **ret, const struct decoder_options *o, const char **reterr_why)
 {
-	const char *const spec[FIELD_COUNT] = {
+	const char *spec[FIELD_COUNT] = {
 		[FIELD_USER] = o->user_path ? o->user_path : "user_id|userId|user",
 		[FIELD_ITEM] = o->item_path ? o->item_path : "item_id|itemId|item",
 		[FIELD_TIME] = o->time_path ? o->time_path : "event_time_ms|timestamp|time",
@@ -44,6 +62,7 @@ int decoder_new(struct decoder **ret, const struct decoder_options *o, const cha
 		[FIELD_EVENT_ID] = o->event_id_path ? o->event_id_path : "event_id|messageId",
 	};
 	struct decoder *d = calloc(1, sizeof(*d));
+	char *attributes = NULL;
 	int r;
 
 	if (!d)
@@ -63,7 +82,10 @@ int decoder_new(struct decoder **ret, const struct decoder_options *o, const cha
 	 * copies of such strings add at most 1 x, with headers of 16 bytes each: 8 x the value is never reached in practice. */
 	d->arena.size = 16384 + 8 * d->record_max_bytes;
 	d->arena.base = aligned_alloc(ARENA_ALIGN, (d->arena.size + ARENA_ALIGN - 1) & ~(ARENA_ALIGN - 1));
-	r = d->arena.base ? path_table_init(&d->paths, spec, reterr_why) : fail(reterr_why, "out of memory", -ENOMEM);
+	r = d->arena.base ? attributes_split(&attributes, spec, o->attribute_paths, reterr_why) : fail(reterr_why, "out of memory", -ENOMEM);
+	if (r == 0)
+		r = path_table_init(&d->paths, spec, reterr_why);
+	free(attributes);
 	if (r < 0) {
 		decoder_free(d);
 		return r;
@@ -84,7 +106,7 @@ void decoder_free(struct decoder *d)
 
 /* --- the judgement that all formats share --- */
 
-static int check_id(const struct text *t, const struct event_limits *l, const char **reterr_why)
+static int check_id(const struct event_text *t, const struct event_limits *l, const char **reterr_why)
 {
 	if (t->len > l->id_max_bytes)
 		return fail(reterr_why, why_oversized, -E2BIG);
@@ -93,7 +115,7 @@ static int check_id(const struct text *t, const struct event_limits *l, const ch
 	return 0;
 }
 
-int event_check_user(const struct text *user, const struct event_limits *l, const char **reterr_why)
+int event_check_user(const struct event_text *user, const struct event_limits *l, const char **reterr_why)
 {
 	if (user->len == 0)
 		return fail(reterr_why, why_no_user, -ENODATA);
@@ -139,6 +161,12 @@ int event_finish(struct event *ret, const struct raw_event *raw, const struct ev
 	if (r < 0)
 		return r;
 
+	for (int i = 0; i < EVENT_ATTRIBUTES_MAX; i++) {
+		r = check_id(&raw->attribute[i], l, reterr_why);
+		if (r < 0)
+			return r;
+	}
+
 	if (!raw->has_time && record_ts_ms < 0)
 		return fail(reterr_why, why_no_time, -ERANGE);
 	if (l->future_clamp && time_is_ahead(ts_ms, l, record_ts_ms)) {
@@ -160,6 +188,7 @@ int event_finish(struct event *ret, const struct raw_event *raw, const struct ev
 		.weight = (float)weight,
 		.clamped = clamped,
 	};
+	memcpy(ret->attribute, raw->attribute, sizeof ret->attribute);
 	return 0;
 }
 
@@ -169,7 +198,9 @@ int event_finish(struct event *ret, const struct raw_event *raw, const struct ev
 static int parse_protobuf(struct raw_event *raw, const uint8_t *p, size_t len)
 {
 	struct wire w = { p, p + len };
+	struct event_text extra; /* an attribute too many counts for nothing */
 	uint64_t tag, u;
+	size_t attributes = 0;
 	float f;
 	int r = 0;
 
@@ -191,6 +222,12 @@ static int parse_protobuf(struct raw_event *raw, const uint8_t *p, size_t len)
 		case WIRE_TAG(F_USER_ID, WIRE_BYTES):
 			r = wire_bytes(&w, &raw->user.s, &raw->user.len);
 			break;
+		case WIRE_TAG(F_USER_ATTRIBUTE, WIRE_BYTES): {
+			struct event_text *to = attributes < EVENT_ATTRIBUTES_MAX ? &raw->attribute[attributes++] : &extra;
+
+			r = wire_bytes(&w, &to->s, &to->len);
+			break;
+		}
 		case WIRE_TAG(F_EVENT_TIME_MS, WIRE_VARINT):
 			r = wire_varint(&w, &u);
 			if (r < 0)
@@ -206,7 +243,7 @@ static int parse_protobuf(struct raw_event *raw, const uint8_t *p, size_t len)
 			raw->has_weight = 1;
 			break;
 		default:
-			if (tag >> 3 >= F_ITEM_ID && tag >> 3 <= F_USER_ID)
+			if (tag >> 3 >= F_ITEM_ID && tag >> 3 <= F_USER_ATTRIBUTE)
 				return -EBADMSG;
 			r = wire_skip(&w, tag);
 		}
@@ -270,7 +307,7 @@ static int parse_value(struct decoder *d, struct raw_event *raw, const uint8_t *
 int decoder_decode(struct decoder *d, struct event *ret, const void *key, size_t key_len,
                    const void *value, size_t value_len, int64_t record_ts_ms, const char **reterr_why)
 {
-	struct text user = { key, key ? key_len : 0 };
+	struct event_text user = { key, key ? key_len : 0 };
 	struct raw_event raw = { 0 };
 	int r;
 
@@ -297,6 +334,20 @@ int decoder_decode(struct decoder *d, struct event *ret, const void *key, size_t
 
 /* --- encode --- */
 
+/* Up to the last one that is said; those before it keep its place, also where they are empty. */
+static void put_attributes(struct wire_out *o, const struct event *ev)
+{
+	int n = EVENT_ATTRIBUTES_MAX;
+
+	while (n > 0 && ev->attribute[n - 1].len == 0)
+		n--;
+	for (int i = 0; i < n; i++) {
+		wire_put_varint(o, WIRE_TAG(F_USER_ATTRIBUTE, WIRE_BYTES));
+		wire_put_varint(o, ev->attribute[i].len);
+		wire_put(o, ev->attribute[i].s, ev->attribute[i].len);
+	}
+}
+
 int event_encode(void *ret, size_t size, size_t *ret_len, const struct event *ev)
 {
 	struct wire_out o = { ret, size, 0 };
@@ -318,6 +369,7 @@ int event_encode(void *ret, size_t size, size_t *ret_len, const struct event *ev
 		wire_put(&o, b, 4);
 	}
 	wire_put_string(&o, F_EVENT_ID, ev->event_id, ev->event_id_len);
+	put_attributes(&o, ev);
 
 	*ret_len = o.len;
 	return o.len > size ? -ENOSPC : 0;

@@ -15,6 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define EVENT_ATTRIBUTES_MAX 4
+struct event_text { const char *s; size_t len; };
+
 struct event {
 	const char *user;     /* UTF-8, user_len bytes, not NUL-terminated; valid until the decoder's next call */
 	size_t user_len;      /* 1..id_max_bytes */
@@ -24,6 +27,7 @@ struct event {
 	size_t type_len;
 	const char *event_id; /* may be empty */
 	size_t event_id_len;
+	struct event_text attribute[EVENT_ATTRIBUTES_MAX]; /* of the user, by the place of its field; len 0: not said */
 	int64_t ts_ms;        /* event time, milliseconds since the Unix epoch */
 	float weight;         /* finite, >= 0 */
 	int forget;           /* 1: a null value, "forget this user" */
@@ -48,6 +52,7 @@ struct decoder_options {
 	const char *type_path;     /* [type|event] */
 	const char *weight_path;   /* [weight] */
 	const char *event_id_path; /* [event_id|messageId] */
+	const char *attribute_paths; /* of the user's attributes: up to four fields, a,b.c|d,e; values are text or integers. In protobuf they have places, no names. [none] */
 	enum event_time_unit time_unit; /* TIME_AUTO: by magnitude, < 1e11 s, < 1e14 ms, else us */
 	size_t id_max_bytes;       /* longest user, item, event id and type; 0 = 256 */
 	size_t record_max_bytes;   /* longest value; 0 = 65536 */

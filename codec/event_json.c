@@ -29,7 +29,7 @@ static int add_path(struct path_table *t, enum field f, char *s, const char **re
 			*reterr_why = "a path is deeper than 8 names";
 			return -EINVAL;
 		}
-		p->segment[p->segment_count++] = (struct text){ s, strlen(s) };
+		p->segment[p->segment_count++] = (struct event_text){ s, strlen(s) };
 	}
 
 	t->all |= UINT64_C(1) << t->count;
@@ -46,7 +46,7 @@ int path_table_init(struct path_table *t, const char *const spec[FIELD_COUNT], c
 
 	*t = (struct path_table){ 0 };
 	for (int f = 0; f < FIELD_COUNT; f++)
-		n += strlen(spec[f]) + 1;
+		n += spec[f] ? strlen(spec[f]) + 1 : 0;
 
 	s = t->names = malloc(n);
 	if (!s) {
@@ -55,6 +55,8 @@ int path_table_init(struct path_table *t, const char *const spec[FIELD_COUNT], c
 	}
 
 	for (int f = 0; f < FIELD_COUNT; f++) {
+		if (!spec[f])
+			continue;
 		char *after = s + strlen(spec[f]) + 1;
 
 		memcpy(s, spec[f], (size_t)(after - s));
@@ -91,7 +93,7 @@ struct walk {
 	uint64_t here; /* the paths whose names up to the current key match */
 	struct {
 		enum kind kind;
-		struct text text;
+		struct event_text text;
 	} found[PATHS_MAX];
 };
 
@@ -115,7 +117,7 @@ static int value(struct walk *w, enum kind kind, const char *s, size_t len)
 		int p = __builtin_ctzll(set);
 
 		w->found[p].kind = kind;
-		w->found[p].text = (struct text){ s, len };
+		w->found[p].text = (struct event_text){ s, len };
 	}
 	return 1;
 }
@@ -205,7 +207,7 @@ static const yajl_callbacks callbacks = {
 
 /* --- what was found, as fields --- */
 
-static int take_text(struct text *ret, enum kind kind, const struct text *t)
+static int take_text(struct event_text *ret, enum kind kind, const struct event_text *t)
 {
 	if (kind == OTHER)
 		return -EBADMSG;
@@ -219,7 +221,7 @@ static int take_text(struct text *ret, enum kind kind, const struct text *t)
 	return 0;
 }
 
-static int take(struct raw_event *raw, enum field f, enum kind kind, const struct text *t, enum event_time_unit unit)
+static int take(struct raw_event *raw, enum field f, enum kind kind, const struct event_text *t, enum event_time_unit unit)
 {
 	switch (f) {
 	case FIELD_USER:
@@ -237,7 +239,7 @@ static int take(struct raw_event *raw, enum field f, enum kind kind, const struc
 		raw->has_weight = 1;
 		return kind != NUMBER || number_parse(&raw->weight, t->s, t->len) < 0 ? -EBADMSG : 0;
 	default:
-		return -EBADMSG;
+		return take_text(&raw->attribute[f - FIELD_ATTRIBUTE], kind, t);
 	}
 }
 

@@ -13,14 +13,9 @@
 /* Reasons: dead letters carry them, so they are part of the contract. */
 extern const char why_undecodable[], why_oversized[], why_no_user[], why_no_item[], why_no_time[], why_absurd_time[], why_bad_weight[];
 
-struct text {
-	const char *s;
-	size_t len;
-};
-
 /* An event as some format said it; nothing is checked yet. */
 struct raw_event {
-	struct text user, item, type, event_id;
+	struct event_text user, item, type, event_id, attribute[EVENT_ATTRIBUTES_MAX];
 	int has_time, has_weight;
 	int64_t ts_ms; /* INT64_MIN or INT64_MAX for a number that is no time at all */
 	double weight;
@@ -38,7 +33,7 @@ int event_finish(struct event *ret, const struct raw_event *raw, const struct ev
                  const char **reterr_why);
 
 /* A user id alone (the key of a "forget"). */
-int event_check_user(const struct text *user, const struct event_limits *l, const char **reterr_why);
+int event_check_user(const struct event_text *user, const struct event_limits *l, const char **reterr_why);
 
 /* A decimal number ("-1.5e3"): 0 or -EINVAL. Infinite when too large. */
 int number_parse(double *ret, const char *s, size_t len);
@@ -48,14 +43,18 @@ int time_parse(int64_t *ret_ms, const char *s, size_t len, enum event_time_unit 
 
 /* --- JSON --- */
 
-enum field { FIELD_USER, FIELD_ITEM, FIELD_TIME, FIELD_TYPE, FIELD_WEIGHT, FIELD_EVENT_ID, FIELD_COUNT };
+enum field { FIELD_USER, FIELD_ITEM, FIELD_TIME, FIELD_TYPE, FIELD_WEIGHT, FIELD_EVENT_ID, FIELD_ATTRIBUTE, FIELD_COUNT = FIELD_ATTRIBUTE + EVENT_ATTRIBUTES_MAX };
+
+/* The fields of "a,b|c,d" into spec[FIELD_ATTRIBUTE ...], NULL behind the last; they point into *ret_copy, owned by the caller. NULL or "": none. -EINVAL with
+ * *reterr_why, -ENOMEM. */
+int attributes_split(char **ret_copy, const char *spec[FIELD_COUNT], const char *list, const char **reterr_why);
 
 #define PATHS_MAX 64   /* all alternatives of all fields: one bit each */
 #define SEGMENTS_MAX 8
 #define JSON_DEPTH_MAX 32
 
 struct path {
-	struct text segment[SEGMENTS_MAX]; /* point into path_table.names */
+	struct event_text segment[SEGMENTS_MAX]; /* point into path_table.names */
 	unsigned segment_count;
 	enum field field;
 };
@@ -69,6 +68,7 @@ struct path_table {
 	uint64_t ends_at[SEGMENTS_MAX + 1]; /* bit p: path p has so many segments */
 };
 
+/* spec NULL: no such field. */
 int path_table_init(struct path_table *t, const char *const spec[FIELD_COUNT], const char **reterr_why);
 void path_table_release(struct path_table *t);
 

@@ -29,6 +29,14 @@ static void put_double(struct wire_out *o, unsigned field, double x)
 	wire_put(o, &x, sizeof x);
 }
 
+static void put_float(struct wire_out *o, unsigned field, float x)
+{
+	if (x == 0)
+		return;
+	wire_put_varint(o, WIRE_TAG(field, WIRE_FIXED32));
+	wire_put(o, &x, sizeof x);
+}
+
 static int finish(const struct wire_out *o, size_t *ret_len)
 {
 	*ret_len = o->len;
@@ -93,6 +101,8 @@ int user_state_encode(void *ret, size_t size, size_t *ret_len, const struct user
 	put_number(&o, 8, s->waiting != 0);
 	put_rows(&o, 9, s->before_ms, at_once ? 0 : s->n);
 	wire_put_string(&o, 10, (const char *)s->ids, anonymous ? 0 : s->n * sizeof *s->ids);
+	put_float(&o, 11, s->loss);
+	put_rows(&o, 12, s->attributes, s->attributes_n);
 	return finish(&o, ret_len);
 }
 
@@ -237,6 +247,8 @@ static int user_field(void *message, struct wire *w, uint64_t tag)
 	case 8: return read_bool(w, tag, &s->waiting);
 	case 9: return read_rows(w, tag, in->to->before_ms, &in->before_n, in->to->n_max);
 	case 10: return read_ids(w, tag, in);
+	case 11: return (tag & 7) == WIRE_FIXED32 ? wire_float(w, &s->loss) : -EBADMSG;
+	case 12: return read_rows(w, tag, s->attributes, &s->attributes_n, sizeof s->attributes / sizeof *s->attributes);
 	default: return wire_skip(w, tag);
 	}
 }

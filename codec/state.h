@@ -32,6 +32,9 @@ struct user_state {
 	int published;
 	uint64_t encoded_step;
 	int waiting;
+	float loss;
+	uint32_t attributes[4];
+	size_t attributes_n;    /* none, or 4 */
 };
 
 /* The numbers of a manifest: field number, name. All are varints; times are signed. */

@@ -1,7 +1,7 @@
 /* encoder.c - the walk over chunks of packed sequences. chunk_forward is a list of layer calls and chunk_backward the same
  * list from the bottom up: read them side by side.
  *
- *   e = item + pos;  x_0 = drop(LN(e))
+ *   e = item + pos (+ attributes, at a sequence's first token);  x_0 = drop(LN(e))
  *   block: r1 = x + drop(Attn(x));                       y = LN1(r1)
  *          low-pass: r3 = x + drop(lo + b^2 (x - lo));   y = .3 LN1(r1) + .7 LN3(r3)
  *          r2 = y + drop(W2 gelu(W1 y + b1) + b2);       x' = LN2(r2)
@@ -291,6 +291,33 @@ static void prefetch_items(const struct encoder *e, const struct sequence *q)
 			vmath_prefetch(e->item + (size_t)q->item[j] * e->ld, e->cfg.D);
 }
 
+/* What the sequence's attributes are, i = 0, 1, ... : the row of attr in block, or NULL. */
+static float *attribute_row(const struct encoder *e, float *attr, const struct sequence *q, size_t i)
+{
+	assert(!q->attribute || q->attribute[i] <= e->cfg.attributes);
+	return q->attribute && q->attribute[i] ? attr + (size_t)(q->attribute[i] - 1) * e->cfg.D : NULL;
+}
+
+/* x (D) += the rows of the sequence's attributes. */
+static void add_attributes(const struct encoder *e, float *x, const struct sequence *q)
+{
+	for (size_t i = 0; i < ATTRIBUTES_MAX; i++) {
+		const float *row = attribute_row(e, e->w->attr, q, i);
+		if (row)
+			add(x, row, e->cfg.D);
+	}
+}
+
+/* forward: e_0 += row, so drow += de_0. dattr: that of a block of gradients. */
+static void attributes_backward(const struct encoder *e, float *dattr, const float *de, const struct sequence *q)
+{
+	for (size_t i = 0; i < ATTRIBUTES_MAX; i++) {
+		float *row = attribute_row(e, dattr, q, i);
+		if (row)
+			add(row, de, e->cfg.D);
+	}
+}
+
 /* Activations of the chunk go to rows row.. of a (p: from p_at - p0). */
 static void chunk_forward(const struct encoder *e, struct acts *a, struct scratch *s, const struct chunk *c, size_t row, size_t p0, struct dropout drop)
 {
@@ -301,12 +328,13 @@ static void chunk_forward(const struct encoder *e, struct acts *a, struct scratc
 	if (drop.threshold)
 		chunk_keys(e, s, c);
 
-	/* e = item + pos;  x_0 = drop(LN(e)) */
+	/* e = item + pos (+ attributes);  x_0 = drop(LN(e)) */
 	for (size_t i = 0; i < c->seqs; i++) {
 		const struct sequence *q = &e->seq[c->first + i];
 
 		if (i + 1 < c->seqs)
 			prefetch_items(e, q + 1);
+		float *first = s->a + t * D;
 		for (size_t j = 0; j < q->n; j++, t++) {
 			const float *item = q->item[j] == MASK_ROW ? w->mask : e->item + (size_t)q->item[j] * e->ld;
 			const float *pos = w->pos + (cfg->L - q->n + j) * D;
@@ -314,6 +342,7 @@ static void chunk_forward(const struct encoder *e, struct acts *a, struct scratc
 			for (size_t d = 0; d < D; d++)
 				s->a[t * D + d] = item[d] + pos[d];
 		}
+		add_attributes(e, first, q);
 	}
 	layernorm_forward(a->x[0] + row * D, a->xhat0 + row * D, a->rstd0 + row, s->a, w->ln_w, w->ln_b, 1, 0, n, D);
 	drop_rows(e, s, a->x[0] + row * D, a->x[0] + row * D, SITE_INPUT, 0, n, drop);
@@ -417,12 +446,13 @@ static void chunk_backward(struct encoder *e, struct tensors *d, struct scratch 
 			add(s->dx, s->b, n * D);
 	}
 
-	/* x_0 = drop(LN(e));  e = item + pos */
+	/* x_0 = drop(LN(e));  e = item + pos (+ attributes) */
 	drop_rows(e, s, s->dx, s->dx, SITE_INPUT, 0, n, drop);
 	layernorm_backward(e->dinput + row * D, d->ln_w, d->ln_b, s->dx, a->xhat0 + row * D, a->rstd0 + row, w->ln_w, 1, n, D);
 	for (size_t i = 0; i < c->seqs; i++) {
 		const struct sequence *q = &e->seq[c->first + i];
 
+		attributes_backward(e, d->attr, e->dinput + (row + t) * D, q);
 		for (size_t j = 0; j < q->n; j++, t++) {
 			const float *de = e->dinput + (row + t) * D;
 

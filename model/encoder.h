@@ -58,6 +58,7 @@ struct sequence {
 	uint32_t n, at;        /* tokens (1..L); first row in h: encoder_plan sets it */
 	uint64_t user;
 	uint32_t view;         /* 0 the sequence, 1 and 2 its views */
+	const uint16_t *attribute; /* (ATTRIBUTES_MAX) as in struct batch, or NULL; borrowed */
 };
 
 struct encoder;

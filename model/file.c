@@ -32,6 +32,8 @@
 /* ---- the text: configuration by name, then sizes ---- */
 
 enum kind { SIZE, INT, REAL, NUMBER64 };
+/* must: file and options must agree; LATER, too, and 0 is not written: files of before do not know it. */
+enum { FREE, MUST, LATER };
 struct field { const char *name; enum kind kind; int must; size_t at; const char *const *words; };
 
 static const char *const loss_words[] = { "full", "sampled", "bce", NULL }, *const pool_words[] = { "mean", "last", NULL },
@@ -51,7 +53,7 @@ static const struct field fields[] = {
 	{ "beta1", REAL, 0, AT(beta1), NULL }, { "beta2", REAL, 0, AT(beta2), NULL }, { "lambda", REAL, 0, AT(lambda), NULL },
 	{ "mask_share", REAL, 0, AT(mask_share), NULL }, { "crop_share", REAL, 0, AT(crop_share), NULL },
 	{ "reorder_share", REAL, 0, AT(reorder_share), NULL }, { "insert_share", REAL, 0, AT(insert_share), NULL }, { "clip", REAL, 0, AT(clip), NULL },
-	{ "seed", NUMBER64, 0, AT(seed), NULL },
+	{ "seed", NUMBER64, 0, AT(seed), NULL }, { "attributes", SIZE, LATER, AT(attributes), NULL },
 };
 #undef AT
 
@@ -140,6 +142,8 @@ static size_t text_of(char *ret, size_t len, const struct field *f, size_t n, co
 
 	for (size_t i = 0; i < n; i++) {
 		value_text(value, sizeof value, &f[i], of);
+		if (f[i].must == LATER && !strcmp(value, "0"))
+			continue;
 		at += (size_t)snprintf(ret + at, len - at, "%s %s\n", f[i].name, value);
 	}
 	return at;
@@ -405,6 +409,8 @@ static int parse_fields(struct reader *r, char **text, const struct field *f, si
 	for (size_t i = 0; i < n; i++) {
 		char *line = *text, *end = strchr(line, '\n'), *value = strchr(line, ' ');
 
+		if (f[i].must == LATER && strncmp(line, f[i].name, strlen(f[i].name)))
+			continue;
 		if (!end || !value || value > end)
 			return bad(r, -EBADMSG, "%s is missing in the file", f[i].name);
 		*end = *value++ = 0;

@@ -62,6 +62,7 @@ int model_config_check(const struct model_config *c, const char **reterr_why)
 	MUST("beta_2: 0 .. below 1", c->beta_2 >= 0 && c->beta_2 < 1);
 	MUST("adam_eps: above 0", c->adam_eps > 0);
 	MUST("weight_decay: 0 or above", c->weight_decay >= 0);
+	MUST("attributes: 0..65535", c->attributes <= UINT16_MAX);
 	MUST("threads: 1..256", c->threads >= 1 && c->threads <= 256);
 	MUST("items_max: 1 .. 2^32 - 3", c->items_max >= 1 && c->items_max < MASK_ROW);
 	MUST("batch_users_max: at least 1", c->batch_users_max >= 1);
@@ -309,6 +310,8 @@ struct views { struct model *m; const struct batch *b; uint64_t step; };
 
 #define VIEW_USERS 32 /* users per unit */
 
+static const uint16_t *attributes_of(const struct batch *b, size_t u) { return b->attribute ? b->attribute + u * ATTRIBUTES_MAX : NULL; }
+
 static void views_unit(void *ctx, size_t unit, int thread)
 {
 	const struct views *v = ctx;
@@ -321,7 +324,7 @@ static void views_unit(void *ctx, size_t unit, int thread)
 			struct sequence *q = &s[(i + 1) * b->B + u];
 			uint32_t *item = v->m->view_item + (i * U + u) * L;
 
-			*q = (struct sequence){ .user = b->user[u], .view = (uint32_t)i + 1 };
+			*q = (struct sequence){ .user = b->user[u], .view = (uint32_t)i + 1, .attribute = attributes_of(b, u) };
 			if (b->view_item[i]) {
 				q->item = b->view_item[i] + b->view_start[i][u];
 				q->n = b->view_start[i][u + 1] - b->view_start[i][u];
@@ -338,7 +341,8 @@ size_t list_batch(struct model *m, const struct batch *b, size_t from, size_t to
 	struct sequence *s = encoder_sequences(m->enc);
 
 	for (size_t u = from; u < to; u++)
-		s[u - from] = (struct sequence){ .item = b->item + b->start[u], .n = b->start[u + 1] - b->start[u], .user = b->user ? b->user[u] : 0 };
+		s[u - from] = (struct sequence){ .item = b->item + b->start[u], .n = b->start[u + 1] - b->start[u], .user = b->user ? b->user[u] : 0,
+			.attribute = attributes_of(b, u) };
 	return to - from;
 }
 
@@ -553,6 +557,22 @@ void model_grad(struct model *m, struct grad *g, const struct batch *b, uint64_t
 	ret->loss = ret->loss_sr + c->alpha * ret->loss_clust + c->beta1 * ret->loss_scl + c->beta2 * ret->loss_ckd + c->lambda * ret->loss_adv;
 	ret->grad_norm = g->norm = grad_norm(m, g);
 	ret->discarded = !isfinite(ret->loss) || !isfinite(ret->grad_norm);
+}
+
+int model_user_loss(const struct model *m, const struct batch *b, size_t u, double *ret)
+{
+	const double *loss = nextitem_losses(m->nextitem);
+	double sum = 0;
+	int n = 0;
+
+	assert(b->B == m->B && b->T == m->T && u < b->B);
+	for (size_t t = b->start[u]; t < b->start[u + 1]; t++)
+		if (m->target_slot[t] >= 0) {
+			sum += loss[m->target_slot[t]];
+			n++;
+		}
+	*ret = n ? sum / n : 0;
+	return n > 0;
 }
 
 void model_trace(const struct model *m, struct step_trace *ret)

@@ -52,6 +52,7 @@ struct model_config {
 	float beta_1, beta_2, adam_eps, weight_decay; /* Adam .9 .999 1e-8 0 */
 	enum row_optimizer rows;
 	enum cluster_form cluster;
+	size_t attributes;               /* rows of attr, the embeddings of users' attributes; 0 = none */
 	uint64_t seed;
 	int threads;                     /* compute threads, >= 1; does not change the bits */
 	size_t items_max;                /* most item rows; memory is reserved, not touched */
@@ -60,6 +61,7 @@ struct model_config {
 };
 
 #define NO_ROW UINT32_MAX
+#define ATTRIBUTES_MAX 4
 
 /* A packed mini-batch. Arrays are borrowed during the call. */
 struct batch {
@@ -70,6 +72,8 @@ struct batch {
 	const uint32_t *target; /* (T) the item that came next, NO_ROW = no loss at this position; NULL in encode */
 	const float *weight;    /* (T) factor of the target's term in loss_sr; NULL = 1. The mean divides by the number of targets */
 	const uint8_t *head;    /* (B) 1 = head user (longest 20 %) */
+	const uint16_t *attribute; /* (B, ATTRIBUTES_MAX) rows of attr, counted from 1, that are added up and to the user's first token, in its views, too; 0: no
+	                         * row; NULL = nobody has any */
 	/* sampled: the other negatives are drawn from these recent events, so popular items come as often as they are wanted. A row
 	 * is drawn with Q(row) = uniform / live items + (1 - uniform) recent_count[row] / recent_n, and log(negatives Q) is taken off its logit, so
 	 * that the loss estimates the full softmax (Bengio, Senecal 2008). recent_n 0: all evenly. */
@@ -134,6 +138,8 @@ void model_apply(struct model *m, const struct grad *g, uint64_t step, float lr)
  * rows up to date, and by model_apply. NULL ends it. */
 void model_watch(struct model *m, void (*before)(void *ctx, uint32_t row), void *ctx);
 void model_trace(const struct model *m, struct step_trace *ret);
+/* Of the last model_grad, whose batch b was: the mean of w_i l_i, the terms of loss_sr, over the targets of its u-th user. 0: it had none. */
+int model_user_loss(const struct model *m, const struct batch *b, size_t u, double *ret);
 
 /* Encoder without dropout: h (T,D), the vector that ranking uses: score(h, item) = dot(h, model_item_vector).
  * With cosine scores h is L2-normalised. */

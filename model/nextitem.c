@@ -473,3 +473,8 @@ double nextitem_bce(struct nextitem *x, float *dh, float *dT, float *dN, const f
 		loss += x->loss[i];
 	return loss / (double)n;
 }
+
+const double *nextitem_losses(const struct nextitem *x)
+{
+	return x->loss;
+}

@@ -32,4 +32,6 @@ double nextitem_sampled(struct nextitem *x, float *dh, float *dT, float *dN, con
  * negative (n,negatives) given, or drawn into it by the caller. dT (n,D), dN (n,negatives,D). */
 double nextitem_bce(struct nextitem *x, float *dh, float *dT, float *dN, const float *h, const uint32_t *target, const uint32_t *negative,
                     const float *w, const float *E, size_t ldE, size_t n);
+/* (n) w_i l_i of the last call, until the next one. */
+const double *nextitem_losses(const struct nextitem *x);
 #endif

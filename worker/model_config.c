@@ -16,7 +16,7 @@ struct model_config model_config_from(const struct config *c, size_t batch_users
 		.crop_share = (float)c->crop_share, .reorder_share = (float)c->reorder_share, .insert_share = (float)c->insert_share,
 		.clip = (float)c->clip, .beta_1 = (float)c->adam_beta1, .beta_2 = (float)c->adam_beta2, .adam_eps = (float)c->adam_eps,
 		.weight_decay = (float)c->weight_decay, .rows = (enum row_optimizer)c->rows,
-		.seed = (uint64_t)c->seed, .threads = (int)c->threads, .items_max = (size_t)c->max_items,
+		.attributes = (size_t)c->attributes_buckets, .seed = (uint64_t)c->seed, .threads = (int)c->threads, .items_max = (size_t)c->max_items,
 		.batch_users_max = batch_users_max, .batch_tokens_max = 0,
 	};
 }

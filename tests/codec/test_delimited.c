@@ -79,6 +79,23 @@ static void test_separators_and_columns(void **state)
 	delimited_free(p);
 }
 
+static void test_attributes(void **state)
+{
+	const struct delimited_options o = { .attributes = "country,agent|device" };
+	struct delimited *p = make("user,item,time,device,country", &o), *none = NULL;
+	const char *line = "u,i,5,tv,", *why = "";
+	char reason[256];
+	struct event ev;
+
+	assert_int_equal(delimited_decode(p, &ev, line, strlen(line), &why), 0);
+	assert_int_equal(ev.attribute[0].len, 0);
+	assert_text(ev.attribute[1].s, ev.attribute[1].len, "tv");
+	assert_int_equal(ev.attribute[2].len, 0);
+	delimited_free(p);
+	assert_int_equal(delimited_new(&none, &o, "user,item,time,device", 21, reason, sizeof reason), -EBADMSG);
+	assert_non_null(strstr(reason, "no column country"));
+}
+
 static void test_header_refusals(void **state)
 {
 	struct delimited *p = NULL;
@@ -136,7 +153,7 @@ static void test_quoting_roundtrip(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_csv), cmocka_unit_test(test_separators_and_columns),
-		cmocka_unit_test(test_header_refusals), cmocka_unit_test(test_limits), cmocka_unit_test(test_quoting_roundtrip) };
+		cmocka_unit_test(test_attributes), cmocka_unit_test(test_header_refusals), cmocka_unit_test(test_limits), cmocka_unit_test(test_quoting_roundtrip) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

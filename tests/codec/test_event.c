@@ -415,6 +415,53 @@ static void test_auto_tells_newline_from_item_tag(void **state)
 	decoder_free(d);
 }
 
+static void assert_attributes(const struct event *ev, const char *a, const char *b, const char *c, const char *d)
+{
+	const char *want[] = { a, b, c, d };
+	for (int i = 0; i < EVENT_ATTRIBUTES_MAX; i++)
+		assert_text(ev->attribute[i].len ? ev->attribute[i].s : "", ev->attribute[i].len, want[i]);
+}
+
+/* By path from JSON, by place from protobuf; what is not said keeps its place. */
+static void test_attributes(void **state)
+{
+	struct decoder *d = make(&(struct decoder_options){ .attribute_paths = "device|agent.device,country,age", .id_max_bytes = 5 }), *bad;
+	struct event ev, got;
+	const char *why = "", *json = "{\"item\":\"i\",\"time\":1,\"agent\":{\"device\":\"tv\"},\"country\":null,\"age\":31}";
+	S4rec__Interaction *m;
+	uint8_t buf[64];
+	size_t len;
+
+	assert_int_equal(decode(d, &ev, "u", json, &why), 0);
+	assert_attributes(&ev, "tv", "", "31", "");
+	assert_int_equal(event_encode(buf, sizeof buf, &len, &ev), 0);
+	m = s4rec__interaction__unpack(NULL, len, buf);
+	assert_non_null(m);
+	assert_int_equal(m->n_user_attribute, 3);
+	assert_string_equal(m->user_attribute[0], "tv");
+	assert_string_equal(m->user_attribute[1], "");
+	assert_string_equal(m->user_attribute[2], "31");
+	assert_int_equal(s4rec__interaction__get_packed_size(m), len);
+	s4rec__interaction__free_unpacked(m, NULL);
+	assert_int_equal(decoder_decode(d, &got, "u", 1, buf, len, NOW, &why), 0);
+	assert_attributes(&got, "tv", "", "31", "");
+
+	assert_int_equal(decoder_decode(d, &ev, "u", 1, BYTES("\x0a\x01" "i\x3a\x01" "a\x3a\x00\x3a\x01" "c\x3a\x01" "d\x3a\x01" "e"), NOW, &why), 0);
+	assert_attributes(&ev, "a", "", "c", "d"); /* a fifth counts for nothing */
+	assert_int_equal(decode(d, &ev, "u", "{\"item\":\"i\",\"time\":1}", &why), 0);
+	assert_attributes(&ev, "", "", "", "");
+	refuse(d, "u", BYTES("{\"item\":\"i\",\"time\":1,\"device\":\"toaster\"}"), NOW, -E2BIG, "oversized");
+	refuse(d, "u", BYTES("{\"item\":\"i\",\"time\":1,\"device\":true}"), NOW, -EBADMSG, "undecodable");
+	refuse(d, "u", BYTES("\x0a\x01" "i\x3a\x01\xff"), NOW, -EBADMSG, "undecodable");
+	refuse(d, "u", BYTES("\x0a\x01" "i\x38\x01"), NOW, -EBADMSG, "undecodable"); /* another wire type */
+	decoder_free(d);
+
+	assert_int_equal(decoder_new(&bad, &(struct decoder_options){ .attribute_paths = "a,b,c,d,e" }, &why), -EINVAL);
+	assert_string_equal(why, "more than four attributes");
+	assert_int_equal(decoder_new(&bad, &(struct decoder_options){ .attribute_paths = "a,,b" }, &why), -EINVAL);
+	assert_int_equal(decoder_new(&bad, &(struct decoder_options){ .attribute_paths = "a," }, &why), -EINVAL);
+}
+
 static void test_mapping(void **state)
 {
 	struct decoder *d = make(&(struct decoder_options){ .format = EVENT_JSON, .user_path = "userId|anonymousId",
@@ -521,7 +568,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_protobuf_roundtrip), cmocka_unit_test(test_protobuf_is_the_schema),
 		cmocka_unit_test(test_protobuf_refusals), cmocka_unit_test(test_keys_with_nul),
-		cmocka_unit_test(test_unknown_fields_and_repeats), cmocka_unit_test(test_time_window),
+		cmocka_unit_test(test_attributes), cmocka_unit_test(test_unknown_fields_and_repeats), cmocka_unit_test(test_time_window),
 		cmocka_unit_test(test_future_is_clamped), cmocka_unit_test(test_forget),
 		cmocka_unit_test(test_framed), cmocka_unit_test(test_json), cmocka_unit_test(test_json_times),
 		cmocka_unit_test(test_json_refusals), cmocka_unit_test(test_auto_tells_newline_from_item_tag),

@@ -61,7 +61,8 @@ static void test_user(void **state)
 	for (int i = 0; i < 3000; i++) {
 		size_t n = check_below(N_MAX), len;
 		struct user_state s = { .row = (uint32_t)check_bits(), .items = items, .weights = weights, .before_ms = before_ms, .ids = ids, .n = n, .events = (uint32_t)check_bits(),
-			.newest_ms = (int64_t)check_bits(), .published = (int)check_below(2), .encoded_step = check_bits() >> check_below(64), .waiting = (int)check_below(2) }, got;
+			.newest_ms = (int64_t)check_bits(), .published = (int)check_below(2), .encoded_step = check_bits() >> check_below(64), .waiting = (int)check_below(2),
+			.loss = (float)check_below(9) / 4, .attributes = { 0, (uint32_t)check_bits(), 7, (uint32_t)check_below(9) }, .attributes_n = check_below(2) ? 4 : 0 }, got;
 		S4rec__UserState *m;
 		int plain = check_below(2) == 0, at_once = check_below(2) == 0, anonymous = check_below(2) == 0;
 
@@ -75,7 +76,8 @@ static void test_user(void **state)
 		assert_true(len <= USER_STATE_BYTES(n));
 		assert_int_equal(user_state_decode(&got, &room, buf, len), 0);
 		assert_true(got.row == s.row && got.n == n && got.events == s.events && got.newest_ms == s.newest_ms && got.published == s.published &&
-		            got.encoded_step == s.encoded_step && got.waiting == s.waiting);
+		            got.encoded_step == s.encoded_step && got.waiting == s.waiting && got.loss == s.loss && got.attributes_n == s.attributes_n);
+		assert_memory_equal(got.attributes, s.attributes, s.attributes_n * sizeof *s.attributes);
 		assert_true(n == 0 || (memcmp(got_items, items, n * 4) == 0 && memcmp(got_weights, weights, n * 4) == 0 &&
 		                      memcmp(got_before_ms, before_ms, n * 4) == 0 && memcmp(got_ids, ids, n * 8) == 0));
 		small.n_max = n - 1;
@@ -84,7 +86,8 @@ static void test_user(void **state)
 
 		m = s4rec__user_state__unpack(NULL, len, buf);
 		assert_non_null(m);
-		assert_true(m->row == s.row && m->n_items == n && m->events == s.events && m->newest_ms == s.newest_ms && m->encoded_step == s.encoded_step && m->waiting == s.waiting);
+		assert_true(m->row == s.row && m->n_items == n && m->events == s.events && m->newest_ms == s.newest_ms && m->encoded_step == s.encoded_step && m->waiting == s.waiting && m->loss == s.loss && m->n_attributes == s.attributes_n);
+		assert_memory_equal(m->attributes, s.attributes, s.attributes_n * sizeof *s.attributes);
 		assert_true(n == 0 || memcmp(m->items, items, n * 4) == 0);
 		assert_true(m->n_before_ms == 0 || (m->n_before_ms == n && memcmp(m->before_ms, before_ms, n * 4) == 0));
 		assert_int_equal(s4rec__user_state__get_packed_size(m), len);

@@ -6,11 +6,13 @@
 # 1. the run that nobody disturbs
 stream "$TMP/events.jsonl" 6000
 A=${PREFIX}_a; load "$A" "$TMP/events.jsonl"
-expect 0 train -t "$A" --until end --eval.out "$TMP/a.eval" --eval.covisit 1 $(small)
+expect 0 train -t "$A" --until end --eval.out "$TMP/a.eval" --eval.windows "$TMP/a.windows" --eval.window.ms 600000 --eval.covisit 1 $(small)
 says "events=$good "
 last_step=$(sed -n 's/.* stopped .*step=\([0-9]*\).*/\1/p' "$TMP/err.log")
 view "$A" >"$TMP/a.view"
 [ "$(wc -l <"$TMP/a.view") $(wc -l <"$TMP/a.eval")" != '0 1' ] || fail "no rows or no scores to compare"
+awk -F'[:,]' -v want="$(($(wc -l <"$TMP/a.eval") - 1))" '/"online","split":"all"/ { n += $10; windows += !seen[$4]++ } END { exit n != want || windows < 3 }' "$TMP/a.windows" ||
+	fail "the windows do not add up to the events of eval.out"
 awk -F'\t' 'NR > 1 && $6 != "NA" { n++ } END { exit n < 1000 }' "$TMP/a.eval" || fail "covisit was not scored"
 
 # as many threads, and as much at a time, as one likes: the same bits
@@ -20,13 +22,14 @@ for how in '1 1000' '4 40000'; do
 	same_view "$TMP/a.view" "$D" "with threads and bytes a fetch = $how"
 done
 
-# 2. killed at many places: rows and dead letters are the same; so is eval.out, which is written anew from the first event on
+# 2. killed at many places: rows and dead letters are the same; so are eval.out and eval.windows, which are written anew from the first event on
 B=${PREFIX}_b; load "$B" "$TMP/events.jsonl"
-again "$B" KILL 6 --eval.out "$TMP/b.eval" --eval.covisit 1
+again "$B" KILL 6 --eval.out "$TMP/b.eval" --eval.windows "$TMP/b.windows" --eval.window.ms 600000 --eval.covisit 1
 kills=$hits
 same_view "$TMP/a.view" "$B" "after $kills kills"
 for x in a b; do cut -f 1-5,7- "$TMP/$x.eval" >"$TMP/$x.scores"; done # co-visitation is not part of the state: NA behind a restore
 cmp "$TMP/a.scores" "$TMP/b.scores" || fail "after $kills kills eval.out differs"
+cmp "$TMP/a.windows" "$TMP/b.windows" || fail "after $kills kills eval.windows differs"
 
 # 3. asked to stop at many places: with cut=log a signal decides nothing about batches and commits
 T=${PREFIX}_t; load "$T" "$TMP/events.jsonl"

@@ -25,6 +25,8 @@ static inline void check_event(const struct event *ev, size_t id_max)
 	MUST(ev->item_len >= 1 && ev->item_len <= id_max && !memchr(ev->item, 0, ev->item_len));
 	MUST(ev->type_len <= id_max && !(ev->type_len && memchr(ev->type, 0, ev->type_len)));
 	MUST(ev->event_id_len <= id_max && !(ev->event_id_len && memchr(ev->event_id, 0, ev->event_id_len)));
+	for (int i = 0; i < EVENT_ATTRIBUTES_MAX; i++)
+		MUST(ev->attribute[i].len <= id_max);
 	MUST(isfinite(ev->weight) && ev->weight >= 0 && ev->ts_ms >= 0 && ev->ts_ms <= 253402300799999);
 }
 
@@ -43,6 +45,8 @@ static inline void check_roundtrip(const struct event *ev, struct decoder *d)
 	MUST(got.item_len == ev->item_len && memcmp(got.item, ev->item, ev->item_len) == 0);
 	MUST(got.type_len == ev->type_len && memcmp(got.type, ev->type, ev->type_len) == 0);
 	MUST(got.event_id_len == ev->event_id_len && memcmp(got.event_id, ev->event_id, ev->event_id_len) == 0);
+	for (int i = 0; i < EVENT_ATTRIBUTES_MAX; i++)
+		MUST(got.attribute[i].len == ev->attribute[i].len && (got.attribute[i].len == 0 || memcmp(got.attribute[i].s, ev->attribute[i].s, got.attribute[i].len) == 0));
 	MUST(got.ts_ms == ev->ts_ms && memcmp(&got.weight, &ev->weight, 4) == 0);
 }
 

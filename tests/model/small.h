@@ -24,8 +24,10 @@ static inline struct model_config small(void)
 	};
 }
 
-/* Arrays of a batch and the batch that points at them. */
-struct data { uint64_t user[80]; uint32_t start[81], item[600], target[600]; float weight[600]; uint8_t head[80]; struct batch b; };
+#define SMALL_ATTRIBUTES 6
+
+/* Attributes are there for who points b.attribute at them. Arrays of a batch and the batch that points at them. */
+struct data { uint64_t user[80]; uint32_t start[81], item[600], target[600]; float weight[600]; uint8_t head[80]; uint16_t attribute[80 * ATTRIBUTES_MAX]; struct batch b; };
 
 /* Lengths include 1 and L; some positions have no target, weights differ. */
 static inline void data_init(struct data *d, size_t B, size_t L, size_t N)
@@ -35,6 +37,8 @@ static inline void data_init(struct data *d, size_t B, size_t L, size_t N)
 		size_t n = u == 0 ? 1 : u == 1 ? L : 1 + rng_below(rng_bits(3, RNG_GENERATE, u, 0, 0), L);
 
 		d->user[u] = 1000 + u;
+		for (size_t i = 0; i < ATTRIBUTES_MAX; i++)
+			d->attribute[u * ATTRIBUTES_MAX + i] = (uint16_t)rng_below(rng_bits(3, RNG_GENERATE, u, i, 9), SMALL_ATTRIBUTES + 1);
 		d->head[u] = u % 3 == 0;
 		d->start[u + 1] = d->start[u] + (uint32_t)n;
 		for (size_t t = d->start[u]; t < d->start[u + 1]; t++) {

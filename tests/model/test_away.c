@@ -118,7 +118,13 @@ static void fill(struct grad *g, float *dense, uint64_t step)
 
 static double rate(uint64_t step) { return 1e-2 * fmin(1, (double)step / 300) * fmax(.02, (1 + cos(M_PI * (double)step / 6000)) / 2); }
 
-static void by_hand(struct model_config c, uint64_t steps, int changing)
+/* Doubled for a while again and again, as after an alarm of drift. */
+static double jumping(uint64_t step) { return step / 64 % 3 == 1 ? 2e-2 : 1e-2; }
+
+enum course { CONSTANT, CHANGING, JUMPING };
+static const char *const course_name[] = { "constant", "changing", "jumping" };
+
+static void by_hand(struct model_config c, uint64_t steps, enum course course)
 {
 	struct grad *g;
 	struct model *m = make(&c, ROWS, &g);
@@ -129,7 +135,7 @@ static void by_hand(struct model_config c, uint64_t steps, int changing)
 	assert_int_equal(model_row_floats(m), c.rows == ROWS_ADAGRAD ? 6 : 15);
 	memset(g->block, 0, m->dense * sizeof(float));
 	for (uint64_t step = 1; step <= steps; step++) {
-		float lr = changing ? (float)rate(step) : 1e-2f;
+		float lr = course == CHANGING ? (float)rate(step) : course == JUMPING ? (float)jumping(step) : 1e-2f;
 
 		if (step % 97 == 50)
 			continue; /* a discarded step: its number is used, nothing moves */
@@ -145,7 +151,7 @@ static void by_hand(struct model_config c, uint64_t steps, int changing)
 			far = fmax(far, farthest(m, &r));
 	}
 	print_message("    %s, decay %g beta_2 %g, %s rate, %d steps: at most %.1e apart\n", c.rows == ROWS_ADAGRAD ? "Adagrad" : "Adam", c.weight_decay, c.beta_2,
-	              changing ? "changing" : "constant", (int)steps, far);
+	              course_name[course], (int)steps, far);
 	assert_true(far < LIMIT);
 	ref_free(&r);
 	grad_free(g);
@@ -156,14 +162,15 @@ static void rows_are_where_dense_adam_has_them(void **state)
 {
 	struct model_config c = config(LOSS_BCE, 0);
 
-	by_hand(c, MODEL_HISTORY + 1500, 1);
+	by_hand(c, MODEL_HISTORY + 1500, CHANGING);
 	c.weight_decay = .05f;
-	by_hand(c, MODEL_HISTORY + 1500, 1);
-	by_hand(c, 700, 0);
+	by_hand(c, MODEL_HISTORY + 1500, CHANGING);
+	by_hand(c, 700, CONSTANT);
+	by_hand(c, MODEL_HISTORY + 300, JUMPING);
 	c.beta_2 = .9f; /* the series does not converge: term by term */
-	by_hand(c, 700, 1);
+	by_hand(c, 700, CHANGING);
 	c.beta_1 = 0;
-	by_hand(c, 300, 1);
+	by_hand(c, 300, CHANGING);
 }
 
 static void adagrad_is_its_formula(void **state)
@@ -173,7 +180,7 @@ static void adagrad_is_its_formula(void **state)
 
 		c.rows = ROWS_ADAGRAD;
 		c.clip = .25f;
-		by_hand(c, decay ? MODEL_HISTORY + 300 : 500, 1);
+		by_hand(c, decay ? MODEL_HISTORY + 300 : 500, decay ? CHANGING : JUMPING);
 	}
 }
 

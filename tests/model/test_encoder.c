@@ -115,6 +115,7 @@ static void check_all(struct model_config c, size_t B, size_t N, const char *wha
 
 	assert_int_equal(grad_new(&scratch, m), 0);
 	data_init(d, B, c.L, N);
+	d->b.attribute = c.attributes ? d->attribute : NULL;
 	for (size_t i = 0; i < c.queue * c.D; i++) /* as if steps had gone before: Sinkhorn sees these rows too */
 		m->queue[i] = (float)rng_unit(rng_bits(4, RNG_GENERATE, i, 0, 0)) - .5f;
 	m->queue_count = c.queue;
@@ -230,6 +231,55 @@ static void test_joint(void **state)
 		}
 }
 
+/* The first token's sum of rows: users who share some, and have none; views get it, too. */
+static void test_attributes(void **state)
+{
+	struct model_config c = small();
+	c.attributes = SMALL_ATTRIBUTES;
+	check_all(c, USERS, ITEMS, "full, attributes");
+	c.beta1 = .5f; c.beta2 = .7f; c.lambda = .3f;
+	c.loss = LOSS_SAMPLED;
+	check_all(c, USERS, ITEMS, "joint sampled, attributes");
+}
+
+/* Without attributes a batch gives the bits of one that says nobody has any; one user's attributes are nobody else's business, and reach each of its views,
+ * also one that is all masked. */
+static void attributes_are_of_their_user(void **state)
+{
+	struct model_config c = small();
+	struct data *d = malloc(sizeof *d);
+	struct grad *g;
+	float h[3][USERS * 12], z[3][3][USERS * 12];
+	struct step_stats st;
+	c.attributes = SMALL_ATTRIBUTES;
+	c.beta1 = .5f;
+	c.mask_share = 1;
+	c.dropout = 0;
+	struct model *m = make(&c, ITEMS, &g);
+	data_init(d, USERS, c.L, ITEMS);
+	memset(d->attribute, 0, sizeof d->attribute);
+	for (int i = 0; i < 3; i++) {
+		struct step_trace t;
+		d->b.attribute = i ? d->attribute : NULL;
+		d->attribute[3 * ATTRIBUTES_MAX + 1] = i == 2 ? 4 : 0; /* of user 3 */
+		model_encode_last(m, h[i], &d->b);
+		model_grad(m, g, &d->b, 1, &st);
+		model_trace(m, &t);
+		for (int v = 0; v < 3; v++)
+			memcpy(z[i][v], v == 0 ? t.z : v == 1 ? t.z1 : t.z2, sizeof z[i][v]);
+	}
+	assert_memory_equal(h[0], h[1], sizeof h[0]);
+	assert_memory_equal(z[0], z[1], sizeof z[0]);
+	for (size_t u = 0; u < USERS; u++) {
+		assert_int_equal(memcmp(h[1] + u * c.D, h[2] + u * c.D, c.D * sizeof(float)) != 0, u == 3);
+		for (int v = 0; v < 3; v++)
+			assert_int_equal(memcmp(z[1][v] + u * c.D, z[2][v] + u * c.D, c.D * sizeof(float)) != 0, u == 3);
+	}
+	grad_free(g);
+	model_free(m);
+	free(d);
+}
+
 /* With distillation alone and its teacher detached, prototypes have no gradient. */
 static void detached_teacher_is_still(struct model_config c)
 {
@@ -295,6 +345,7 @@ static uint64_t fold(struct model_config c, int threads)
 	m = make(&c, 300, &g);
 	for (uint64_t step = 1; step <= 3; step++) {
 		data_init(d, 70 + step, c.L, 300);
+		d->b.attribute = c.attributes ? d->attribute : NULL;
 		model_grad(m, g, &d->b, step, &st);
 		assert_false(st.discarded);
 		r = hash(r, &st, offsetof(struct step_stats, discarded));
@@ -332,6 +383,7 @@ static void test_threads(void **state)
 		c.norm = c.cosine = c.low_pass = i < 3;
 		c.detach = i >= 3;
 		c.rows = i < 4 ? ROWS_ADAM : ROWS_ADAGRAD;
+		c.attributes = i % 2 ? SMALL_ATTRIBUTES : 0;
 		one = fold(c, 1);
 		for (int t = 2; t <= 4; t++)
 			assert_true(fold(c, t) == one);
@@ -481,7 +533,7 @@ static void test_state(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_next_item),
+		cmocka_unit_test(test_next_item), cmocka_unit_test(test_attributes), cmocka_unit_test(attributes_are_of_their_user),
 		cmocka_unit_test(test_sampled_estimates_full), cmocka_unit_test(test_joint), cmocka_unit_test(test_one_loss), cmocka_unit_test(test_cluster),
 		cmocka_unit_test(test_threads), cmocka_unit_test(test_encode), cmocka_unit_test(test_discard_and_learn),
 		cmocka_unit_test(test_state),

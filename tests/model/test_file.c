@@ -58,6 +58,7 @@ static void train(struct model *m, struct grad *g, uint64_t from, uint64_t to)
 			d.item[t] = (d.item[t] + (uint32_t)step * 7) % ROWS;
 			d.target[t] = d.target[t] == NO_ROW ? NO_ROW : d.target[t] % 20;
 		}
+		d.b.attribute = m->cfg.attributes ? d.attribute : NULL;
 		model_grad(m, g, &d.b, step, &st);
 		assert_false(st.discarded);
 		model_apply(m, g, step, 1e-2f / (float)(1 + step % 3));
@@ -111,6 +112,7 @@ static void trains_on_with_the_same_bits(void **state)
 		assert_true(round_trip(c, 1, 0) == straight);
 		assert_true(round_trip(c, 1, 1) == straight); /* threads are no part of a file */
 		c.rows = ROWS_ADAGRAD;
+		c.attributes = SMALL_ATTRIBUTES;
 		assert_true(round_trip(c, 1, 0) == round_trip(c, 0, 0));
 	}
 }
@@ -268,6 +270,7 @@ static void names_what_differs(void **state)
 	DIFFERS(norm = 0, "norm is 1 in the file, 0 here");
 	DIFFERS(queue = 0, "queue is 50 in the file, 0 here");
 	DIFFERS(beta_2 = .99f, "beta_2 is 0.999");
+	DIFFERS(attributes = 5, "attributes is 0 in the file, 5 here");
 	DIFFERS(weight_decay = 0, "weight_decay is 0.05");
 #undef DIFFERS
 	c.items_max = 29;

@@ -87,6 +87,20 @@ static void test_outliers_and_youth(void **state)
 	assert_true(d.variance == 0);
 }
 
+/* Each number by itself; one that a step has not is passed over. */
+static void test_both(void **state)
+{
+	struct drifts d = { 0 };
+	unsigned found = 0;
+	for (uint64_t i = 0; i < 2000; i++) {
+		double loss = noisy(6, i), ndcg20 = noisy(i < 1000 ? 8 : 6, 5000 + i);
+		found |= drifts_add(&d, i % 3 ? &loss : NULL, i % 2 ? &ndcg20 : NULL);
+	}
+	assert_int_equal(found, DRIFT_NDCG);
+	assert_true(d.found == 1 && d.ndcg.alarms == 1 && d.loss.alarms == 0);
+	assert_true(fabs(d.loss.mean - 6) < .3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -95,6 +109,7 @@ int main(void)
 		cmocka_unit_test(test_improvement),
 		cmocka_unit_test(test_worse_after_learning),
 		cmocka_unit_test(test_outliers_and_youth),
+		cmocka_unit_test(test_both),
 	};
 	return cmocka_run_group_tests_name("drift", tests, NULL, NULL);
 }

@@ -19,6 +19,8 @@ static void window_means(void **state)
 	prequential_add(p, (uint32_t[METHODS]){ 1, 20, 0 });
 	struct scores m = prequential_scores(p, BY_MODEL), pop = prequential_scores(p, BY_POPULARITY), co = prequential_scores(p, BY_COVISIT);
 	assert_true(fabs(m.hr20 - 1) < 1e-12 && fabs(m.mrr - .75) < 1e-12 && fabs(m.ndcg20 - (1 + 1 / log2(3)) / 2) < 1e-12);
+	assert_true(m.hr5 == 1 && m.hr10 == 1 && m.ndcg5 == m.ndcg20 && m.ndcg10 == m.ndcg20);
+	assert_true(pop.hr5 == 0 && pop.hr10 == 0 && pop.ndcg10 == 0);
 	assert_true(fabs(pop.hr20 - .5) < 1e-12 && fabs(pop.ndcg20 - .5 / log2(21)) < 1e-12);
 	assert_true(fabs(co.hr20 - .5) < 1e-12 && fabs(co.mrr - .5) < 1e-12);
 	assert_int_equal(prequential_count(p), 3);

@@ -167,10 +167,17 @@ static void test_passes(void **state)
 	l[0]->passes.done = 2;
 	l[0]->passes.before = l[0]->passes.last;
 	assert_false(passes_wanted(l[0]));
+	cfg.epochs = 9; /* what has ceased to gain is over for good */
+	assert_false(passes_wanted(l[0]));
+	cfg.epochs = 3;
 	cfg.epochs_gain = 0;
 	assert_true(passes_wanted(l[0]));
 	l[0]->passes.done = 3;
-	assert_false(passes_wanted(l[0]));
+	l[0]->events += 1000000;
+	assert_false(passes_wanted(l[0])); /* a backlog later on is learned as it would have been live */
+	cfg.epochs = 4;
+	assert_true(passes_wanted(l[0]));
+	cfg.epochs = 3;
 	learner_free(l[0]);
 	learner_free(l[1]);
 }

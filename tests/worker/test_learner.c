@@ -1,4 +1,5 @@
-/* test_learner.c - the guard in the fold: an exploding step leaves nothing in the model, and what is held back goes out later, whole. */
+/* test_learner.c - the guard in the fold: an exploding step leaves nothing in the model, and what is held back goes out later, whole; late events; whom rehearsal
+ * draws; what an alarm of drift changes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <sysexits.h>
 
 #include "model/rng.h"
+#include "model/state.h"
 #include "worker/learn/learner.h"
 #include "tests/worker/small_learner.h"
 #include "worker/state/rows.h"
@@ -61,7 +63,7 @@ static uint64_t model_bits(struct learner *l)
 	struct dense d;
 	uint64_t h = 14695981039346656037u;
 	for (size_t i = 0; state_dense(l, i, &d) == 0; i++)
-		for (size_t b = 0; strcmp(d.name, "prequential") && strcmp(d.name, "guard") && strncmp(d.name, "published", 9) && b < d.bytes; b++)
+		for (size_t b = 0; strcmp(d.name, "prequential") && strcmp(d.name, "guard") && strcmp(d.name, "drifts") && strncmp(d.name, "published", 9) && b < d.bytes; b++)
 			h = (h ^ ((unsigned char *)d.data)[b]) * 0x100000001b3u;
 	for (uint32_t row = 0; row < model_items(l->model); row++) {
 		uint32_t *at;
@@ -279,9 +281,244 @@ static void test_refused_arrivals(void **state)
 	cfg.lateness_ms = 86400000;
 }
 
+enum { OLD = 60, RECENT = 60, REHEARSED = 4, ROUNDS = 60, HALF_LIFE = 1000 };
+
+/* Half of the store met its items ten half-lives before the other half: users 0 .. OLD - 1, and the next RECENT ones. */
+static struct learner *two_ages(void)
+{
+	struct learner *l;
+	struct record_list batch = { 0 };
+	cfg.rehearse = REHEARSED;
+	cfg.batch_users = OLD + RECENT;
+	l = learner();
+	for (int u = 0; u < OLD + RECENT; u++)
+		for (int i = 0; i < 3; i++)
+			event_at(&batch, u, (u + i) % ITEMS, (u < OLD ? 0 : 10 * HALF_LIFE) + i, NULL);
+	train(l, &batch, NULL);
+	return l;
+}
+
+/* Steps of one fresh user; losses are set to what before() says before each one. Returned: how often the users below OLD were rehearsed. */
+static int rehearse(struct learner *l, float (*before)(uint32_t row))
+{
+	int old = 0;
+	for (int i = 0; i < ROUNDS; i++) {
+		struct record_list batch = { 0 };
+		event_at(&batch, OLD, i % ITEMS, 10 * HALF_LIFE + 3, NULL);
+		for (uint32_t row = 0; before && row < users_rows(l->users); row++)
+			users_get(l->users, row)->loss = before(row);
+		struct train_result t = train(l, &batch, NULL);
+		assert_int_equal(t.users, 1 + REHEARSED);
+		for (uint32_t row = 0; row < OLD; row++)
+			old += users_get(l->users, row)->batch_stamp == l->step;
+	}
+	return old;
+}
+
+static void test_rehearsal_prefers_recent_users(void **state)
+{
+	cfg.rehearse_half_life_ms = HALF_LIFE;
+	struct learner *l = two_ages();
+	assert_true(rehearse(l, NULL) <= 2); /* of 240; 2^-10 of them are expected */
+	learner_free(l);
+
+	cfg.rehearse_half_life_ms = 10 * HALF_LIFE;
+	l = two_ages();
+	int old = rehearse(l, NULL); /* one in three: 80, and a standard deviation of 7 */
+	assert_true(old > 50 && old < 110);
+	learner_free(l);
+
+	cfg.rehearse_half_life_ms = 1; /* none is recent enough: the most recent of those that were drawn */
+	l = two_ages();
+	struct record_list batch = { 0 };
+	event_at(&batch, OLD + 1, 0, 100 * HALF_LIFE, NULL);
+	train(l, &batch, NULL);
+	assert_true(rehearse(l, NULL) <= 2);
+	learner_free(l);
+	cfg.rehearse_half_life_ms = 0;
+	cfg.rehearse = 0;
+	cfg.batch_users = 256;
+}
+
+static float old_lose_more(uint32_t row) { return row < OLD ? 2 : 1; }
+
+static void test_rehearsal_prefers_great_losses(void **state)
+{
+	cfg.rehearse_draw = 1;
+	struct learner *l = two_ages();
+	int old = rehearse(l, old_lose_more); /* three in four: 180, and a standard deviation of 7 */
+	assert_true(old > 150 && old < 210);
+	learner_free(l);
+	cfg.rehearse_draw = 0;
+	cfg.rehearse = 0;
+	cfg.batch_users = 256;
+}
+
+/* What is kept of each user are the parts of the step's loss. */
+static void test_losses_of_users(void **state)
+{
+	cfg.rehearse_draw = 1;
+	for (cfg.loss = LOSS_FULL; cfg.loss <= LOSS_BCE; cfg.loss++) {
+		struct learner *l = learner();
+		struct train_result t;
+		double sum = 0, targets = 0;
+		t = step(l, 1);
+		assert_true(users_get(l->users, 0)->loss == 0); /* a first event is nobody's target */
+		for (int i = 0; i < 3; i++)
+			t = step(l, 1);
+		for (uint32_t row = 0; row < USERS; row++) {
+			const struct user *u = users_get(l->users, row);
+			sum += u->loss * (u->known - 1);
+			targets += u->known - 1;
+		}
+		assert_int_equal(targets, t.stats.targets);
+		assert_float_equal(sum / targets, t.stats.loss_sr, 1e-5);
+		assert_true(users_get(l->users, 0)->loss != users_get(l->users, 1)->loss);
+
+		float before = users_get(l->users, 0)->loss;
+		cfg.guard_factor = 2;
+		l->guard.steps = GUARD_STEPS;
+		assert_int_equal(step(l, 1e6).discarded, DISCARD_EXPLODING);
+		assert_true(users_get(l->users, 0)->loss == before);
+		cfg.guard_factor = 100;
+		learner_free(l);
+	}
+	cfg.loss = LOSS_FULL;
+	cfg.rehearse_draw = 0;
+}
+
+/* Whatever the next loss is, it is an alarm. */
+static void make_restless(struct learner *l)
+{
+	l->drifts.loss = (struct drift){ .mean = -1, .variance = 1e-6, .n = DRIFT_STEPS, .excess = DRIFT_BOUND };
+}
+
+static double last_rate(struct learner *l)
+{
+	struct applied a;
+	model_history(l->model, model_applied(l->model), &a);
+	return a.lr;
+}
+
+static void test_drift_raises_the_rate_for_a_while(void **state)
+{
+	for (cfg.drift_response = RESPONSE_NONE; cfg.drift_response <= RESPONSE_RATE; cfg.drift_response++) {
+		cfg.drift_factor = 3;
+		cfg.drift_steps = 4;
+		double raised = cfg.drift_response == RESPONSE_RATE ? 3 : 1;
+		struct learner *l = learner();
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(step(l, 1).drifted, 0);
+		make_restless(l);
+		assert_int_equal(step(l, 1).drifted, DRIFT_LOSS);
+		assert_float_equal(last_rate(l), .001, 1e-9); /* it was trained before it was known */
+		for (int i = 0; i < 4; i++) {
+			assert_int_equal(step(l, 1).drifted, 0);
+			assert_float_equal(last_rate(l), .001 * raised, 1e-9);
+			if (i == 2) {
+				struct drifts before = l->drifts;
+				struct train_result t;
+				assert_int_equal(learner_pass(l, l->step + 1, &t), 0);
+				assert_float_equal(last_rate(l), .001, 1e-9); /* a pass is as ever, and no step of the while */
+				assert_memory_equal(&before, &l->drifts, sizeof before);
+			}
+		}
+		step(l, 1);
+		assert_float_equal(last_rate(l), .001, 1e-9);
+		assert_int_equal(l->drifts.found, 1);
+		learner_free(l);
+	}
+	cfg.drift_response = RESPONSE_NONE;
+}
+
+static void test_drift_rehearses_more_for_a_while(void **state)
+{
+	cfg.drift_response = RESPONSE_REHEARSE;
+	cfg.drift_factor = 2;
+	cfg.drift_steps = 3;
+	cfg.rehearse_half_life_ms = INT64_MAX; /* every draw hits */
+	struct learner *l = two_ages();
+	make_restless(l);
+	for (int i = 0; i < 6; i++) {
+		struct record_list batch = { 0 };
+		event_at(&batch, OLD, i % ITEMS, 10 * HALF_LIFE + 3, NULL);
+		assert_int_equal(train(l, &batch, NULL).users, 1 + REHEARSED * (i >= 1 && i <= 3 ? 2 : 1));
+	}
+	learner_free(l);
+	cfg.rehearse = 0;
+	assert_int_equal(learner_new(&l, &cfg, "input", 1), EX_CONFIG);
+	cfg.drift_response = RESPONSE_NONE;
+	cfg.rehearse_half_life_ms = 0;
+	cfg.batch_users = 256;
+}
+
+static void event_from(struct record_list *batch, int user, int item, int64_t ms, const char *device)
+{
+	char key[16], value[128];
+	struct record *r;
+	int key_len = snprintf(key, sizeof key, "u%d", user);
+	int len = snprintf(value, sizeof value, "{\"item_id\":\"i%d\",\"timestamp\":%lld%s%s}", item, 1700000000000LL + (long long)ms, *device ? ",\"device\":" : "", device);
+	assert_int_equal(record_new(&r, pool, decoder, 1000, 0, offset++, 1800000000000LL, key, (size_t)key_len, value, (size_t)len), 0);
+	assert_null(r->reason);
+	record_push(batch, r);
+}
+
+/* All meet item 0, then one of two that only their device tells. Returned: the loss at last; ln 2 is what remains to who does not look. */
+static double loss_by_device(int64_t buckets)
+{
+	struct train_result t = { 0 };
+	cfg.attributes_buckets = buckets;
+	cfg.learning_rate = .02;
+	struct learner *l = learner();
+	for (int i = 0; i < 60; i++) {
+		struct record_list batch = { 0 };
+		for (int u = 0; u < 16; u++)
+			for (int e = 0; e < 2; e++)
+				event_from(&batch, 100 * i + u, e ? 1 + u % 2 : 0, 10 * i + e, u % 2 ? "\"tv\"" : "7");
+		t = train(l, &batch, NULL);
+	}
+	learner_free(l);
+	cfg.learning_rate = .001;
+	cfg.attributes_buckets = 0;
+	return t.stats.loss_sr;
+}
+
+static void test_attributes_tell_users_apart(void **state)
+{
+	assert_true(loss_by_device(0) > .65);
+	assert_true(loss_by_device(1000) < .3);
+}
+
+/* The newest event that says something counts, field by field. */
+static void test_attributes_of_a_user(void **state)
+{
+	cfg.attributes_buckets = 1000;
+	struct learner *l = learner();
+	struct record_list batch = { 0 };
+	event_from(&batch, 1, 1, 1000, "\"tv\"");
+	event_from(&batch, 2, 1, 1000, "\"tv\"");
+	event_from(&batch, 3, 1, 1000, "\"phone\"");
+	event_from(&batch, 3, 2, 2000, "");
+	train(l, &batch, NULL);
+	uint16_t tv = user(l, "u1")->attribute[0], phone = user(l, "u3")->attribute[0];
+	assert_true(tv > 0 && tv <= 1000 && phone > 0 && phone != tv);
+	assert_int_equal(user(l, "u2")->attribute[0], tv);
+	assert_int_equal(user(l, "u1")->attribute[1], 0);
+	event_from(&batch, 1, 2, 500, "\"phone\""); /* it came late */
+	event_from(&batch, 2, 2, 1000, "\"phone\"");
+	train(l, &batch, NULL);
+	assert_int_equal(user(l, "u1")->attribute[0], tv);
+	assert_int_equal(user(l, "u2")->attribute[0], phone);
+	learner_free(l);
+	cfg.attributes_buckets = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_explosion), cmocka_unit_test(test_held), cmocka_unit_test(test_adopt),
-		cmocka_unit_test(test_late_in_place), cmocka_unit_test(test_refused_arrivals) };
+		cmocka_unit_test(test_late_in_place), cmocka_unit_test(test_refused_arrivals),
+		cmocka_unit_test(test_rehearsal_prefers_recent_users), cmocka_unit_test(test_rehearsal_prefers_great_losses), cmocka_unit_test(test_losses_of_users),
+		cmocka_unit_test(test_drift_raises_the_rate_for_a_while), cmocka_unit_test(test_drift_rehearses_more_for_a_while),
+		cmocka_unit_test(test_attributes_tell_users_apart), cmocka_unit_test(test_attributes_of_a_user) };
 	return cmocka_run_group_tests(tests, begin, end);
 }

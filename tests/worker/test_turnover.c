@@ -35,7 +35,7 @@ static void event(struct record_list *batch, int user, int item, int64_t ms, con
 	char key[16], value[128];
 	struct record *r;
 	int key_len = snprintf(key, sizeof key, "u%d", user);
-	int len = snprintf(value, sizeof value, "{\"item_id\":\"i%d\",\"timestamp\":%lld,\"event_id\":\"%s\"}", item, 1700000000000LL + (long long)ms, id);
+	int len = snprintf(value, sizeof value, "{\"item_id\":\"i%d\",\"timestamp\":%lld,\"event_id\":\"%s\",\"country\":\"%d\"}", item, 1700000000000LL + (long long)ms, id, item % 3);
 	assert_int_equal(record_new(&r, pool, decoder, 1000, 0, offset++, 1800000000000LL, key, (size_t)key_len, value, (size_t)len), 0);
 	assert_null(r->reason);
 	record_push(batch, r);
@@ -331,6 +331,13 @@ static void busy_step(struct learner *l)
 		publish(l);
 }
 
+/* An alarm whose response lasts beyond the next copy. */
+static void alarm_soon(struct learner *l)
+{
+	if (l && l->step % 60 == 50)
+		l->drifts.loss = (struct drift){ .mean = -1, .variance = 1e-6, .n = DRIFT_STEPS, .excess = DRIFT_BOUND };
+}
+
 static void a_copy_goes_on_alike(void **state)
 {
 	cfg.admit_count = 2;
@@ -340,9 +347,16 @@ static void a_copy_goes_on_alike(void **state)
 	cfg.max_users = 60;
 	cfg.lateness_ms = 500;
 	cfg.item_context = .5;
+	cfg.rehearse_half_life_ms = 20000;
+	cfg.rehearse_draw = 1;
+	cfg.drift_response = RESPONSE_RATE;
+	cfg.drift_steps = 30;
+	cfg.attributes_buckets = 8;
 	for (cfg.loss = LOSS_FULL; cfg.loss <= LOSS_BCE; cfg.loss++) {
 		struct learner *l = learner(), *c = NULL;
 		for (int i = 0; i < 180; i++) {
+			alarm_soon(l);
+			alarm_soon(c);
 			busy_step(l);
 			if (c)
 				busy_step(c);
@@ -352,6 +366,7 @@ static void a_copy_goes_on_alike(void **state)
 				learner_free(c);
 				c = copy(l);
 				same(l, c);
+				assert_true(l->drifts.left > 0 && l->drifts.left < 30);
 			}
 		}
 		assert_true(l->expired_items > 50 && l->expired_users > 50 && l->unadmitted > 50 && l->late > 20 && l->duplicates > 5);
@@ -360,6 +375,10 @@ static void a_copy_goes_on_alike(void **state)
 		learner_free(c);
 	}
 	cfg.loss = LOSS_FULL;
+	cfg.rehearse_half_life_ms = 0;
+	cfg.rehearse_draw = 0;
+	cfg.drift_response = RESPONSE_NONE;
+	cfg.attributes_buckets = 0;
 }
 
 /* The topic still has what a row was when readers did not have it: that must not count. The row moves on without a gradient, by its momentum. */

@@ -58,7 +58,7 @@ int command_export(int argc, char **argv)
 		log_error("name one FILE to write; see s4rec export --help");
 		r = EX_USAGE;
 	} else {
-		c.eval_out[0] = '\0'; /* of the trainer whose file of options this may be */
+		c.eval_out[0] = c.eval_windows[0] = '\0'; /* of the trainer whose file of options this may be */
 		r = side_resolve(&c);
 		if (r == 0)
 			r = export(&c, c.args[0]);

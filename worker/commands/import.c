@@ -125,7 +125,7 @@ int command_import(int argc, char **argv)
 		log_error("name one FILE to read; see s4rec import --help");
 		r = EX_USAGE;
 	} else {
-		c.eval_out[0] = '\0'; /* of the trainer whose file of options this may be */
+		c.eval_out[0] = c.eval_windows[0] = '\0'; /* of the trainer whose file of options this may be */
 		r = import(&c, c.args[0]);
 	}
 	config_release(&c);

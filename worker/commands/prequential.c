@@ -55,23 +55,6 @@ static void print_table(const struct stream_result *r)
 			print_row(r, c);
 }
 
-static void put_line(FILE *f, const struct board *b, size_t window, size_t contestant, enum split s)
-{
-	const struct tally *t = board_tally(b, window, contestant, s);
-
-	if (t->n == 0)
-		return;
-	fprintf(f, "{\"window_ms\":%lld,\"contestant\":\"%s\",\"split\":\"%s\",\"events\":%llu,\"mrr\":%.6f", (long long)board_window_ms(b, window),
-	        contestant_name[contestant], split_name[s], (unsigned long long)t->n, tally_mrr(t));
-	for (size_t c = 0; c < CUTS; c++) {
-		struct interval hr = wilson(t->hits[c], t->n), ndcg = tally_ndcg_interval(t, c);
-
-		fprintf(f, ",\"hr@%zu\":[%.6f,%.6f,%.6f],\"ndcg@%zu\":[%.6f,%.6f,%.6f]", loo_cut[c], tally_hr(t, c), hr.low, hr.high, loo_cut[c],
-		        tally_ndcg(t, c), ndcg.low, ndcg.high);
-	}
-	fputs("}\n", f);
-}
-
 static void put_interval(FILE *f, const char *name, const char *cut, double value, struct interval x)
 {
 	fprintf(f, ",\"%s%s\":[%.6f,%.6f,%.6f]", name, cut, value, x.low, x.high);
@@ -113,10 +96,7 @@ static int save_windows(const char *path, const struct stream_result *r)
 		log_error("cannot write %s: %s (eval.out)", path, strerror(errno));
 		return EX_CANTCREAT;
 	}
-	for (size_t w = 0; w < board_windows(b); w++)
-		for (size_t c = 0; c < CONTESTANTS; c++)
-			for (int s = 0; s < SPLITS; s++)
-				put_line(f, b, w, c, (enum split)s);
+	board_write(b, f, contestant_name, 0);
 	for (size_t c = 0; c < CONTESTANTS; c++)
 		for (int s = 0; s < SPLITS; s++)
 			put_total(f, r, c, (enum split)s);

@@ -56,7 +56,7 @@ int command_rollback(int argc, char **argv)
 		log_error("name one FILE to read; see s4rec rollback --help");
 		r = EX_USAGE;
 	} else {
-		c.eval_out[0] = '\0'; /* of the trainer whose file of options this may be */
+		c.eval_out[0] = c.eval_windows[0] = '\0'; /* of the trainer whose file of options this may be */
 		c.from[0] = '\0';
 		c.attempts_max = c.skip_batch = c.accept_gap = 0; /* a trainer's */
 		c.take_over = 1; /* standbys wait until it is done */

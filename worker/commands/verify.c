@@ -19,7 +19,7 @@ int command_verify(int argc, char **argv)
 		log_error("unexpected argument '%s'; see s4rec verify --help", c.args[0]);
 		r = EX_USAGE;
 	} else {
-		c.eval_out[0] = '\0'; /* of the trainer whose file of options this may be ... */
+		c.eval_out[0] = c.eval_windows[0] = '\0'; /* of the trainer whose file of options this may be ... */
 		c.eval_covisit = 0;
 		c.accept_gap = 0;
 		kernel_portable(c.kernel == 1);

@@ -50,23 +50,34 @@ int drift_add(struct drift *d, double x)
 	return 0;
 }
 
-static void say(struct drifts *d, const char *what, const struct drift *of, double sign, int64_t event_ms)
+static void say(const char *what, const struct drift *of, double sign, int64_t event_ms)
 {
 	time_t s = (time_t)(event_ms / 1000);
 	struct tm tm;
 	char time[32];
 
-	d->found++;
 	gmtime_r(&s, &tm);
 	strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", &tm);
 	log_info("drift of=%s event_time=%s mean_before=%.4f mean_since=%.4f steps_since=%llu", what, time, sign * of->usual, sign * of->worse,
 	         (unsigned long long)of->lasted);
 }
 
-void drifts_step(struct drifts *d, double loss, uint64_t ranked, double ndcg20, int64_t event_ms)
+unsigned drifts_add(struct drifts *d, const double *loss, const double *ndcg20)
 {
-	if (drift_add(&d->loss, loss))
-		say(d, "loss", &d->loss, 1, event_ms);
-	if (ranked && drift_add(&d->ndcg, -ndcg20))
-		say(d, "ndcg20", &d->ndcg, -1, event_ms);
+	unsigned drifted = 0;
+
+	if (loss && drift_add(&d->loss, *loss))
+		drifted |= DRIFT_LOSS;
+	if (ndcg20 && drift_add(&d->ndcg, -*ndcg20))
+		drifted |= DRIFT_NDCG;
+	d->found += (drifted & DRIFT_LOSS ? 1 : 0) + (drifted & DRIFT_NDCG ? 1 : 0);
+	return drifted;
+}
+
+void drifts_tell(const struct drifts *d, unsigned drifted, int64_t event_ms)
+{
+	if (drifted & DRIFT_LOSS)
+		say("loss", &d->loss, 1, event_ms);
+	if (drifted & DRIFT_NDCG)
+		say("ndcg20", &d->ndcg, -1, event_ms);
 }

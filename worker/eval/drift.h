@@ -32,8 +32,16 @@ struct drift {
 
 /* x must be finite; for a fall give -x. 1: an alarm. */
 int drift_add(struct drift *d, double x);
-/* The two that are watched, by step. */
-struct drifts { struct drift loss, ndcg; uint64_t found; };
-/* Of a step that ranked `ranked` events, whose NDCG@20 was ndcg20 in the mean, and trained with this loss. Logs what has drifted, at which event time. */
-void drifts_step(struct drifts *d, double loss, uint64_t ranked, double ndcg20, int64_t event_ms);
+/* The two that are watched, by step. 8 bytes a member: the state topic keeps it as it lies in memory. */
+struct drifts {
+	struct drift loss, ndcg;
+	uint64_t found;             /* alarms of both */
+	uint64_t left;              /* steps that are still to be trained otherwise (learn/response.c) */
+};
+enum { DRIFT_LOSS = 1, DRIFT_NDCG = 2 };
+/* A step that trained with this loss, and whose ranked events had this NDCG@20 in the mean; NULL: it had no targets, no ranked events. Returned: bits of
+ * what has drifted. */
+unsigned drifts_add(struct drifts *d, const double *loss, const double *ndcg20);
+/* Logs what drifts_add has just returned, at which event time. */
+void drifts_tell(const struct drifts *d, unsigned drifted, int64_t event_ms);
 #endif

@@ -68,26 +68,29 @@ void prequential_sum(struct prequential *p)
 			p->ndcg[m] += gain(p->rank[i][m]);
 }
 
+static void count_hit(uint32_t rank, uint32_t cut, double *hr, double *ndcg)
+{
+	if (rank < cut) {
+		*hr += 1;
+		*ndcg += 1 / log2(rank + 2.0);
+	}
+}
+
 struct scores prequential_scores(const struct prequential *p, enum method m)
 {
-	struct scores s = { 0, 0, 0 };
+	struct scores s = { 0 };
 	size_t n = p->count < p->window ? (size_t)p->count : p->window;
 	for (size_t i = 0; i < n; i++) {
 		uint32_t rank = p->rank[i][m];
 		if (rank == UNRANKED)
 			continue;
 		s.mrr += 1.0 / (rank + 1.0);
-		if (rank < 20) {
-			s.hr20 += 1;
-			s.ndcg20 += 1 / log2(rank + 2.0);
-		}
+		count_hit(rank, 5, &s.hr5, &s.ndcg5);
+		count_hit(rank, 10, &s.hr10, &s.ndcg10);
+		count_hit(rank, 20, &s.hr20, &s.ndcg20);
 	}
-	if (n) {
-		s.hr20 /= (double)n;
-		s.ndcg20 /= (double)n;
-		s.mrr /= (double)n;
-	}
-	return s;
+	double N = n ? (double)n : 1;
+	return (struct scores){ s.hr5 / N, s.hr10 / N, s.hr20 / N, s.ndcg5 / N, s.ndcg10 / N, s.ndcg20 / N, s.mrr / N };
 }
 
 uint64_t prequential_count(const struct prequential *p)

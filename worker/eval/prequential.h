@@ -11,7 +11,7 @@
 
 enum method { BY_MODEL, BY_POPULARITY, BY_COVISIT, METHODS };
 
-struct scores { double hr20, ndcg20, mrr; };
+struct scores { double hr5, hr10, hr20, ndcg5, ndcg10, ndcg20, mrr; };
 
 struct prequential;
 int prequential_new(struct prequential **ret, size_t window); /* -ENOMEM */

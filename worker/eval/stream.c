@@ -10,7 +10,6 @@
 #include <sysexits.h>
 
 #include "model/state.h"
-#include "worker/eval/drift.h"
 #include "worker/eval/retrain.h"
 #include "worker/events_file.h"
 #include "worker/learn/learner.h"
@@ -47,7 +46,6 @@ struct stream {
 	int warm;                      /* the warm-up is over */
 	int64_t night;                 /* the last one of the event time: nightly and snapshot know up to there */
 	uint64_t told;
-	struct drifts drifts;
 };
 
 /* ---- models of another age ---- */
@@ -222,16 +220,9 @@ static size_t history_of(const struct batch *b, const struct scored *e, const ui
 
 static unsigned splits_of(const struct stream *s, const struct scored *e)
 {
-	unsigned splits = 1u << SPLIT_ALL;
+	int cold = e->r->ev.ts_ms - s->born_ms[e->item] < s->cfg->eval_cold_ms;
 
-	splits |= users_is_head(s->l->users, e->user) ? 1u << SPLIT_HEAD : 1u << SPLIT_TAIL;
-	if (e->nth <= 3)
-		splits |= 1u << SPLIT_NEW;
-	if (e->r->ev.ts_ms - s->born_ms[e->item] < s->cfg->eval_cold_ms)
-		splits |= 1u << SPLIT_COLD;
-	if (e->sighting <= s->cfg->eval_cold_count)
-		splits |= 1u << SPLIT_RARE;
-	return splits;
+	return tally_splits(users_is_head(s->l->users, e->user), e->nth, e->sighting <= s->cfg->eval_cold_count) | (cold ? 1u << SPLIT_COLD : 0);
 }
 
 static int note_ranks(struct stream *s, const struct scored *e, size_t i, const uint32_t baseline[BASELINES])
@@ -327,8 +318,8 @@ static int fold_batch(struct stream *s)
 		return 0;
 	code = learner_train(s->l, &s->batch, 1, s->l->step + 1, NULL, &t);
 	userset_clear(s->users);
-	if (code == 0 && t.users && !t.discarded)
-		drifts_step(&s->drifts, t.stats.loss_sr, t.ranked, t.ndcg20, s->l->watermark_ms);
+	if (code == 0)
+		drifts_tell(&s->l->drifts, t.drifted, s->l->watermark_ms);
 	if (code == 0 && s->l->step % (uint64_t)s->cfg->commit_steps == 0)
 		code = commit(s);
 	if (code == 0 && is_night(s))
@@ -486,7 +477,7 @@ static int finish(struct stream *s, struct stream_result *ret)
 	ret->half_life_ms = baselines_half_life_ms(s->baselines);
 	ret->recent_ms = baselines_recent_ms(s->baselines);
 	ret->covisit_ms = baselines_covisit_ms(s->baselines);
-	ret->drifts = s->drifts.found;
+	ret->drifts = s->l->drifts.found;
 	ret->board = s->board;
 	s->board = NULL;
 	ret->boot = s->boot;
@@ -502,7 +493,7 @@ int stream_run(struct stream_result *ret, const struct config *c, const char *pa
 	uint64_t lines = 0;
 	int code = events_file_new(&f, c, path);
 
-	own.eval_out = "";
+	own.eval_out = own.eval_windows = "";
 	*ret = (struct stream_result){ 0 };
 	if (code == 0)
 		code = count_lines(&lines, path);

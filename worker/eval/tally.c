@@ -62,6 +62,11 @@ struct interval tally_ndcg_interval(const struct tally *t, size_t cut)
 	return (struct interval){ m - half, m + half };
 }
 
+unsigned tally_splits(int head, uint32_t user_events, int rare)
+{
+	return 1u << SPLIT_ALL | (head ? 1u << SPLIT_HEAD : 1u << SPLIT_TAIL) | (user_events <= 3 ? 1u << SPLIT_NEW : 0) | (rare ? 1u << SPLIT_RARE : 0);
+}
+
 struct window {
 	int64_t index;       /* event time / window_ms */
 	struct tally *tally; /* (contestants, SPLITS) */
@@ -89,10 +94,16 @@ void board_free(struct board *b)
 {
 	if (!b)
 		return;
-	for (size_t i = 0; i < b->n; i++)
-		free(b->windows[i].tally);
+	board_clear(b);
 	free(b->windows);
 	free(b);
+}
+
+void board_clear(struct board *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		free(b->windows[i].tally);
+	b->n = 0;
 }
 
 /* A new window at place `at`. */
@@ -154,4 +165,31 @@ struct tally board_total(const struct board *b, size_t contestant, enum split s)
 	for (size_t w = 0; w < b->n; w++)
 		tally_sum(&t, board_tally(b, w, contestant, s));
 	return t;
+}
+
+static void put_line(FILE *f, const struct tally *t, int64_t window_ms, const char *name, enum split s, uint64_t step)
+{
+	fputc('{', f);
+	if (step)
+		fprintf(f, "\"step\":%llu,", (unsigned long long)step);
+	fprintf(f, "\"window_ms\":%lld,\"contestant\":\"%s\",\"split\":\"%s\",\"events\":%llu,\"mrr\":%.6f", (long long)window_ms, name, split_name[s],
+	        (unsigned long long)t->n, tally_mrr(t));
+	for (size_t c = 0; c < CUTS; c++) {
+		struct interval hr = wilson(t->hits[c], t->n), ndcg = tally_ndcg_interval(t, c);
+
+		fprintf(f, ",\"hr@%zu\":[%.6f,%.6f,%.6f],\"ndcg@%zu\":[%.6f,%.6f,%.6f]", loo_cut[c], tally_hr(t, c), hr.low, hr.high, loo_cut[c],
+		        tally_ndcg(t, c), ndcg.low, ndcg.high);
+	}
+	fputs("}\n", f);
+}
+
+void board_write(const struct board *b, FILE *f, const char *const *names, uint64_t step)
+{
+	for (size_t w = 0; w < b->n; w++)
+		for (size_t c = 0; c < b->contestants; c++)
+			for (int s = 0; s < SPLITS; s++) {
+				const struct tally *t = board_tally(b, w, c, (enum split)s);
+				if (t->n)
+					put_line(f, t, board_window_ms(b, w), names[c], (enum split)s, step);
+			}
 }

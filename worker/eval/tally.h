@@ -3,6 +3,7 @@
 #define S4REC_TALLY_H
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "worker/eval/loo.h" /* CUTS, loo_cut */
 
@@ -26,6 +27,8 @@ struct interval tally_ndcg_interval(const struct tally *t, size_t cut);
 
 enum split { SPLIT_ALL, SPLIT_HEAD, SPLIT_TAIL, SPLIT_NEW, SPLIT_COLD, SPLIT_RARE, SPLITS };
 extern const char *const split_name[SPLITS];
+/* Bits 1 << enum split of an event: by a head user, the user's event of this number (from 1), on an item that is rare. */
+unsigned tally_splits(int head, uint32_t user_events, int rare);
 
 struct board;
 /* Windows of so many ms of event time. -ENOMEM */
@@ -38,5 +41,8 @@ int board_add(struct board *b, int64_t ts_ms, unsigned splits, const uint32_t *r
 size_t board_windows(const struct board *b); /* those that hold anything, in the order of time */
 int64_t board_window_ms(const struct board *b, size_t window); /* where it begins */
 const struct tally *board_tally(const struct board *b, size_t window, size_t contestant, enum split s);
+void board_clear(struct board *b);
+/* A JSON line for each window, contestant and split with events; figures are [mean, low, high]. names (contestants). step: its first member; 0 = none. */
+void board_write(const struct board *b, FILE *f, const char *const *names, uint64_t step);
 struct tally board_total(const struct board *b, size_t contestant, enum split s);
 #endif

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct scratch {
 	size_t users_max, L;
@@ -11,6 +12,7 @@ struct scratch {
 	uint64_t *user;   /* (users_max) */
 	uint32_t *start;  /* (users_max + 1) */
 	uint8_t *head;    /* (users_max) */
+	uint16_t *attribute; /* (users_max, ATTRIBUTES_MAX) NULL: the model has none */
 	uint32_t *item;   /* (users_max * L) */
 	uint32_t *target; /* (users_max * L) */
 	float *weight;    /* (users_max * L) */
@@ -25,7 +27,8 @@ int scratch_new(struct scratch **ret, const struct config *c)
 		return -ENOMEM;
 
 	s->L = (size_t)c->max_length;
-	s->users_max = (size_t)c->batch_users + (size_t)((double)c->batch_users * c->rehearse + 1);
+	double rehearse = c->rehearse * (c->drift_response == RESPONSE_REHEARSE ? c->drift_factor : 1);
+	s->users_max = (size_t)c->batch_users + (size_t)((double)c->batch_users * rehearse + 1);
 	size_t tokens = s->users_max * s->L;
 	s->user = calloc(s->users_max, sizeof *s->user);
 	s->start = calloc(s->users_max + 1, sizeof *s->start);
@@ -35,7 +38,8 @@ int scratch_new(struct scratch **ret, const struct config *c)
 	s->weight = calloc(tokens, sizeof *s->weight);
 	s->fresh = calloc(tokens, sizeof *s->fresh);
 	s->h = calloc(tokens * (size_t)c->width, sizeof *s->h);
-	if (!s->user || !s->start || !s->head || !s->item || !s->target || !s->weight || !s->fresh || !s->h) {
+	s->attribute = c->attributes_buckets ? calloc(s->users_max * ATTRIBUTES_MAX, sizeof *s->attribute) : NULL;
+	if ((c->attributes_buckets && !s->attribute) || !s->user || !s->start || !s->head || !s->item || !s->target || !s->weight || !s->fresh || !s->h) {
 		scratch_free(s);
 		return -ENOMEM;
 	}
@@ -50,6 +54,7 @@ void scratch_free(struct scratch *s)
 	free(s->user);
 	free(s->start);
 	free(s->head);
+	free(s->attribute);
 	free(s->item);
 	free(s->target);
 	free(s->weight);
@@ -78,6 +83,8 @@ static void close_user(struct scratch *s, const struct learner *l, uint32_t user
 {
 	s->user[s->B] = user;
 	s->head[s->B] = (uint8_t)users_is_head(l->users, user);
+	if (s->attribute)
+		memcpy(s->attribute + s->B * ATTRIBUTES_MAX, users_get(l->users, user)->attribute, ATTRIBUTES_MAX * sizeof *s->attribute);
 	s->B++;
 	s->start[s->B] = (uint32_t)s->T;
 }
@@ -135,5 +142,5 @@ void scratch_add_history(struct scratch *s, const struct learner *l, uint32_t us
 struct batch scratch_batch(const struct scratch *s)
 {
 	return (struct batch){ .B = s->B, .T = s->T, .user = s->user, .start = s->start, .item = s->item,
-	                       .target = s->target, .weight = s->weight, .head = s->head };
+	                       .target = s->target, .weight = s->weight, .head = s->head, .attribute = s->attribute };
 }

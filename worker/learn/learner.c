@@ -31,6 +31,11 @@ int learner_new(struct learner **ret, const struct config *c, const char *input_
 	if (!l)
 		return log_no_memory();
 
+	if (c->drift_response == RESPONSE_REHEARSE && c->rehearse == 0) {
+		log_error("drift.response=rehearse has nothing to multiply: rehearse=0");
+		learner_free(l);
+		return EX_CONFIG;
+	}
 	l->cfg = c;
 	l->input_topic = input_topic;
 	l->space = 1;
@@ -74,7 +79,9 @@ int learner_new(struct learner **ret, const struct config *c, const char *input_
 	if (r < 0)
 		goto fail;
 
-	r = c->eval_out[0] ? ranks_new(&l->ranks, c->eval_out) : 0;
+	r = c->eval_out[0] ? step_file_new(&l->ranks, c->eval_out, &ranks_form) : 0;
+	if (r == 0 && c->eval_windows[0])
+		r = windows_new(&l->windows, c->eval_windows, c->eval_window_ms, (uint32_t)c->eval_cold_count);
 	if (r) {
 		learner_free(l);
 		return r;
@@ -166,6 +173,7 @@ static void forget_scores(struct learner *l)
 	*count = 0;
 	prequential_sum(l->prequential);
 	l->guard = (struct guard){ 0 };
+	l->drifts = (struct drifts){ .found = l->drifts.found };
 }
 
 int learner_adopt(struct learner *l, const struct model *m, const struct idmap *ids)
@@ -209,7 +217,8 @@ void learner_free(struct learner *l)
 	grad_free(l->grad);
 	model_free(l->model);
 	scratch_free(l->scratch);
-	ranks_free(l->ranks);
+	step_file_free(l->ranks);
+	windows_free(l->windows);
 	free(l->item_ms);
 	free(l->item_events);
 	free(l);
@@ -432,11 +441,23 @@ static int refuse_late(struct learner *l, const struct record *r, struct staged 
 	return l->cfg->late_events == DLQ ? dead_letter(l, r, "late", out) : 0;
 }
 
+_Static_assert(ATTRIBUTES_MAX == EVENT_ATTRIBUTES_MAX, "the model has a place for each");
+
+/* Those that the newest event says; what it does not say stays as it was. The user's row has been noted as changed. */
+static void note_attributes(struct learner *l, const struct record *r, uint32_t user)
+{
+	struct user *u = users_get(l->users, user);
+	for (size_t i = 0; l->cfg->attributes_buckets && r->ev.ts_ms >= u->newest_ms && i < ATTRIBUTES_MAX; i++)
+		if (r->attribute[i])
+			u->attribute[i] = (uint16_t)(1 + r->attribute[i] % (uint64_t)l->cfg->attributes_buckets);
+}
+
 static int add_visit(struct learner *l, const struct record *r, const struct scored *p, uint32_t fresh)
 {
 	struct visit visit = { .item = p->item, .weight = r->ev.weight, .id = r->id, .fresh = fresh };
 	if (changes_row(l->changes, STATE_USER, p->user) < 0 || users_add(l->users, p->user, visit, r->ev.ts_ms) < 0)
 		return log_no_memory();
+	note_attributes(l, r, p->user);
 	return 0;
 }
 
@@ -555,7 +576,7 @@ static int score_model(struct learner *l, struct scored *pending, size_t n)
 }
 
 /* Only events with a history that eval.sample has drawn are scored, by all methods alike. */
-static void record_scores(struct learner *l, const struct scored *pending, size_t n, struct train_result *ret)
+static int record_scores(struct learner *l, const struct scored *pending, size_t n, struct train_result *ret)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct scored *p = &pending[i];
@@ -565,26 +586,14 @@ static void record_scores(struct learner *l, const struct scored *pending, size_
 		ret->ndcg20 += p->rank[BY_MODEL] < 20 ? 1 / log2(p->rank[BY_MODEL] + 2.0) : 0;
 		prequential_add(l->prequential, p->rank);
 		guard_ranked(&l->guard, (uint64_t)l->cfg->guard_hold, prequential_ndcg(l->prequential, BY_MODEL), prequential_ndcg(l->prequential, BY_POPULARITY));
+		struct ranks_about about = { p->nth, p->sighting, users_is_head(l->users, p->user) };
 		if (l->ranks)
-			ranks_add(l->ranks, l->step, p->r->ev.event_id, p->r->ev.event_id_len, p->r->ev.ts_ms, p->rank,
-			          &(struct ranks_about){ p->nth, p->sighting, users_is_head(l->users, p->user) });
+			ranks_add(l->ranks, l->step, p->r->ev.event_id, p->r->ev.event_id_len, p->r->ev.ts_ms, p->rank, &about);
+		if (l->windows && windows_add(l->windows, l->step, p->r->ev.ts_ms, p->rank, &about) < 0)
+			return log_no_memory();
 	}
 	ret->ndcg20 /= ret->ranked ? ret->ranked : 1;
-}
-
-/* Rehearsal: `rehearse` stored users per fresh one, drawn by (seed, step, i); a user already in the batch is passed over. */
-static void gather_rehearsal(struct learner *l)
-{
-	size_t fresh = scratch_batch(l->scratch).B, rows = users_rows(l->users);
-	size_t want = (size_t)((double)fresh * l->cfg->rehearse + .5);
-	for (size_t i = 0; i < want && scratch_room(l->scratch) > 0; i++) {
-		uint32_t row = (uint32_t)rng_below(rng_bits((uint64_t)l->cfg->seed, RNG_REHEARSE, l->step, i, 0), rows);
-		struct user *u = users_get(l->users, row);
-		if (!u->live || u->known < 2 || u->batch_stamp == l->step)
-			continue;
-		u->batch_stamp = l->step;
-		scratch_add(l->scratch, l, row, 1);
-	}
+	return 0;
 }
 
 /* Marks every user of the batch for publishing; what was fresh has been trained. */
@@ -597,6 +606,12 @@ static int finish_users(struct learner *l)
 			return log_no_memory();
 	}
 	return 0;
+}
+
+static float rate_of_step(const struct learner *l, const struct train_result *t)
+{
+	double by = t->pass ? 1 : response_factor(l, RESPONSE_RATE);
+	return (float)(by * (double)learning_rate_at(l->cfg, l->step, (uint64_t)l->cfg->schedule_steps));
 }
 
 int learner_fit(struct learner *l, struct train_result *ret)
@@ -617,8 +632,8 @@ int learner_fit(struct learner *l, struct train_result *ret)
 	else if (guard_step(&l->guard, l->cfg->guard_factor, &ret->stats))
 		ret->discarded = DISCARD_EXPLODING;
 	else
-		model_apply(l->model, l->grad, l->step, learning_rate_at(l->cfg, l->step, (uint64_t)l->cfg->schedule_steps));
-	if (l->changes_failed)
+		model_apply(l->model, l->grad, l->step, rate_of_step(l, ret));
+	if (l->changes_failed || (ret->discarded == DISCARD_NONE && rehearsal_learned(l) < 0))
 		return log_no_memory();
 	return finish_users(l);
 }
@@ -651,19 +666,35 @@ int learner_train(struct learner *l, struct record_list *batch, int partitions, 
 	code = score_model(l, pending, n); /* test ... */
 	if (code)
 		goto out;
-	record_scores(l, pending, n, ret);
+	code = record_scores(l, pending, n, ret);
+	if (code)
+		goto out;
 	code = l->watch.scored ? l->watch.scored(l->watch.ctx, l, pending, n) : 0;
 	if (code)
 		goto out;
 
-	gather_rehearsal(l);
+	rehearsal_gather(l);
 	code = learner_fit(l, ret); /* ... then train */
+	if (code == 0)
+		response_learned(l, ret);
 	ret->events = (uint32_t)n;
 	ret->dead_letters = (uint32_t)(l->dead_letters - dead);
 out:
 	free(pending);
 	record_free_all(&done);
 	return code;
+}
+
+int learner_resume_scores(struct learner *l, uint64_t step)
+{
+	int code = l->ranks ? step_file_resume(l->ranks, step) : 0;
+	return code || !l->windows ? code : step_file_resume(windows_file(l->windows), step);
+}
+
+int learner_flush_scores(struct learner *l)
+{
+	int code = l->ranks ? step_file_flush(l->ranks) : 0;
+	return code || !l->windows ? code : step_file_flush(windows_file(l->windows));
 }
 
 int learner_skip(struct learner *l, struct record_list *batch, int partitions, uint64_t step, struct staged *out, struct train_result *ret)

@@ -13,9 +13,11 @@
 #include "model/state.h"
 #include "worker/config.h"
 #include "worker/eval/covisit.h"
+#include "worker/eval/drift.h"
 #include "worker/eval/popularity.h"
 #include "worker/eval/prequential.h"
 #include "worker/eval/ranks.h"
+#include "worker/eval/windows.h"
 #include "worker/kafka/staged.h"
 #include "worker/learn/guard.h"
 #include "worker/learn/passes.h"
@@ -65,7 +67,8 @@ struct learner {
 	struct popularity *popularity;
 	struct covisit *covisit;    /* NULL unless eval.covisit */
 	struct prequential *prequential;
-	struct ranks *ranks;        /* NULL unless eval.out; a replay writes its lines again */
+	struct step_file *ranks;    /* NULL unless eval.out; a replay writes its lines again, and those of ... */
+	struct windows *windows;    /* ... eval.windows; NULL without it */
 
 	uint64_t step;              /* last step folded; of a model from a file at first the step that it had reached */
 	int64_t watermark_ms;       /* newest event time that was folded */
@@ -87,6 +90,7 @@ struct learner {
 	uint64_t items_published, users_published; /* rows sent, for the progress line */
 	int64_t freshness_p99_ms;   /* of the last commit */
 	struct guard guard;
+	struct drifts drifts;
 	struct passes passes;
 	uint64_t catching_up;       /* a model that began with --from: nothing is published before it has caught up */
 	uint64_t from_hash;         /* of the words after --from; 0 = it began without */
@@ -107,6 +111,7 @@ struct train_result {
 	uint32_t ranked;         /* events that were scored, and ... */
 	double ndcg20;           /* ... their mean by the model */
 	uint64_t pass;           /* by learner_pass: its number */
+	unsigned drifted;        /* bits of eval/drift.h: alarms that this step gave */
 	int skipped;             /* by learner_skip */
 	struct step_stats stats; /* zeros when the batch held no user */
 	enum discard discarded;
@@ -133,6 +138,11 @@ int learner_skip(struct learner *l, struct record_list *batch, int partitions, u
  * now_ms: the clock value of the commit's last cut; offsets (partitions of the input): its positions. */
 int learner_publish(struct learner *l, struct staged *out, uint64_t version, int64_t now_ms, const int64_t *offsets, int input_partitions);
 
+/* The files of eval.out and eval.windows, where there are any: drops what is behind the step that the fold goes on from; sees to it that what is written reaches
+ * them. Exit codes of step_file.h. */
+int learner_resume_scores(struct learner *l, uint64_t step);
+int learner_flush_scores(struct learner *l);
+
 /* Why publishing is held, for people: the two numbers that the guard compares. */
 void learner_held_why(const struct learner *l, char *ret, size_t size);
 
@@ -147,8 +157,13 @@ int published_recount(struct learner *l);                        /* after a rest
 int learner_reserve_items(struct learner *l, size_t rows);       /* item_ms, item_events; -ENOMEM */
 void learner_clear_item(struct learner *l, uint32_t row);        /* what the learner knows of an item, but for its id, its visits and its row in the model */
 
-/* For learner.c, passes.c, batch.c, publish.c, expiry.c and gap.c only. */
+/* For learner.c, rehearsal.c, response.c, passes.c, batch.c, publish.c, expiry.c and gap.c only. */
 int learner_fit(struct learner *l, struct train_result *ret);    /* a step on what is in the scratch; exit code */
+void rehearsal_gather(struct learner *l);                         /* adds `rehearse` stored users per user in the scratch, as many as are found */
+int rehearsal_learned(struct learner *l);                        /* a step on the scratch was applied: keeps its users' losses, where draws go by them; -1: out of memory */
+enum response { RESPONSE_NONE, RESPONSE_RATE, RESPONSE_REHEARSE }; /* drift.response */
+double response_factor(const struct learner *l, enum response to); /* of the learning rate, of the share of rehearsed users, in this step */
+void response_learned(struct learner *l, struct train_result *ret); /* a batch was fitted: watches it, sets ret->drifted */
 int published_new(struct published **ret, const struct config *c, int partitions);
 void published_free(struct published *p);
 int published_mark_user(struct learner *l, uint32_t row);        /* to be encoded and sent by the next commit */

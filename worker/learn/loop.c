@@ -356,7 +356,7 @@ static int commit(struct loop *w)
 	memcpy(w->position, last->offsets, (size_t)w->partitions * sizeof *w->position);
 	w->cut_n = 0;
 	w->commit_ms = monotonic_ms();
-	r = w->learner->ranks ? ranks_flush(w->learner->ranks) : 0;
+	r = learner_flush_scores(w->learner);
 	crash_point("commit.staged");
 	if (r == 0)
 		r = committer_submit(w->committer, &w->staged);

@@ -596,6 +596,8 @@ static int send_version(struct learner *l, struct staged *out, uint64_t number, 
 int learner_publish(struct learner *l, struct staged *out, uint64_t version, int64_t now_ms, const int64_t *offsets, int input_partitions)
 {
 	int r = learner_expire(l, out);
+	if (l->windows)
+		windows_commit(l->windows, l->step);
 	if (r == 0)
 		r = send_forgotten(l, out);
 	if (l->catching_up) { /* readers have nothing of this model yet */

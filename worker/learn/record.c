@@ -100,6 +100,24 @@ static uint64_t hash_id(const struct event *ev)
 	return ev->event_id_len && hash == 0 ? 1 : hash;
 }
 
+static void hash_attributes(struct record *r, const struct event *ev)
+{
+	for (uint64_t i = 0; i < EVENT_ATTRIBUTES_MAX; i++) {
+		const struct event_text *t = &ev->attribute[i];
+		uint64_t hash = t->len ? XXH3_64bits_withSeed(t->s, t->len, i + 1) : 0;
+		r->attribute[i] = t->len && hash == 0 ? 1 : hash;
+		r->ev.attribute[i] = (struct event_text){ "", 0 };
+	}
+}
+
+static int has_attributes(const struct record *r)
+{
+	int any = 0;
+	for (int i = 0; i < EVENT_ATTRIBUTES_MAX; i++)
+		any |= r->attribute[i] != 0;
+	return any;
+}
+
 int record_new(struct record **ret, struct record_pool *pool, struct decoder *d, size_t kept_max, int32_t partition, int64_t offset, int64_t ts_ms,
                const void *key, size_t key_len, const void *value, size_t value_len)
 {
@@ -133,6 +151,7 @@ int record_new(struct record **ret, struct record_pool *pool, struct decoder *d,
 	r->key_kept = key_kept;
 	r->value_kept = value_kept;
 	r->ev = ev;
+	hash_attributes(r, &ev);
 	r->ev.user = copy(&at, ev.user, ev.user_len);
 	r->ev.item = copy(&at, ev.item, ev.item_len);
 	r->ev.event_id = copy(&at, ev.event_id, ev.event_id_len);
@@ -174,6 +193,8 @@ uint64_t record_hash(uint64_t hash, const struct record *r)
 	fixed.forget = (uint32_t)r->ev.forget;
 	fixed.refused = r->reason != NULL;
 	hash = XXH3_64bits_withSeed(&fixed, sizeof fixed, hash);
+	if (has_attributes(r))
+		hash = XXH3_64bits_withSeed(r->attribute, sizeof r->attribute, hash);
 	hash = XXH3_64bits_withSeed(r->ev.user, r->ev.user_len, hash);
 	return XXH3_64bits_withSeed(r->ev.item, r->ev.item_len, hash);
 }

@@ -502,8 +502,8 @@ int loop_replay(struct loop *w, const volatile sig_atomic_t *stop)
 		r = restore(w, log, &from);
 	if (r == 0 && progress_new(&w->progress, w->cfg, w->learner, w->input, w->committer) < 0)
 		r = log_no_memory();
-	if (r == 0 && w->learner->ranks)
-		r = ranks_resume(w->learner->ranks, from);
+	if (r == 0)
+		r = learner_resume_scores(w->learner, from);
 	if (r == 0)
 		r = replay_cuts(w, log, from, stop);
 	r = blame(log, r);

@@ -11,6 +11,7 @@
 #define S4REC_USERS_H
 #include <stddef.h>
 #include <stdint.h>
+#include "model/model.h"
 
 struct visit {
 	uint32_t item;            /* NO_ITEM: its item has no row (yet, or any more); the event only stands for its time and its id */
@@ -27,14 +28,16 @@ struct user {
 	struct visit *visits;     /* (len) oldest first; owned by the store */
 	uint16_t len, cap;
 	uint16_t known;           /* visits with an item */
-	uint8_t published;        /* readers have a row of this user */
+	uint8_t published : 1;    /* readers have a row of this user */
+	uint8_t dirty : 1;        /* waits to be encoded and published by the next commit */
 	uint8_t live;
 	uint32_t events;          /* all events ever seen (saturates) */
+	float loss;               /* mean over the targets of its last step, by rehearse.draw=loss; 0 = none yet */
 	int64_t newest_ms;        /* event time of the newest event */
 	uint64_t encoded_step;    /* step at which the published row was encoded */
 	uint32_t older, newer;    /* published users in the order of encoded_step; the store's */
 	uint64_t batch_stamp;     /* last step whose batch holds the user */
-	uint8_t dirty;            /* waits to be encoded and published by the next commit */
+	uint16_t attribute[ATTRIBUTES_MAX]; /* rows of the model's attr, from 1; 0 = not known */
 };
 
 struct users;

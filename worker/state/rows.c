@@ -82,7 +82,12 @@ static int save_user(struct learner *l, uint32_t row, void *value, size_t size, 
 		ids[i] = u->visits[i].id;
 	}
 	struct user_state s = { .row = row, .items = items, .weights = weights, .before_ms = before_ms, .ids = ids, .n = u->len, .events = u->events,
-		.newest_ms = u->newest_ms, .published = u->published, .encoded_step = u->encoded_step, .waiting = u->dirty };
+		.newest_ms = u->newest_ms, .published = u->published, .encoded_step = u->encoded_step, .waiting = u->dirty,
+		.loss = u->loss };
+	for (size_t i = 0; i < ATTRIBUTES_MAX; i++) {
+		s.attributes[i] = u->attribute[i];
+		s.attributes_n = u->attribute[i] ? ATTRIBUTES_MAX : s.attributes_n;
+	}
 	return user_state_encode(value, size, ret_len, &s);
 }
 
@@ -103,8 +108,13 @@ static int load_user(struct learner *l, const char *id, size_t id_len, const voi
 			return -EBADMSG;
 		visits[i] = (struct visit){ .item = items[i], .weight = weights[i], .before_ms = before_ms[i], .id = ids[i] };
 	}
-	struct user u = { .visits = visits, .len = (uint16_t)s.n, .published = (uint8_t)s.published, .events = s.events, .newest_ms = s.newest_ms,
-		.encoded_step = s.encoded_step, .dirty = (uint8_t)s.waiting };
+	struct user u = { .visits = visits, .len = (uint16_t)s.n, .published = s.published != 0, .events = s.events, .newest_ms = s.newest_ms,
+		.encoded_step = s.encoded_step, .dirty = s.waiting != 0, .loss = s.loss };
+	for (size_t i = 0; i < s.attributes_n; i++) {
+		if (s.attributes[i] > (uint64_t)l->cfg->attributes_buckets)
+			return -EBADMSG;
+		u.attribute[i] = (uint16_t)s.attributes[i];
+	}
 	r = idmap_place(l->user_ids, s.row, id, id_len);
 	if (r == 0)
 		r = users_restore(l->users, s.row, &u);
@@ -167,7 +177,7 @@ static int ring(struct learner *l, size_t i, struct dense *ret)
 	uint64_t *steps, *events;
 	float *vectors;
 	void *data;
-	switch (i >= 8 && !l->recent ? i + 1 : i) {
+	switch (i >= 9 && !l->recent ? i + 1 : i) {
 	case 0:
 	case 1:
 		vectors = published_prototypes(l, &steps);
@@ -192,14 +202,17 @@ static int ring(struct learner *l, size_t i, struct dense *ret)
 	case 7:
 		name_dense(ret, "scanned", "", l->scanned, sizeof l->scanned);
 		return 0;
-	case 8: /* of some models only, as is the next */
+	case 8:
+		name_dense(ret, "drifts", "", &l->drifts, sizeof l->drifts);
+		return 0;
+	case 9: /* of some models only, as is the next */
 		data = recent_ring(l->recent, &n, &bytes);
 		name_dense(ret, "recent", "", data, (size_t)l->cfg->negatives_recent * sizeof(uint32_t));
 		return 0;
 	case 5:
 		name_dense(ret, "guard", "", &l->guard, sizeof l->guard);
 		return 0;
-	case 9:
+	case 10:
 		if (!l->sketch)
 			return -ENOENT;
 		data = sketch_cells(l->sketch, &bytes, &events);

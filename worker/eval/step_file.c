@@ -1,0 +1,124 @@
+/* step_file.c - see step_file.h */
+#include "worker/eval/step_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "worker/log.h"
+
+struct step_file {
+	FILE *f;
+	char *path;
+	const struct step_form *form;
+};
+
+static int failed(const struct step_file *s)
+{
+	log_error("cannot write %s: %s (%s)", s->path, strerror(errno), s->form->option);
+	return EX_IOERR;
+}
+
+int step_file_new(struct step_file **ret, const char *path, const struct step_form *form)
+{
+	struct step_file *s = calloc(1, sizeof *s);
+	if (!s || !(s->path = strdup(path))) {
+		step_file_free(s);
+		return log_no_memory();
+	}
+	s->form = form;
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+	s->f = fd < 0 ? NULL : fdopen(fd, "r+");
+	if (!s->f) {
+		failed(s);
+		step_file_free(s);
+		return EX_CANTCREAT;
+	}
+	*ret = s;
+	return 0;
+}
+
+void step_file_free(struct step_file *s)
+{
+	if (!s)
+		return;
+	if (s->f)
+		fclose(s->f); /* flushed by the last commit: what comes after it counts for nothing */
+	free(s->path);
+	free(s);
+}
+
+static int is_foreign(const struct step_file *s, const char *first_line)
+{
+	const char *header = s->form->header, *before = s->form->before;
+	return *header ? strcmp(first_line, header) != 0 : strncmp(first_line, before, strlen(before)) != 0;
+}
+
+/* A whole line of a step up to `step`. */
+static int stays(const struct step_file *s, const char *line, ssize_t n, uint64_t step)
+{
+	size_t before = strlen(s->form->before);
+	return line[n - 1] == '\n' && strncmp(line, s->form->before, before) == 0 && strtoumax(line + before, NULL, 10) <= step;
+}
+
+/* The place behind the last line that stays, or behind the header. */
+static int find_end(struct step_file *s, uint64_t step, off_t *ret)
+{
+	char *line = NULL;
+	size_t size = 0;
+	ssize_t n = getline(&line, &size, s->f);
+	*ret = 0;
+	if (n > 0 && is_foreign(s, line)) {
+		log_error("%s is there and is something else: name another file, or remove it (%s)", s->path, s->form->option);
+		free(line);
+		return EX_DATAERR;
+	}
+	if (n > 0 && *s->form->header) {
+		*ret = n;
+		n = getline(&line, &size, s->f);
+	}
+	while (n > 0 && stays(s, line, n, step)) {
+		*ret += n;
+		n = getline(&line, &size, s->f);
+	}
+	free(line);
+	return 0;
+}
+
+int step_file_resume(struct step_file *s, uint64_t step)
+{
+	struct stat st;
+	off_t end;
+	if (fstat(fileno(s->f), &st) < 0)
+		return failed(s);
+	if (!S_ISREG(st.st_mode)) { /* a pipe, a device: nothing to go back to */
+		fputs(s->form->header, s->f);
+		return step_file_flush(s);
+	}
+	rewind(s->f);
+	int code = find_end(s, step, &end);
+	if (code)
+		return code;
+	if (step && st.st_size == 0)
+		log_warn("%s begins at step %llu: it was not there before (%s)", s->path, (unsigned long long)step + 1, s->form->option);
+	if (fseeko(s->f, end, SEEK_SET) < 0 || ftruncate(fileno(s->f), end) < 0)
+		return failed(s);
+	if (end == 0)
+		fputs(s->form->header, s->f);
+	return step_file_flush(s);
+}
+
+FILE *step_file(struct step_file *s)
+{
+	return s->f;
+}
+
+int step_file_flush(struct step_file *s)
+{
+	return fflush(s->f) == 0 && !ferror(s->f) ? 0 : failed(s);
+}
