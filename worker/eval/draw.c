@@ -46,7 +46,7 @@ const char draw_style[] =
 	".dot{fill:var(--line,var(--one))}.bar{fill:var(--one)}.mark{stroke:var(--two);stroke-width:1.5;stroke-dasharray:5 3}svg text.marked{fill:var(--two);stroke:var(--back);stroke-width:4px;paint-order:stroke}\n"
 	".c0{--line:var(--one)}.curve.c0{stroke-width:2.8}.c1{--line:#9b59d0}.c2{--line:#8c8c8c}.c3{--line:#c2571a}.c4{--line:#d4a017}.c5{--line:#2a8f5b}.c6{--line:#c0397b}.c7{--line:var(--text)}.key svg{display:inline-block;width:1.6rem;height:.7rem}.key span{margin-right:1.2rem;white-space:nowrap}\n"
 	".scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{padding:.3rem .7rem;text-align:right;border-bottom:1px solid var(--grid)}\n"
-	"th:first-child{text-align:left}td.narrow{white-space:nowrap}small{display:block;font-size:.75rem;color:var(--soft);white-space:nowrap}th{font-weight:600;white-space:nowrap}th td.narrow{white-space:nowrap}small{font-weight:400}pre{overflow-x:auto;font-size:.8rem;line-height:1.4;columns:20rem;margin:0}\n";
+	"th:first-child{text-align:left}small{display:block;font-size:.75rem;color:var(--soft);white-space:nowrap}th{font-weight:600;white-space:nowrap}th small{font-weight:400}pre{overflow-x:auto;font-size:.8rem;line-height:1.4;columns:20rem;margin:0}\n";
 
 /* ---- drawing ---- */
 
