@@ -1,5 +1,6 @@
 #!/bin/sh
-# test_load_read.sh - load: CSV, TSV, zstd, JSON lines, raw bytes, forgetting; read and query on a topic without vectors.
+# test_load_read.sh - load: CSV, TSV, zstd, JSON lines, raw bytes, forgetting, events withheld; read and query on a topic without vectors; eval prequential
+# of a topic.
 . "$(dirname "$0")/lib.sh"
 loaded() { grep -q "^loaded $1 events .* $2 bad lines" "$TMP/err.log" || unexpected "expected $1 events and $2 bad lines"; }
 
@@ -70,4 +71,15 @@ expect 69 read -e
 grep -q '^incomplete: no version record' "$TMP/err.log" || fail "an empty topic passes as complete"
 expect 69 query item i1
 says 'no worker has published'
+
+# eval prequential: a file, and a topic of several partitions that it was loaded to, are the same stream
+awk 'BEGIN { for (i = 0; i < 1200; i++) printf "{\"user_id\":\"u%d\",\"item_id\":\"i%d\",\"timestamp\":%d}\n", i * 7 % 53, (i * 11 + int(i / 53)) % 37, 1700000000000 + 60000 * i }' >"$TMP/clicks.jsonl"
+load "${PREFIX}_p" "$TMP/clicks.jsonl"
+expect 0 eval prequential "$TMP/clicks.jsonl" $(small)
+cp "$TMP/out.log" "$TMP/of_file"
+grep -q '^events=1200 .* bad_lines=0 refused=0 ' "$TMP/of_file" || unexpected "the file is not seen whole"
+expect 0 eval prequential -t "${PREFIX}_p" $(small)
+cmp "$TMP/of_file" "$TMP/out.log" >&2 || fail "the topic gives another table than the file"
+expect 78 eval prequential -t "${PREFIX}_none"
+says "topic ${PREFIX}_none.interactions is missing"
 echo "ok $NAME"

@@ -2,7 +2,7 @@
 # browser.sh [REPORT.html ...] - do reports show what they should? Opens each in headless Chromium, at a phone's width and at a desk's, and expects: its sections, in
 # each figure curves, bars or a word that there are none, no number that is none, nothing loaded from anywhere, nothing wider than the page, no label cut
 # off or over another one. Without a name it makes two reports from a synthetic stream, where the number of curves is known, and takes those of $BUILD/eval
-# with them. Skipped where there is no Chromium (CHROMIUM names one).
+# with them; KEEP=FOLDER keeps the two and their pictures. Skipped where there is no Chromium (CHROMIUM names one).
 set -eu
 BUILD=${BUILD:-build}
 for browser in "${CHROMIUM:-}" chromium chromium-browser google-chrome; do
@@ -37,10 +37,11 @@ addEventListener("load", function () {
 			});
 		});
 	});
-	var first = all("figure svg").find(function (s) { return s.querySelector(".curve") });
+	var hidden = all(".scroll").filter(function (e) { return e.scrollWidth > e.clientWidth + 1 }).length;
+	var first = all("figure svg").find(function (s) { return s.querySelector(".curve, .dot") });
 	parent.postMessage([["width", innerWidth], ["page", document.documentElement.scrollWidth], ["wide", wide.slice(0, 3)], ["cut", cut.slice(0, 3)], ["over", over.slice(0, 3)],
 		["empty", empty.slice(0, 3)], ["sections", all("h2").map(function (h) { return h.textContent }).join("|")], ["figures", all("figure").length], ["tables", all("table").length],
-		["keys", all(".key span").length], ["first", first ? new Set(all(".curve", first).map(function (p) { return p.getAttribute("class") })).size : 0],
+		["hidden", hidden], ["keys", all(".key span").length], ["first", first ? new Set(all(".curve, .dot", first).map(function (p) { return p.getAttribute("class").split(" ")[1] })).size : 0],
 		["none", (document.body.innerText + all("svg *").map(function (e) { return Array.from(e.attributes).map(function (a) { return a.value }).join(" ") }).join(" ")).match(/\b(nan|infinity|inf|undefined)\b/i) || ""],
 		["loaded", performance.getEntriesByType("resource").length]].map(function (p) { return p.join("=") }).join("\n"), "*");
 });
@@ -65,11 +66,12 @@ look() {
 	awk -F= -v name="$name" -v sections="$sections" '
 		function bad(what) { print "browser.sh: " name " at " x["width"] ": " what; failed = 1 }
 		$1 == "end" {
-			if (x["page"] > x["width"] || x["wide"] != "") bad("wider than the page: " x["page"] " " x["wide"])
+			if (x["page"] + 0 > x["width"] + 0 || x["wide"] != "") bad("wider than the page: " x["page"] " " x["wide"])
 			if (x["cut"] != "") bad("cut off: " x["cut"])
 			if (x["over"] != "") bad("one over the other: " x["over"])
 			if (x["empty"] != "") bad("an empty figure: " x["empty"])
 			if (x["none"] != "") bad("a number that is none: " x["none"])
+			if (x["width"] + 0 > 1000 && x["hidden"] != 0) bad(x["hidden"] " tables are not seen whole")
 			if (x["loaded"] != 0) bad(x["loaded"] " things were loaded")
 			if (sections != "" && x["sections"] != sections) bad("sections are " x["sections"])
 			if (x["figures"] == 0 || x["tables"] == 0) bad("no figure or no table")
@@ -87,9 +89,9 @@ if [ $# -gt 0 ]; then
 	exit $failed
 fi
 small="--width 16 --heads 2 --layers 1 --prototypes 12 --threads 1 --learning.rate 0.005 --warmup.steps 0"
-"$BUILD/s4rec" generate --events 6000 --users 300 --items 80 --interests 4 --malformed 0 >"$TMP/events.jsonl"
+"$BUILD/s4rec" generate --events 6000 --users 300 --items 80 --interests 4 --malformed 0 >"$TMP/events.jsonl" 2>"$TMP/out"
 # shellcheck disable=SC2086 # options are words
-"$BUILD/s4rec" eval prequential "$TMP/events.jsonl" $small --batch.users 16 --eval.window.ms 3600000 --eval.retrain.ms 14400000 --report "$TMP/stream.html" >"$TMP/out" 2>&1 || { cat "$TMP/out" >&2; exit 1; }
+"$BUILD/s4rec" eval prequential "$TMP/events.jsonl" $small --batch.users 16 --eval.window.ms 300000 --eval.retrain.ms 600000 --report "$TMP/stream.html" >"$TMP/out" 2>&1 || { cat "$TMP/out" >&2; exit 1; }
 awk 'BEGIN { for (u = 0; u < 300; u++) { printf "u%d", u; for (i = 0; i < 6 + u % 25; i++) printf " i%d", (u * 7 + i) % 60; print "" } }' >"$TMP/sequences.txt"
 # shellcheck disable=SC2086
 "$BUILD/s4rec" eval loo "$TMP/sequences.txt" $small --batch.users 32 --epochs 4 --report "$TMP/loo.html" >"$TMP/out" 2>&1 || { cat "$TMP/out" >&2; exit 1; }
@@ -98,5 +100,12 @@ look "$TMP/loo.html" "Test|Epochs|Prototypes|Length of the history|Options"
 for report in "$BUILD"/eval/*.html; do
 	[ ! -e "$report" ] || look "$report" ""
 done
-[ -z "${KEEP:-}" ] || { cp "$TMP"/stream.html "$TMP"/loo.html "$KEEP"; for w in 500 1280; do for r in stream loo; do run_browser --hide-scrollbars --window-size=$w,6000 --screenshot="$KEEP/$r-$w.png" "file://$TMP/$r.html" >/dev/null; done; done; }
+if [ -n "${KEEP:-}" ]; then # the two reports, and what they look like
+	cp "$TMP/stream.html" "$TMP/loo.html" "$KEEP"
+	for width in 500 1280; do
+		for report in stream loo; do
+			run_browser --hide-scrollbars --window-size=$width,6000 --screenshot="$KEEP/$report-$width.png" "file://$TMP/$report.html" >/dev/null
+		done
+	done
+fi
 exit $failed

@@ -1,7 +1,7 @@
 /* eval.c - `s4rec eval`: how good the model is, offline, by a named protocol.
  *
  *     loo FILE            leave-one-out over a file of user sequences (worker/eval/loo.h)
- *     prequential FILE    test-then-train over a file of events, beside baselines (worker/eval/stream.h)
+ *     prequential [FILE]  test-then-train over a file of events, or the input topic, beside baselines (worker/eval/stream.h)
  */
 #include "worker/command.h"
 #include "worker/commands/prequential.h"
@@ -223,9 +223,9 @@ static const struct {
 static int parse(struct config *c, int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "prequential") == 0)
-		return config_parse(c, C_STREAM, "s4rec eval prequential FILE [OPTION ...]   (CSV or TSV with a header, or JSON lines; plain or zstd)",
+		return config_parse(c, C_STREAM, "s4rec eval prequential [FILE] [OPTION ...]   (CSV or TSV with a header, or JSON lines; plain or zstd; without FILE: the input topic)",
 		                    "s4rec eval prequential clicks.csv.zst --eval.events 200000 --report clicks.html", argc, argv);
-	return config_parse(c, C_EVAL, "s4rec eval loo FILE [OPTION ...]\n       s4rec eval prequential FILE [OPTION ...]   (--help after `prequential` lists its own)",
+	return config_parse(c, C_EVAL, "s4rec eval loo FILE [OPTION ...]\n       s4rec eval prequential [FILE] [OPTION ...]   (--help after `prequential` lists its own)",
 	                    "s4rec eval loo beauty.txt --dropout 0.5 --learning.rate 0.002", argc, argv);
 }
 
@@ -244,7 +244,7 @@ int command_eval(int argc, char **argv)
 		if (c.arg_count && strcmp(c.args[0], protocols[i].name) == 0)
 			r = protocols[i].run(&c);
 	if (r < 0) {
-		log_error("s4rec eval: say `loo FILE` or `prequential FILE`");
+		log_error("s4rec eval: say `loo FILE`, `prequential FILE`, or `prequential` alone for the input topic");
 		r = EX_USAGE;
 	}
 	config_release(&c);

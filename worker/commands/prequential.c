@@ -7,7 +7,9 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "topics/topics.h"
 #include "worker/eval/stream_report.h"
+#include "worker/kafka/client.h"
 #include "worker/log.h"
 #include "worker/model_file.h"
 
@@ -114,6 +116,10 @@ static int save_report(const struct config *c, const struct stream_result *r)
 	size_t size;
 	FILE *f = open_memstream(&options, &size);
 	int code = f ? 0 : log_no_memory();
+	char topic[TOPIC_NAME_MAX];
+	const char *title = c->arg_count == 2 ? c->args[1] : topic;
+
+	client_input_topic(topic, sizeof topic, c);
 
 	if (f) {
 		config_print_of(c, C_STREAM, f);
@@ -121,7 +127,7 @@ static int save_report(const struct config *c, const struct stream_result *r)
 			code = log_no_memory();
 	}
 	if (code == 0)
-		code = stream_report_save(c->report, &(struct stream_report){ .title = c->args[1], .options = options, .result = r });
+		code = stream_report_save(c->report, &(struct stream_report){ .title = title, .options = options, .result = r });
 	free(options);
 	return code;
 }
@@ -131,8 +137,8 @@ int eval_prequential(const struct config *c)
 	struct stream_result r;
 	int code;
 
-	if (c->arg_count != 2 || strcmp(c->args[1], "-") == 0) {
-		log_error("s4rec eval prequential: name one FILE of events (it is read twice, so no pipe): CSV or TSV with a header, or JSON lines");
+	if (c->arg_count > 2 || (c->arg_count == 2 && strcmp(c->args[1], "-") == 0)) {
+		log_error("s4rec eval prequential: name one FILE of events (it is read twice, so no pipe): CSV or TSV with a header, or JSON lines; or none, for the input topic");
 		return EX_USAGE;
 	}
 	code = c->report[0] ? model_file_check(c->report) : 0;
@@ -140,7 +146,7 @@ int eval_prequential(const struct config *c)
 		code = model_file_check(c->eval_out);
 	if (code)
 		return code;
-	code = stream_run(&r, c, c->args[1]);
+	code = stream_run(&r, c, c->arg_count == 2 ? c->args[1] : NULL);
 	if (code)
 		return code;
 	print_table(&r);

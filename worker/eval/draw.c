@@ -15,7 +15,7 @@
 #define H 200.0
 #define LEFT 50.0
 #define RIGHT 10.0
-#define TOP 10.0
+#define TOP 14.0
 #define BOTTOM 26.0
 
 /* ---- text ---- */
@@ -39,14 +39,14 @@ const char draw_style[] =
 	":root{color-scheme:light dark;--back:#fff;--text:#1b1f24;--soft:#5b6470;--grid:#e3e7eb;--one:#1f6fb2;--two:#c2571a}\n"
 	"@media(prefers-color-scheme:dark){:root{--back:#14171b;--text:#e6e9ec;--soft:#9aa4af;--grid:#2c333b;--one:#62a8e5;--two:#f0945a}}\n"
 	"*{box-sizing:border-box}body{margin:0 auto;padding:1rem;max-width:72rem;background:var(--back);color:var(--text);font:16px/1.5 system-ui,sans-serif}\n"
-	"h1{font-size:1.4rem;margin:.2em 0;overflow-wrap:anywhere}h2{font-size:1.1rem;margin:2rem 0 .5rem}p{margin:.3em 0;color:var(--soft)}\n"
+	"h1{font-size:1.4rem;margin:.2em 0;overflow-wrap:anywhere}h2{font-size:1.2rem;margin:2rem 0 .5rem}h3{font-size:1rem;margin:1.2rem 0 .3rem}p{margin:.3em 0;color:var(--soft)}\n"
 	".figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,21rem),1fr));gap:1rem 1.5rem}\n"
 	"figure{margin:0}figcaption{font-size:.9rem}figcaption b{font-weight:600}svg{display:block;width:100%;height:auto}\n"
-	"svg text{font-size:11px;fill:var(--soft)}.grid{stroke:var(--grid)}.curve{fill:none;stroke:var(--one);stroke-width:1.8;stroke-linejoin:round}\n"
-	".dot,.bar{fill:var(--one)}.mark{stroke:var(--two);stroke-width:1.5;stroke-dasharray:5 3}svg text.marked{fill:var(--two);stroke:var(--back);stroke-width:4px;paint-order:stroke}\n"
-	".c0{stroke:#1f6fb2}.c1{stroke:#6a51a3}.c2{stroke:#8c8c8c}.c3{stroke:#c2571a}.c4{stroke:#d4a017}.c5{stroke:#2a8f5b}.c6{stroke:#c0397b}.c7{stroke:#17a2b8}.key svg{display:inline-block;width:1.6rem;height:.7rem}.key span{margin-right:1.2rem;white-space:nowrap}\n"
+	"svg text{font-size:11px;fill:var(--soft)}.grid{stroke:var(--grid)}.curve{fill:none;stroke:var(--line,var(--one));stroke-width:1.8;stroke-linejoin:round}\n"
+	".dot{fill:var(--line,var(--one))}.bar{fill:var(--one)}.mark{stroke:var(--two);stroke-width:1.5;stroke-dasharray:5 3}svg text.marked{fill:var(--two);stroke:var(--back);stroke-width:4px;paint-order:stroke}\n"
+	".c0{--line:var(--one)}.curve.c0{stroke-width:2.8}.c1{--line:#9b59d0}.c2{--line:#8c8c8c}.c3{--line:#c2571a}.c4{--line:#d4a017}.c5{--line:#2a8f5b}.c6{--line:#c0397b}.c7{--line:var(--text)}.key svg{display:inline-block;width:1.6rem;height:.7rem}.key span{margin-right:1.2rem;white-space:nowrap}\n"
 	".scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{padding:.3rem .7rem;text-align:right;border-bottom:1px solid var(--grid)}\n"
-	"th:first-child{text-align:left}th,td.narrow{white-space:nowrap}th{font-weight:600}pre{overflow-x:auto;font-size:.8rem;line-height:1.4;columns:20rem;margin:0}\n";
+	"th:first-child{text-align:left}small{display:block;font-size:.75rem;color:var(--soft);white-space:nowrap}th{font-weight:600;white-space:nowrap}th small{font-weight:400}pre{overflow-x:auto;font-size:.8rem;line-height:1.4;columns:20rem;margin:0}\n";
 
 /* ---- drawing ---- */
 
@@ -95,7 +95,7 @@ void draw_axis(FILE *f, const struct frame *a)
 {
 	double step = tick_step(a->high - a->low);
 
-	for (double y = a->low; y <= a->high + step / 2; y += step)
+	for (double y = a->low; y <= a->high + step / 1e6; y += step) /* the frame may end between two of them */
 		fprintf(f, "<line class=\"grid\" x1=\"%g\" x2=\"%g\" y1=\"%.1f\" y2=\"%.1f\"/><text x=\"%g\" y=\"%.1f\" text-anchor=\"end\">%g</text>\n", LEFT,
 		        W - RIGHT, draw_y(a, y), draw_y(a, y), LEFT - 5, draw_y(a, y) + 4, fabs(y) < step / 1e6 ? 0 : y);
 }
@@ -144,8 +144,10 @@ void draw_bars(FILE *f, const struct frame *a, const double *y, size_t n, char (
 
 void draw_mark(FILE *f, const struct frame *a, double y, const char *label)
 {
+	double above = draw_y(a, y) - 4, label_y = above < TOP + 8 ? draw_y(a, y) + 13 : above; /* at the top: below the line */
+
 	fprintf(f, "<line class=\"mark\" x1=\"%g\" x2=\"%g\" y1=\"%.1f\" y2=\"%.1f\"/><text class=\"marked\" x=\"%g\" y=\"%.1f\" text-anchor=\"end\">", LEFT, W - RIGHT,
-	        draw_y(a, y), draw_y(a, y), W - RIGHT, draw_y(a, y) - 4);
+	        draw_y(a, y), draw_y(a, y), W - RIGHT, label_y);
 	draw_text(f, label);
 	fputs("</text>\n", f);
 }

@@ -11,10 +11,9 @@
 
 #include "model/state.h"
 #include "worker/eval/retrain.h"
-#include "worker/events_file.h"
+#include "worker/eval/source.h"
 #include "worker/learn/learner.h"
 #include "worker/learn/userset.h"
-#include "worker/lines.h"
 #include "worker/log.h"
 
 #define PROGRESS_EVENTS 20000
@@ -30,19 +29,16 @@ struct stream {
 	struct baselines *baselines;
 	struct board *board;
 	struct boot *boot;
-	struct record_pool *pool;
-	struct decoder *decoder;
+	struct source *source;
 	struct record_list batch;
 	struct userset *users;
-	void *bytes;                   /* of one event */
-	size_t bytes_size;
 	float *h, *q;                  /* (h_cap, D) outputs, those that are asked */
 	uint32_t *target, *rank[CONTESTANTS]; /* (n_cap) */
 	size_t h_cap, n_cap;
 	int64_t *born_ms;              /* (item_cap) event time of the item's first event */
 	uint8_t *gone;                 /* (item_cap) as of the last commit */
 	size_t item_cap;
-	uint64_t lines, warmup_lines, version;
+	uint64_t warmup, version;      /* of what the source has; commits */
 	int warm;                      /* the warm-up is over */
 	int64_t night;                 /* the last one of the event time: nightly and snapshot know up to there */
 	uint64_t told;
@@ -292,7 +288,7 @@ static int forget_gone(struct stream *s)
 
 static int commit(struct stream *s)
 {
-	int64_t offset = (int64_t)s->lines;
+	int64_t offset = (int64_t)source_read(s->source);
 	int code = learner_publish(s->l, NULL, ++s->version, s->l->watermark_ms, &offset, 1);
 
 	return code ? code : forget_gone(s);
@@ -324,70 +320,31 @@ static int fold_batch(struct stream *s)
 		code = commit(s);
 	if (code == 0 && is_night(s))
 		code = night_falls(s);
-	if (code == 0 && !s->warm && s->lines >= s->warmup_lines)
+	if (code == 0 && !s->warm && source_read(s->source) >= s->warmup)
 		code = end_warmup(s);
 	tell(s);
 	return code;
 }
 
-/* As load sends it and train reads it. */
-static int take_event(struct stream *s, const struct event *ev)
+static int all_events(struct stream *s)
 {
 	struct record *r;
-	size_t len;
-
-	while (event_encode(s->bytes, s->bytes_size, &len, ev) == -ENOSPC) {
-		free(s->bytes);
-		s->bytes = malloc(2 * len);
-		s->bytes_size = s->bytes ? 2 * len : 0;
-		if (!s->bytes)
-			return log_no_memory();
-	}
-	if (record_new(&r, s->pool, s->decoder, 0, 0, (int64_t)s->lines, -1, ev->user, ev->user_len, s->bytes, len) < 0)
-		return log_no_memory();
-	if (!r->reason)
-		userset_add(s->users, r->ev.user, r->ev.user_len);
-	record_push(&s->batch, r);
-	return 0;
-}
-
-static int all_events(struct stream *s, struct events_file *f)
-{
-	struct events_read read;
-	enum events_line what = LINE_SIGNAL;
 	int code = 0;
 
-	while (code == 0 && what != LINE_END && (s->cfg->eval_events == 0 || s->lines < (uint64_t)s->cfg->eval_events)) {
-		what = events_file_next(f, &read);
-		s->lines += what == LINE_EVENT || what == LINE_BAD;
-		if (what == LINE_FAILED)
-			code = read.code;
-		if (what == LINE_EVENT)
-			code = take_event(s, &read.event);
-		if (code == 0 && (userset_count(s->users) >= (size_t)s->cfg->batch_users || s->batch.n >= (size_t)s->cfg->batch_events))
+	while (code == 0 && (s->cfg->eval_events == 0 || source_read(s->source) < (uint64_t)s->cfg->eval_events)) {
+		code = source_next(s->source, &r);
+		if (code || !r)
+			break;
+		if (!r->reason)
+			userset_add(s->users, r->ev.user, r->ev.user_len);
+		record_push(&s->batch, r);
+		if (userset_count(s->users) >= (size_t)s->cfg->batch_users || s->batch.n >= (size_t)s->cfg->batch_events)
 			code = fold_batch(s);
 	}
 	return code ? code : fold_batch(s);
 }
 
 /* ---- start and end ---- */
-
-static int count_lines(uint64_t *ret, const char *path)
-{
-	struct lines *lines;
-	const char *line;
-	size_t len;
-	int r = lines_new(&lines, path);
-
-	if (r < 0)
-		return 0; /* the reader says why */
-	do {
-		r = lines_next(lines, &line, &len);
-	} while (r > 0 || r == -EINTR);
-	*ret = lines_number(lines);
-	lines_free(lines);
-	return 0;
-}
 
 static int count_members(struct stream *s, struct stream_result *ret)
 {
@@ -427,16 +384,19 @@ static int count_members(struct stream *s, struct stream_result *ret)
 static int start(struct stream *s, const char *path)
 {
 	const struct config *c = s->cfg;
-	struct decoder_options o = { .format = EVENT_PROTOBUF, .id_max_bytes = (size_t)c->id_max_bytes, .record_max_bytes = (size_t)c->record_max_bytes,
-		.weight_max = c->weight_max };
-	const char *why = "";
-	int code = learner_new(&s->l, c, path, 1);
+	int code = source_new(&s->source, c, path);
 
 	if (code)
 		return code;
+	s->warmup = source_size(s->source);
+	if (c->eval_events && s->warmup > (uint64_t)c->eval_events)
+		s->warmup = (uint64_t)c->eval_events;
+	s->warmup = (uint64_t)((double)s->warmup * c->eval_warmup);
+	code = learner_new(&s->l, c, path ? path : "", 1);
+	if (code)
+		return code;
 	s->l->watch = (struct learner_watch){ watched, s };
-	if (decoder_new(&s->decoder, &o, &why) < 0 || record_pool_new(&s->pool) < 0 || userset_new(&s->users, (size_t)c->batch_users) < 0
-	    || baselines_new(&s->baselines) < 0 || board_new(&s->board, CONTESTANTS, c->eval_window_ms) < 0
+	if (userset_new(&s->users, (size_t)c->batch_users) < 0 || baselines_new(&s->baselines) < 0 || board_new(&s->board, CONTESTANTS, c->eval_window_ms) < 0
 	    || boot_new(&s->boot, CONTESTANTS, (uint64_t)c->seed) < 0)
 		return log_no_memory();
 	return 0;
@@ -451,12 +411,10 @@ static void stop(struct stream *s)
 	baselines_free(s->baselines);
 	board_free(s->board);
 	boot_free(s->boot);
-	decoder_free(s->decoder);
-	record_pool_free(s->pool);
+	source_free(s->source);
 	userset_free(s->users);
 	for (size_t c = 0; c < CONTESTANTS; c++)
 		free(s->rank[c]);
-	free(s->bytes);
 	free(s->h);
 	free(s->q);
 	free(s->target);
@@ -467,10 +425,11 @@ static void stop(struct stream *s)
 static int finish(struct stream *s, struct stream_result *ret)
 {
 	if (!s->warm || board_windows(s->board) == 0) {
-		log_error("nothing was ranked: the file needs users with several events after the warm-up (eval.warmup, eval.sample)");
+		log_error("nothing was ranked: it takes users with several events after the warm-up (eval.warmup, eval.sample)");
 		return EX_DATAERR;
 	}
 	ret->events = s->l->events;
+	ret->bad_lines = source_bad_lines(s->source);
 	ret->refused = s->l->late + s->l->duplicates + s->l->dead_letters + s->l->unadmitted;
 	ret->users = idmap_count(s->l->user_ids);
 	ret->items = idmap_count(s->l->item_ids);
@@ -489,26 +448,15 @@ int stream_run(struct stream_result *ret, const struct config *c, const char *pa
 {
 	struct config own = *c; /* eval.out is ours here: the learner must not write ranks */
 	struct stream s = { .cfg = &own };
-	struct events_file *f = NULL;
-	uint64_t lines = 0;
-	int code = events_file_new(&f, c, path);
+	int code;
 
 	own.eval_out = own.eval_windows = "";
 	*ret = (struct stream_result){ 0 };
+	code = start(&s, path);
 	if (code == 0)
-		code = count_lines(&lines, path);
-	if (c->eval_events && lines > (uint64_t)c->eval_events)
-		lines = (uint64_t)c->eval_events;
-	s.warmup_lines = (uint64_t)((double)lines * c->eval_warmup);
-	if (code == 0)
-		code = start(&s, path);
-	if (code == 0)
-		code = all_events(&s, f);
+		code = all_events(&s);
 	if (code == 0)
 		code = finish(&s, ret);
-	if (f)
-		ret->bad_lines = events_file_bad_count(f);
-	events_file_free(f);
 	stop(&s);
 	if (code)
 		stream_result_release(ret);

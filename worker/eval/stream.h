@@ -1,6 +1,7 @@
-/* stream.h - `eval prequential`: a file of events, in its order, through the learner of `train`, batches cut as cut=log does, each ranked before it trains.
+/* stream.h - `eval prequential`: a file of events, or the input topic as of now (source.h), through the learner of `train`, batches cut as cut=log
+ * does, each ranked before it trains.
  *
- * The first eval.warmup of the lines train, and choose the baselines' parameters; only what comes after them counts. Ranked are events of users
+ * The first eval.warmup of the events train, and choose the baselines' parameters; only what comes after them counts. Ranked are events of users
  * who have done something before, by all contestants alike, over all live items (eval.sample: a share of those events):
  *
  *     online    the learner as it stands
@@ -37,7 +38,7 @@ struct stream_result {
 	uint32_t *members, *heads;   /* (K) users whose z is nearest to the prototype at the end, and head users among them */
 };
 
-/* 0 or an exit code; errors are logged. */
+/* path NULL: the input topic. 0 or an exit code; errors are logged. */
 int stream_run(struct stream_result *ret, const struct config *c, const char *path);
 void stream_result_release(struct stream_result *r);
 #endif

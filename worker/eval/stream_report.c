@@ -13,36 +13,40 @@
 
 static const enum split shown[] = { SPLIT_ALL, SPLIT_COLD, SPLIT_RARE, SPLIT_HEAD, SPLIT_TAIL, SPLIT_NEW };
 #define SHOWN (sizeof shown / sizeof shown[0])
+static const char *const shown_name[SPLITS] = { "all", "head users", "tail users", "new users", "cold items", "rare items" };
 
 /* ---- table ---- */
 
 static int is_there(const struct board *b, size_t contestant) { return board_total(b, contestant, SPLIT_ALL).n > 0; }
 
-static void put_interval(FILE *f, struct interval x, const char *number)
+/* A figure, and below it in small where it may lie. */
+static void put_sure(FILE *f, const char *number, double value, struct interval x)
 {
-	fputs("<td class=\"narrow\">", f);
+	fputs("<td>", f);
+	fprintf(f, number, value);
+	fputs("<small>", f);
 	fprintf(f, number, x.low);
 	fputs(" \xe2\x80\xa6 ", f);
 	fprintf(f, number, x.high);
-	fputs("</td>", f);
+	fputs("</small></td>", f);
 }
 
 static void table_row(FILE *f, const struct stream_result *r, size_t contestant, enum split s)
 {
-	struct tally t = board_total(r->board, contestant, s);
+	struct tally t = board_total(r->board, contestant, s), online = board_total(r->board, BY_ONLINE, s);
 
 	fputs("<tr><th scope=\"row\">", f);
 	draw_text(f, contestant_name[contestant]);
 	fputs("</th>", f);
-	for (size_t c = 0; c < CUTS; c++)
+	for (size_t c = 0; c < AT20; c++)
 		fprintf(f, "<td>%.4f</td>", tally_hr(&t, c));
-	put_interval(f, boot_interval(r->boot, contestant, s, BOOT_HR + AT20), "%.4f");
-	for (size_t c = 0; c < CUTS; c++)
+	put_sure(f, "%.4f", tally_hr(&t, AT20), boot_interval(r->boot, contestant, s, BOOT_HR + AT20));
+	for (size_t c = 0; c < AT20; c++)
 		fprintf(f, "<td>%.4f</td>", tally_ndcg(&t, c));
-	put_interval(f, boot_interval(r->boot, contestant, s, BOOT_NDCG + AT20), "%.4f");
+	put_sure(f, "%.4f", tally_ndcg(&t, AT20), boot_interval(r->boot, contestant, s, BOOT_NDCG + AT20));
 	fprintf(f, "<td>%.4f</td>", tally_mrr(&t));
-	if (contestant)
-		put_interval(f, boot_lead(r->boot, contestant, s, BOOT_NDCG + AT20), "%+.4f");
+	if (contestant != BY_ONLINE)
+		put_sure(f, "%+.4f", tally_ndcg(&online, AT20) - tally_ndcg(&t, AT20), boot_lead(r->boot, contestant, s, BOOT_NDCG + AT20));
 	else
 		fputs("<td></td>", f);
 	fputs("</tr>\n", f);
@@ -50,14 +54,13 @@ static void table_row(FILE *f, const struct stream_result *r, size_t contestant,
 
 static void table(FILE *f, const struct stream_result *r, enum split s)
 {
-	fprintf(f, "<h3>%s, %llu events</h3>\n<div class=\"scroll\"><table><thead><tr><th scope=\"col\">contestant</th>", split_name[s],
+	fprintf(f, "<h3>%s, %llu events</h3>\n<div class=\"scroll\"><table><thead><tr><th scope=\"col\">contestant</th>", shown_name[s],
 	        (unsigned long long)board_total(r->board, 0, s).n);
 	for (size_t c = 0; c < CUTS; c++)
 		fprintf(f, "<th scope=\"col\">HR@%zu</th>", loo_cut[c]);
-	fputs("<th scope=\"col\">95 %</th>", f);
 	for (size_t c = 0; c < CUTS; c++)
 		fprintf(f, "<th scope=\"col\">NDCG@%zu</th>", loo_cut[c]);
-	fprintf(f, "<th scope=\"col\">95 %%</th><th scope=\"col\">MRR</th><th scope=\"col\">online\xe2\x80\x99s lead, NDCG@%zu, 95 %%</th></tr></thead><tbody>\n", loo_cut[AT20]);
+	fprintf(f, "<th scope=\"col\">MRR</th><th scope=\"col\">online\xe2\x80\x99s lead<small>NDCG@%zu</small></th></tr></thead><tbody>\n", loo_cut[AT20]);
 	for (size_t c = 0; c < CONTESTANTS; c++)
 		if (is_there(r->board, c))
 			table_row(f, r, c, s);
@@ -122,7 +125,7 @@ static void curves_of(FILE *f, const struct board *b, const char *name, enum spl
 			const struct tally *t = board_tally(b, w, c, s);
 			y[c * n + w] = t->n >= CURVE_EVENTS_MIN ? of(t) : NAN;
 		}
-	draw_caption(f, name, split_name[s]);
+	draw_caption(f, name, shown_name[s]);
 	if (!draw_frame(&a, y, CONTESTANTS * n, x[n - 1], 1)) {
 		draw_no_data(f);
 		return;
@@ -199,9 +202,9 @@ int stream_report_write(FILE *f, const struct stream_report *r)
 	fprintf(f, "</title>\n<style>\n%s</style></head><body>\n<h1>", draw_style);
 	draw_text(f, r->title);
 	fprintf(f, "</h1>\n<p>s4rec, prequential: each event is ranked among all live items before it trains. %llu events, %zu users and %zu items at the end; half-life of "
-	        "popularity %g h, recent means %g h, half-life of co-visitation %g h (0: none), all chosen on the warm-up, which does not count here.</p>\n<p>online: "
+	        "popularity %.3g h, recent means %.3g h, half-life of co-visitation %.3g h (0: none), all chosen on the warm-up, which does not count here.</p>\n<p>online: "
 	        "the model as it stands; nightly: trained from nothing each night, in several passes over the sequences kept by then; snapshot: online's weights of that night; "
-	        "frozen: online's weights as of the end of the warm-up. Intervals draw users, not events: two of one user are not two findings.</p>\n<h2>Means</h2>\n",
+	        "frozen: online's weights as of the end of the warm-up. In small: where 95 %% of 200 draws of users lie, since two events of one user are not two findings.</p>\n<h2>Means</h2>\n",
 	        (unsigned long long)x->events, x->users, x->items, (double)x->half_life_ms / 3.6e6, (double)x->recent_ms / 3.6e6,
 	        (double)x->covisit_ms / 3.6e6);
 	for (size_t i = 0; i < SHOWN; i++)

@@ -452,17 +452,19 @@ int client_input_watermarks(const struct config *c, int partitions, int64_t *ret
 	return client_topic_watermarks(c, topic, partitions, ret_low, ret_high);
 }
 
-static int find_topic(rd_kafka_t *rk, const char *name, const struct config *c, int *ret_there)
+/* *ret: its partitions, 0 = there is no such topic. */
+static int find_topic(rd_kafka_t *rk, const char *name, const struct config *c, int *ret)
 {
 	const struct rd_kafka_metadata *md;
-	*ret_there = 0;
+	*ret = 0;
 	rd_kafka_resp_err_t err = rd_kafka_metadata(rk, 1, NULL, &md, (int)c->connect_timeout_ms);
 	if (err) {
 		log_error("cannot list the topics at %s: %s", c->bootstrap_servers, rd_kafka_err2str(err));
 		return EX_UNAVAILABLE;
 	}
 	for (int i = 0; i < md->topic_cnt; i++)
-		*ret_there |= strcmp(md->topics[i].topic, name) == 0;
+		if (strcmp(md->topics[i].topic, name) == 0)
+			*ret = md->topics[i].partition_cnt;
 	rd_kafka_metadata_destroy(md);
 	return 0;
 }
@@ -473,27 +475,40 @@ int client_has_topic(const struct config *c, const char *name, int *ret)
 	int r = client_new(&rk, c, CLIENT_CONSUMER);
 	if (r == 0)
 		r = find_topic(rk, name, c, ret);
+	*ret = r == 0 && *ret > 0;
 	client_free(rk);
 	return r;
 }
 
-static int need_topic(rd_kafka_t *rk, const char *name, const struct config *c)
+static int need_topic(rd_kafka_t *rk, const char *name, const struct config *c, int *ret_partitions)
 {
-	int there, r = find_topic(rk, name, c, &there);
-	if (r || there)
+	int r = find_topic(rk, name, c, ret_partitions);
+	if (r || *ret_partitions)
 		return r;
 	log_error("topic %s is missing at %s; %s", name, c->bootstrap_servers,
 	          *c->input_topic ? "it is input.topic, so its owner makes it" : "`s4rec topics create` makes it (--topic.prefix, --input.topic)");
 	return EX_CONFIG;
 }
 
+int client_input_partitions(const struct config *c, int *ret)
+{
+	char name[TOPIC_NAME_MAX];
+	rd_kafka_t *rk = NULL;
+	client_input_topic(name, sizeof name, c);
+	int r = client_new(&rk, c, CLIENT_CONSUMER);
+	if (r == 0)
+		r = need_topic(rk, name, c, ret);
+	client_free(rk);
+	return r;
+}
+
 int client_input_producer(rd_kafka_t **ret, rd_kafka_topic_t **ret_topic, const struct config *c)
 {
 	char name[TOPIC_NAME_MAX];
 	client_input_topic(name, sizeof name, c);
-	int r = client_new(ret, c, CLIENT_PLAIN_PRODUCER);
+	int partitions, r = client_new(ret, c, CLIENT_PLAIN_PRODUCER);
 	if (r == 0)
-		r = need_topic(*ret, name, c);
+		r = need_topic(*ret, name, c, &partitions);
 	if (r)
 		return r;
 	*ret_topic = rd_kafka_topic_new(*ret, name, NULL);

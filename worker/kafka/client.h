@@ -32,6 +32,8 @@ int client_read_error(rd_kafka_resp_err_t err, const char *topic, int partition,
 void client_input_topic(char *ret, size_t size, const struct config *c);
 /* *ret 1: there is such a topic. Exit code. */
 int client_has_topic(const struct config *c, const char *name, int *ret);
+/* How many partitions the input topic, which must be there, has. Exit code. */
+int client_input_partitions(const struct config *c, int *ret);
 /* A plain producer and the input topic, which must be there; the topic is to be destroyed before the producer. Exit code. */
 int client_input_producer(rd_kafka_t **ret, rd_kafka_topic_t **ret_topic, const struct config *c);
 /* Low and high watermark, as the handle sees them: with CLIENT_CONSUMER the high one stands before the first open transaction. 0 or -EIO. */
