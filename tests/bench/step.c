@@ -358,7 +358,7 @@ static void shared_line(const char *name, enum loss_form loss, size_t length, co
 
 static void measure_shared(void)
 {
-	int cpu[THREADS], found = 0;
+	int cpu[THREADS] = { 0 }, found = 0;
 	cpu_set_t all, two;
 
 	CPU_ZERO(&two);

@@ -8,7 +8,7 @@
 #
 #     SEEDS=3             seeds of the main rows; the others have one
 #     FILES="beauty"      only this file
-#     ROWS="main K"       only these parts, of: main, bce, K, lambda, time
+#     ROWS="main K"       only these parts, of: main, bce, K, lambda, time, page
 #     EPOCHS="32 ml-1m=12"  epochs of every run, or of those of one file
 #     further options after DIR go to every run, e.g. --threads 4
 set -eu
@@ -25,7 +25,7 @@ if [ -z "$DIR" ] && [ -t 0 ]; then
 fi
 [ -n "$DIR" ] || usage
 OUT=$BUILD/eval/paper
-: "${SEEDS:=3}" "${FILES:=beauty ml-1m}" "${ROWS:=main bce K lambda time}" "${EPOCHS:=32}"
+: "${SEEDS:=3}" "${FILES:=beauty ml-1m}" "${ROWS:=main bce K lambda time page}" "${EPOCHS:=32}"
 mkdir -p "$OUT"
 
 # The last word of EPOCHS that is for all files, or for this one.
@@ -137,6 +137,12 @@ time_rows() {
 	row "$1" sampled-2048 1 "$ALL --loss sampled --negatives 2048 $(time_to "$1")"
 }
 
+# The paper's figures on one page, $OUT/FILE.page.1.html: lambda and K, head users per prototype with and without the adversary. Goes on where it stopped only
+# with the next file.
+page_rows() {
+	row "$1" page 1 "$ALL --sweep lambda=0,0.01,0.1,0.5,1;prototypes=32,64,128,256,512"
+}
+
 failed=0
 EXTRA=$*
 found=0
@@ -156,7 +162,7 @@ EOF
 for name in $FILES; do
 	[ -r "$DIR/${name}_sequences.txt" ] || { echo "paper.sh: $DIR/${name}_sequences.txt is not there: skipped" >&2; continue; }
 	for part in $ROWS; do
-		case $part in main | bce | K | lambda | time) "${part}_rows" "$name" ;; *) echo "paper.sh: no rows '$part'" >&2; exit 64 ;; esac
+		case $part in main | bce | K | lambda | time | page) "${part}_rows" "$name" ;; *) echo "paper.sh: no rows '$part'" >&2; exit 64 ;; esac
 	done
 done
 mv "$OUT/table.new" "$OUT/table.md"

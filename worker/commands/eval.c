@@ -79,7 +79,7 @@ static void print_result(const struct config *c, uint64_t seed, const struct loo
 /* `mean head HR@5=..`, `spread head HR@5=..` */
 static void print_line(const char *what, const char *group, const struct loo_scores *s)
 {
-	char name[32];
+	char name[128];
 
 	snprintf(name, sizeof name, *what && *group ? "%s %s" : "%s%s", what, group);
 	print_scores(name, s);
@@ -189,8 +189,8 @@ static int eval_loo(const struct config *c)
 		log_error("s4rec eval loo: name one FILE of user sequences: a line per user, the user and its items in time order");
 		return EX_USAGE;
 	}
-	if (c->model_in[0] && c->seeds > 1) {
-		log_error("s4rec eval loo: nothing is drawn where --model.in is tested, so --seeds has no use");
+	if (c->model_in[0] && (c->seeds > 1 || c->sweep[0])) {
+		log_error("s4rec eval loo: nothing is drawn or trained where --model.in is tested, so --seeds and --sweep have no use");
 		return EX_USAGE;
 	}
 	r = c->model_out[0] ? model_file_check(c->model_out) : 0;

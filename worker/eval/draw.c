@@ -247,7 +247,7 @@ static void shares_figure(FILE *f, const char *name, const char *note, const str
 {
 	double overall = d->users ? (double)d->head_users / (double)d->users : NAN;
 	char label[48];
-	struct frame a;
+	struct frame a = { 0 };
 	int any;
 
 	for (size_t i = 0; i < d->K; i++) {

@@ -55,7 +55,7 @@ static int add_run(struct sweep *s, struct sweep_axis *a, const char *value)
 static int add_axis(struct sweep *s, char *text)
 {
 	struct sweep_axis *a = &s->axis[s->axes];
-	char *values = strchr(text, '='), *at, *value;
+	char *values = strchr(text, '='), *at = NULL, *value;
 	int code = 0;
 
 	if (!values || values == text || !values[1] || (size_t)(values - text) >= sizeof a->option) {
@@ -82,7 +82,7 @@ static int add_axis(struct sweep *s, char *text)
 int sweep_new(struct sweep *ret, const struct config *c)
 {
 	struct sweep s = { .seeds = (size_t)c->seeds, .runs = 1, .run = calloc(SWEEP_AXES * SWEEP_POINTS + 1, sizeof *s.run) };
-	char *text = strdup(c->sweep), *at;
+	char *text = strdup(c->sweep), *at = NULL;
 	int code = 0;
 
 	if (s.run) {

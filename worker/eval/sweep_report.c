@@ -89,7 +89,7 @@ static void key(FILE *f)
 /* Values stand at equal distances: they are often decades apart. */
 static void curves(FILE *f, const struct sweep *s, const struct sweep_axis *a)
 {
-	double x[SWEEP_POINTS], y[GROUPS][SWEEP_POINTS] = { { 0 } }, seen[GROUPS * SWEEP_POINTS];
+	double x[SWEEP_POINTS] = { 0 }, y[GROUPS][SWEEP_POINTS] = { { 0 } }, seen[GROUPS * SWEEP_POINTS] = { 0 };
 	char name[64];
 	struct loo_scores mean, spread;
 	struct frame frame;
