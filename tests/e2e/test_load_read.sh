@@ -73,7 +73,7 @@ expect 69 query item i1
 says 'no worker has published'
 
 # eval prequential: a file, and a topic of several partitions that it was loaded to, are the same stream
-awk 'BEGIN { for (i = 0; i < 1200; i++) printf "{\"user_id\":\"u%d\",\"item_id\":\"i%d\",\"timestamp\":%d}\n", i * 7 % 53, (i * 11 + int(i / 53)) % 37, 1700000000000 + 60000 * i }' >"$TMP/clicks.jsonl"
+awk 'BEGIN { for (i = 0; i < 1200; i++) printf "{\"user_id\":\"u%d\",\"item_id\":\"i%d\",\"timestamp\":%d}\n", i * 7 % 53, (i * 11 + int(i / 53)) % 37, 1700000000 + 60 * i }' >"$TMP/clicks.jsonl"
 load "${PREFIX}_p" "$TMP/clicks.jsonl"
 expect 0 eval prequential "$TMP/clicks.jsonl" $(small)
 cp "$TMP/out.log" "$TMP/of_file"

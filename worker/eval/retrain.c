@@ -1,8 +1,8 @@
 /* retrain.c - see retrain.h. Reading order: retrain, train, gather. */
 #include "worker/eval/retrain.h"
 
+#include "model/schedule.h"
 #include "worker/log.h"
-#include "worker/model_config.h"
 
 /* The learner's rows, each as it would be at first sight. */
 static int make_rows(struct model *m, const struct model *like)
@@ -38,7 +38,8 @@ static size_t gather(struct learner *l, uint64_t epoch, size_t *at)
 
 static int train(struct learner *l, struct model *m, struct grad *g, uint64_t epochs)
 {
-	size_t batch = (size_t)l->cfg->batch_users;
+	const struct config *c = l->cfg;
+	size_t batch = (size_t)c->batch_users;
 	uint64_t step = 0, steps = epochs * ((users_rows(l->users) + batch - 1) / batch);
 	struct step_stats stats;
 
@@ -54,7 +55,7 @@ static int train(struct learner *l, struct model *m, struct grad *g, uint64_t ep
 			}
 			model_grad(m, g, &b, ++step, &stats);
 			if (!stats.discarded)
-				model_apply(m, g, step, learning_rate_at(l->cfg, step, steps));
+				model_apply(m, g, step, schedule_rate((float)c->learning_rate, step, (uint64_t)c->warmup_steps, steps, (float)c->schedule_floor));
 		}
 	return 0;
 }

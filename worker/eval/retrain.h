@@ -1,7 +1,7 @@
 /* retrain.h - a model from nothing: what a job that runs at night would train on all that is kept by then.
  *
  * All rows are drawn anew and all users' kept sequences (the newest max.length + 1 events of each, every position a target) are trained `epochs` times, in the
- * order of passes.h, with the options of the stream and a learning rate that begins anew (a cosine ends with the last epoch). The learner is only read,
+ * order of passes.h, with the options of the stream, but a learning rate that rises and falls along a cosine: this training has an end. The learner is only read,
  * but for its scratch. Repeats itself: order and draws are functions of the seed.
  */
 #ifndef S4REC_RETRAIN_H

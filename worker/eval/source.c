@@ -128,7 +128,10 @@ static int next_of_topic(struct source *s, struct record **ret)
 		}
 		code = input_fill(s->in, WAIT_MS);
 	}
-	s->read += *ret != NULL;
+	if (code == 0 && *ret) {
+		(*ret)->partition = 0; /* merged: one list from here on */
+		s->read++;
+	}
 	return code;
 }
 

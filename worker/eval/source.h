@@ -12,7 +12,7 @@ int source_new(struct source **ret, const struct config *c, const char *path);
 void source_free(struct source *s); /* after all its records */
 /* Events and bad lines of the file, or offsets of the topic: as good as events, but for markers of transactions. */
 uint64_t source_size(const struct source *s);
-/* The next record, the caller's; *ret NULL: the end. Exit code. */
+/* The next record, of partition 0, the caller's; *ret NULL: the end. Exit code. */
 int source_next(struct source *s, struct record **ret);
 uint64_t source_read(const struct source *s); /* of source_size, so far */
 uint64_t source_bad_lines(const struct source *s);
