@@ -1,5 +1,5 @@
 #!/bin/sh
-# ablation.sh DIR - what each loss, rehearsal, warm item rows and the logQ correction are worth on a stream: `make eval-ablation DATA=DIR`. No broker. DIR
+# ablation.sh DIR - what each loss, rehearsal, warm item rows, the logQ correction and users' attributes are worth on a stream: `make eval-ablation DATA=DIR`. No broker. DIR
 # holds globo_clicks_by_time.csv.zst, which is not part of this repository: clicks with a header (user_id, click_article_id, click_timestamp) in the
 # order of time. Each row is `eval prequential` with the options of globo.properties and its own: mean and spread over seeds of the online model.
 #
@@ -8,7 +8,7 @@
 #
 #     EVENTS=300000       lines of the file that are read; 0 = all
 #     SEEDS=3             seeds of each row
-#     ROWS="losses"       only these parts, of: losses, rehearse, context, logq
+#     ROWS="losses"       only these parts, of: losses, rehearse, context, logq, attributes
 #     further options after DIR go to every run, e.g. --threads 2
 set -eu
 DIR=${1:?usage: ablation.sh DIR [OPTION ...] (make eval-ablation DATA=DIR; DIR with globo_clicks_by_time.csv.zst)}
@@ -17,7 +17,7 @@ EXTRA=$*
 HERE=$(dirname "$0")
 FILE=$DIR/globo_clicks_by_time.csv.zst
 OUT=$BUILD/eval/ablation
-: "${EVENTS:=300000}" "${SEEDS:=3}" "${ROWS:=losses rehearse context logq}"
+: "${EVENTS:=300000}" "${SEEDS:=3}" "${ROWS:=losses rehearse context logq attributes}"
 [ -r "$FILE" ] || { echo "ablation.sh: $FILE is not there: skipped"; exit 0; }
 mkdir -p "$OUT"
 failed=0
@@ -68,7 +68,12 @@ losses_rows() { # the base has none of the four losses on z: globo.properties
 	row +lambda "--lambda 0.1"
 	row all "--alpha 0.1 --beta1 0.1 --beta2 0.1 --lambda 0.1"
 }
-rehearse_rows() { for x in 0 0.5 1 3; do row "rehearse=$x" "--rehearse $x"; done; }
+rehearse_rows() {
+	for x in 0 0.5 1 3; do row "rehearse=$x" "--rehearse $x"; done
+	row rehearse.half.life=1h "--rehearse.half.life.ms 3600000"
+	row rehearse.draw=loss "--rehearse.draw loss"
+}
+attributes_rows() { row attributes "--map.user.attributes click_deviceGroup,click_country,click_referrer_type --attributes.buckets 512"; }
 context_rows() { for x in 0 0.25 0.5; do row "item.context=$x" "--item.context $x"; done; }
 logq_rows() { for x in true false; do row "sampled,logq=$x" "--loss sampled --logq $x"; done; }
 
@@ -80,7 +85,7 @@ all ranked events, then over those on cold items; mean and standard deviation ov
 |---|---|---|---|---|---|---|
 EOF
 for part in $ROWS; do
-	case $part in losses | rehearse | context | logq) "${part}_rows" ;; *) echo "ablation.sh: no rows '$part'" >&2; exit 64 ;; esac
+	case $part in losses | rehearse | context | logq | attributes) "${part}_rows" ;; *) echo "ablation.sh: no rows '$part'" >&2; exit 64 ;; esac
 done
 mv "$OUT/table.new" "$OUT/table.md"
 cat "$OUT/table.md"

@@ -1,10 +1,10 @@
 #!/bin/sh
-# drift.sh [OPTION ...] - does an answer to drift pay? `make eval-drift`. No broker, no data but what `s4rec generate` makes: four parts of PART (20000) events
+# drift.sh [OPTION ...] - does an answer to drift pay? `make eval-drift`. No broker, no data but what `s4rec generate` makes: four parts of PART (10000) events
 # each, of the same users and items, whose tastes and successors are drawn anew at the end of a part. Test-then-train over each of SEEDS ("1 2 3") such
 # streams with drift.response none, rate and rehearse; further options are passed on, e.g. --drift.factor 4. Prints NDCG@20 of the model by where the
 # event stands behind the change, the mean over seeds and three changes, and each seed's spread against `none`.
 set -eu
-PART=${PART:-20000}
+PART=${PART:-10000}
 dir=$BUILD/eval
 mkdir -p "$dir"
 window_ms=$((PART / 10 * 400)) # a tenth of a part: generate spaces events by 400 ms
