@@ -27,7 +27,8 @@ fi
 PKG_CONFIG_LIBDIR=/usr/lib/$host/pkgconfig:/usr/share/pkgconfig
 RUN=$(command -v qemu-aarch64-static || command -v qemu-aarch64) || die "qemu-user-static has no qemu-aarch64"
 OPENBLAS_NUM_THREADS=1 # else its threads wait in loops, which costs most where each instruction is translated
-export PKG_CONFIG_LIBDIR RUN OPENBLAS_NUM_THREADS
+OPENBLAS_CORETYPE=ARMV8 # qemu's processor has SVE, and there OpenBLAS 0.3.29 allocates in small products (a step must not)
+export PKG_CONFIG_LIBDIR RUN OPENBLAS_NUM_THREADS OPENBLAS_CORETYPE
 checks() { make BUILD=build/aarch64 CC=$host-gcc AR=$host-ar PKGS="libzstd libprotobuf-c yajl" TIME_LIMIT=3600 "$@"; }
 checks check-topics check-codec
 [ -n "${ALL:-}" ] || export ONLY="augment idmap kmeans layers losses schedule rank"
