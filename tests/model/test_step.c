@@ -34,6 +34,7 @@ static void use_everything(struct model *m, struct grad *g, uint64_t step)
 	struct step_stats st;
 
 	data_init(&d, 60 + step, m->cfg.L, 300);
+	d.b.attribute = d.attribute;
 	d.b.recent = recent; d.b.recent_n = 40; d.b.recent_count = recent_count;
 	model_grad(m, g, &d.b, step, &st);
 	model_apply(m, g, step, 1e-2f);
@@ -57,6 +58,7 @@ static void a_step_allocates_nothing(void **state)
 		int was_heap = 0, was_maps = 0;
 
 		c.threads = i < 3 ? 1 : 3;
+		c.attributes = SMALL_ATTRIBUTES;
 		m = make(&c, 300, &g);
 		for (uint64_t step = 1; step <= 6; step++) {
 			if (step == 3) { /* warm */
@@ -100,7 +102,7 @@ static void a_configuration_beyond_its_bounds_is_named(void **state)
 	REFUSED(mask_share, -.1f); REFUSED(crop_share, -.1f); REFUSED(reorder_share, -.1f); REFUSED(insert_share, -.1f);
 	REFUSED(mask_share, 1.1f); REFUSED(crop_share, 1.1f); REFUSED(reorder_share, 1.1f); REFUSED(insert_share, NAN);
 	REFUSED(clip, -1); REFUSED(beta_1, 1); REFUSED(beta_2, 1); REFUSED(adam_eps, 0); REFUSED(weight_decay, -1);
-	REFUSED(threads, 0); REFUSED(items_max, 0); REFUSED(batch_users_max, 0);
+	REFUSED(attributes, 65536); REFUSED(threads, 0); REFUSED(items_max, 0); REFUSED(batch_users_max, 0);
 #undef REFUSED
 }
 
@@ -117,12 +119,14 @@ static void pack_as(struct data *to, const struct data *from, const size_t *orde
 
 		to->user[u] = from->user[v];
 		to->head[u] = from->head[v];
+		memcpy(to->attribute + u * ATTRIBUTES_MAX, from->attribute + v * ATTRIBUTES_MAX, ATTRIBUTES_MAX * sizeof *to->attribute);
 		to->start[u + 1] = to->start[u] + (uint32_t)n;
 		memcpy(to->item + to->start[u], from->item + at, n * sizeof *to->item);
 		memcpy(to->target + to->start[u], from->target + at, n * sizeof *to->target);
 		memcpy(to->weight + to->start[u], from->weight + at, n * sizeof *to->weight);
 	}
-	to->b = (struct batch){ .B = B, .T = from->b.T, .user = to->user, .start = to->start, .item = to->item, .target = to->target, .weight = to->weight, .head = to->head };
+	to->b = (struct batch){ .B = B, .T = from->b.T, .user = to->user, .start = to->start, .item = to->item, .target = to->target, .weight = to->weight, .head = to->head,
+	                       .attribute = from->b.attribute ? to->attribute : NULL };
 }
 
 static void reversed(size_t *order, size_t n)
@@ -198,7 +202,7 @@ static void same_step(const struct model_config *c, const struct data *d, const 
 	model_free(m2);
 }
 
-/* Draws belong to users, not to places: all augmentations are on. */
+/* Draws and attributes belong to users, not to places: all augmentations are on. */
 static void order_of_users_does_not_matter(void **state)
 {
 	static void (*const order_by[])(size_t *, size_t) = { reversed, shuffled };
@@ -209,8 +213,10 @@ static void order_of_users_does_not_matter(void **state)
 		struct model_config c = whole((enum loss_form)(i % 3));
 
 		c.pool = i / 3 % 2 ? POOL_LAST : POOL_MEAN;
+		c.attributes = i % 2 ? SMALL_ATTRIBUTES : 0;
 		order_by[i / 6](order, ORDER_USERS);
 		data_init(&d, ORDER_USERS, c.L, 300);
+		d.b.attribute = c.attributes ? d.attribute : NULL;
 		pack_as(&r, &d, order);
 		same_step(&c, &d, &r);
 	}

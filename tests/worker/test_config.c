@@ -331,7 +331,12 @@ static void test_every_number_of_the_model_arrives(void **state)
 	assert_true(m.alpha == .38f && m.beta1 == .39f && m.beta2 == .4f && m.lambda == .41f);
 	assert_true(m.mask_share == .42f && m.crop_share == .43f && m.reorder_share == .44f && m.insert_share == .45f);
 	assert_true(m.beta_1 == .46f && m.beta_2 == .47f && m.adam_eps == .48f && m.weight_decay == .49f && m.clip == .5f);
+	assert_true(m.attributes == 0); /* an option of train alone */
 	assert_true(m.seed == 53 && m.threads == 3 && m.items_max == 59 && m.batch_users_max == 61);
+	config_release(&c);
+	assert_int_equal(parse(&c, "--attributes.buckets=67", NULL), 0);
+	m = model_config_from(&c, 61);
+	assert_int_equal(m.attributes, 67);
 	config_release(&c);
 }
 
