@@ -58,6 +58,7 @@ while [ "$i" -lt "$KILLS" ]; do
 done
 percentiles alone "alone, started again at once"
 
+sleep "$((2 * TIMEOUT_MS / 1000))" # the members that were killed above are out of the group
 last=$i
 while [ "$i" -lt "$((last + KILLS))" ]; do
 	i=$((i + 1))

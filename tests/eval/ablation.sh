@@ -18,6 +18,7 @@ HERE=$(dirname "$0")
 FILE=$DIR/globo_clicks_by_time.csv.zst
 OUT=$BUILD/eval/ablation
 : "${EVENTS:=300000}" "${SEEDS:=3}" "${ROWS:=losses rehearse context logq attributes}"
+case $SEEDS in *[!0-9]* | '') echo "ablation.sh: SEEDS=$SEEDS: how many, such as 3" >&2; exit 64 ;; esac
 [ -r "$FILE" ] || { echo "ablation.sh: $FILE is not there: skipped"; exit 0; }
 mkdir -p "$OUT"
 failed=0

@@ -1,12 +1,13 @@
 #!/bin/sh
 # Requests that do not arrive and answers that get lost, at each step of a transaction: the connection is reset, or stays silent. The broker
-# may have acted or not; the worker cannot tell.
+# may have acted or not; the worker cannot tell. And a worker that the network parts from the broker.
 . "$(dirname "$0")/lib.sh"
 
 P=${PREFIX}_p; prefix_new "$P"; follow "$P"
 read -r listen port <"$FAULTS/proxied"
 mkfifo "$TMP/orders"
-"$BUILD/faults/proxy" "$listen" "$port" <"$TMP/orders" >"$TMP/did" 2>"$TMP/proxy.log" & PIDS="$PIDS $!"
+"$BUILD/faults/proxy" "$listen" "$port" <"$TMP/orders" >"$TMP/did" 2>"$TMP/proxy.log" & proxy=$!
+PIDS="$PIDS $proxy"
 exec 3>"$TMP/orders"
 export S4REC_BOOTSTRAP_SERVERS="127.0.0.1:$port"
 did() { [ "$(wc -l <"$TMP/did")" -ge "$1" ]; }
@@ -25,7 +26,19 @@ for order in ${ORDERS:-request:26 response:26 request:28 response:28 response:0 
 	code=0; wait "$pid" || code=$?
 	case $code in 0 | 75 | 137) echo "$order: $code" ;; *) fail "$order: exit $code: $(tail -n 3 "$TMP/spoilt.log")" ;; esac
 done
+
+# Cut off altogether, for longer than its lead and its transactions last, while another one trains; then the network is back.
+# shellcheck disable=SC2046
+start "$TMP/cut_off.log" $(worker "$P" --until end --election.timeout.ms 1500 --transaction.timeout.ms 10000)
+eventually 60 logged ' train events=\|replay done' "$TMP/cut_off.log"
+kill -STOP "$proxy"
 export S4REC_BOOTSTRAP_SERVERS="$BROKER"
+# shellcheck disable=SC2046
+CRASH_POINT=commit.after_end:4 "$S4REC" $(worker "$P" --until end) >"$TMP/successor.log" 2>&1 & successor=$!
+PIDS="$PIDS $successor"
+ends "$successor" 137
+kill -CONT "$proxy"
+ends "$pid" 75
 through "$P"
 as_if_nothing_happened "$P"
 echo "ok $NAME: $done answers lost"
