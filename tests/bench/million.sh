@@ -58,7 +58,7 @@ awk '
 		for (C = 4; C < events / U; C *= 2);
 		if (C > 51) C = 51
 		items = N * (4 * 192 + 4 * 64 + 64) + 41 * power(N) + 8 * power(4 * N / 3)
-		users = U * (24 * C + 64) + 81 * power(U) + 8 * power(4 * U / 3)
+		users = U * (24 * C + 64) + 73 * power(U) + 8 * power(4 * U / 3)
 		step = 44 * 64 * 2 * 3 * 50 * 256 * 2 + 25e6
 		fixed = (128 + 64 + 64) * 1e6 + 12 * 20000
 		want = (items + users + step + fixed) / 1048576

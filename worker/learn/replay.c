@@ -372,19 +372,19 @@ int loop_set_until(struct loop *w)
 }
 
 /* All steps of the last cut were computed by one machine, or accepted as if they were. */
-static int check_numerics(const struct loop *w, const struct cut *last)
+static int check_numerics(const struct loop *w, const char *there)
 {
 	const char *here = model_numeric_id(w->learner->model);
-	if (!strcmp(last->numeric_id, here))
+	if (!strcmp(there, here))
 		return 0;
 	if (w->cfg->accept_numerics) {
 		log_warn("this model was computed by %s, from now on by %s: what is published next differs in the last bits from what it would have been; all rows are written and published again",
-		         last->numeric_id, here);
+		         there, here);
 		return 0;
 	}
 	log_error("this model was computed by %s, this machine computes by %s: the replay would not end in the bits that readers have; run it on a "
 	          "machine of that kind (for blas-...: --kernel portable), or go on from here with --accept.numerics",
-	          last->numeric_id, here);
+	          there, here);
 	return EX_CONFIG;
 }
 
@@ -407,7 +407,7 @@ static int check_last_cut(struct loop *w, const struct cut *last)
 		r = backfill_check(w->cfg, last);
 	if (r == 0 && !(w->cfg->accept_gap && input_reaches(w->input, last->offsets) == 0))
 		r = input_check(w->input, last->offsets);
-	return r ? r : check_numerics(w, last);
+	return r ? r : check_numerics(w, last->numeric_id);
 }
 
 int loop_check_model(struct loop *w)
@@ -444,6 +444,8 @@ static int restore(struct loop *w, struct cutlog *log, uint64_t *ret_step)
 	if (r || !m)
 		return r;
 	r = check_state(w, m, none ? NULL : &last);
+	if (r == 0 && !none && strcmp(m->numeric_id, last.numeric_id)) /* a replay that was accepted has flushed, and committed nothing */
+		r = check_numerics(w, m->numeric_id);
 	w->version = m->version;
 	memcpy(w->position, m->offsets, (size_t)w->partitions * sizeof *w->position);
 	*ret_step = m->step;
