@@ -26,9 +26,8 @@ static size_t gather(struct learner *l, uint64_t epoch, size_t *at)
 	scratch_clear(l->scratch);
 	while (*at < rows && users < (size_t)l->cfg->batch_users) {
 		uint32_t row = passes_order((uint64_t)l->cfg->seed, epoch, (uint32_t)(*at)++, rows);
-		const struct user *u = users_get(l->users, row);
 
-		if (!u->live || u->known < 2)
+		if (!user_has_target(users_get(l->users, row)))
 			continue;
 		scratch_add(l->scratch, l, row, 1);
 		users++;
@@ -45,14 +44,11 @@ static int train(struct learner *l, struct model *m, struct grad *g, uint64_t ep
 
 	for (uint64_t epoch = 0; epoch < epochs; epoch++)
 		for (size_t at = 0; gather(l, epoch, &at) > 0;) {
-			struct batch b = scratch_batch(l->scratch);
+			struct batch b;
+			int code = learner_batch(l, &b);
 
-			if (l->recent) {
-				b.recent = recent_items(l->recent, &b.recent_n);
-				b.recent_count = recent_counts(l->recent, model_items(m));
-				if (!b.recent_count)
-					return log_no_memory();
-			}
+			if (code)
+				return code;
 			model_grad(m, g, &b, ++step, &stats);
 			if (!stats.discarded)
 				model_apply(m, g, step, schedule_rate((float)c->learning_rate, step, (uint64_t)c->warmup_steps, steps, (float)c->schedule_floor));

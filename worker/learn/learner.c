@@ -614,18 +614,23 @@ static float rate_of_step(const struct learner *l, const struct train_result *t)
 	return (float)(by * (double)learning_rate_at(l->cfg, l->step, (uint64_t)l->cfg->schedule_steps));
 }
 
+int learner_batch(struct learner *l, struct batch *ret)
+{
+	*ret = scratch_batch(l->scratch);
+	if (ret->B == 0 || !l->recent)
+		return 0;
+	ret->recent = recent_items(l->recent, &ret->recent_n);
+	ret->recent_count = recent_counts(l->recent, model_items(l->model));
+	return ret->recent_count ? 0 : log_no_memory();
+}
+
 int learner_fit(struct learner *l, struct train_result *ret)
 {
-	struct batch b = scratch_batch(l->scratch);
+	struct batch b;
+	int code = learner_batch(l, &b);
 	ret->users = b.B;
-	if (b.B == 0)
-		return 0;
-	if (l->recent) {
-		b.recent = recent_items(l->recent, &b.recent_n);
-		b.recent_count = recent_counts(l->recent, model_items(l->model));
-		if (!b.recent_count)
-			return log_no_memory();
-	}
+	if (code || b.B == 0)
+		return code;
 	model_grad(l->model, l->grad, &b, l->step, &ret->stats);
 	if (ret->stats.discarded)
 		ret->discarded = DISCARD_NOT_FINITE;

@@ -157,6 +157,9 @@ int published_recount(struct learner *l);                        /* after a rest
 int learner_reserve_items(struct learner *l, size_t rows);       /* item_ms, item_events; -ENOMEM */
 void learner_clear_item(struct learner *l, uint32_t row);        /* what the learner knows of an item, but for its id, its visits and its row in the model */
 
+/* The batch that is in the scratch, with the recent events that a sampled loss draws from; valid until either changes. Exit code. */
+int learner_batch(struct learner *l, struct batch *ret);
+
 /* For learner.c, rehearsal.c, response.c, passes.c, batch.c, publish.c, expiry.c and gap.c only. */
 int learner_fit(struct learner *l, struct train_result *ret);    /* a step on what is in the scratch; exit code */
 void rehearsal_gather(struct learner *l);                         /* adds `rehearse` stored users per user in the scratch, as many as are found */

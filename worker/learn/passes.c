@@ -60,7 +60,7 @@ static size_t gather(struct learner *l, struct withheld *withheld)
 	while (p->at < p->rows && scratch_batch(l->scratch).B < (size_t)l->cfg->batch_users && scratch_room(l->scratch) > 0) {
 		uint32_t row = passes_order((uint64_t)l->cfg->seed, p->done, (uint32_t)p->at++, p->rows);
 		struct user *u = users_get(l->users, row);
-		if (!u->live || u->known < 2)
+		if (!user_has_target(u))
 			continue;
 		u->batch_stamp = l->step;
 		scratch_add(l->scratch, l, row, 1);

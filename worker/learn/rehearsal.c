@@ -17,7 +17,7 @@ static int weighs_loss(const struct learner *l) { return l->cfg->rehearse_draw =
 /* It has something to learn, and is not in the batch. */
 static int may_rehearse(const struct learner *l, const struct user *u)
 {
-	return u->live && u->known >= 2 && u->batch_stamp != l->step;
+	return user_has_target(u) && u->batch_stamp != l->step;
 }
 
 /* True with probability 1/2 for each half-life that the user's newest event lies behind the newest of all. */

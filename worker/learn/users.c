@@ -294,6 +294,11 @@ int users_is_head(const struct users *s, uint32_t row)
 	return s->u[row].events > s->head_above;
 }
 
+int user_has_target(const struct user *u)
+{
+	return u->live && u->known >= 2;
+}
+
 int users_restore(struct users *s, uint32_t row, const struct user *u)
 {
 	if (u->len > s->keep)

@@ -70,4 +70,6 @@ uint32_t users_oldest(const struct users *s);
 int users_order(struct users *s); /* recovery: the order of encoded_step again, after all users_restore; -ENOMEM */
 /* 1 when the user is among the longest 20 % as of now. */
 int users_is_head(const struct users *s, uint32_t row);
+/* 1 when its kept sequence has something to train: an event behind another one. */
+int user_has_target(const struct user *u);
 #endif
