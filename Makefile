@@ -226,7 +226,7 @@ $(BUILD)/torch/.installed: tests/bench/torch/requirements.txt
 	@touch $@
 
 # PAPER, PARTS, EVENTS, SEEDS, EPOCHS and others come by the environment
-eval: ## every table below, of the files that are there (says which are expected where); hours; DATA=folder, PAPER=1: the paper's tables, too, PARTS="loo replay": these only
+eval: ## the tables below but for eval-beauty, of the files that are there (says which are expected where); hours; DATA=folder, PAPER=1: the paper's tables, too, PARTS="loo replay": these only
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@BUILD=$(BUILD) tests/eval/all.sh "$(DATA)"
 

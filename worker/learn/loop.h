@@ -16,7 +16,7 @@ void loop_free(struct loop *w); /* gives up the lead last */
 #define LOOP_STOPPED (-1)
 int loop_stand_by(struct loop *w, const volatile sig_atomic_t *stop);
 /* Folds again, silently, what earlier runs have committed, along the cuts that they recorded. Exit code, or LOOP_STOPPED: nothing is half
- * done, the next start replays anew. */
+ * done, the next start replays what no flush on the way has saved. */
 int loop_replay(struct loop *w, const volatile sig_atomic_t *stop);
 /* After the replay: the weights of a model from a file in place of those of this one, as a new space (learner_adopt). One transaction, so that a
  * crash leaves the old model or the new one. Exit code. */
