@@ -133,7 +133,7 @@ $(BUILD)/tests/%: tests/eval/%.c $(OBJ_WORKER) $(LIB_MODEL) $(LIB_CODEC)
 # ---- faults: the program with crash points, tools and preloaded libraries of tests/faults -------------------------------
 
 FAULTS    := $(BUILD)/faults
-FAULT_SO  := clock alloc
+FAULT_SO  := clock alloc commit
 FAULT_BIN := records proxy refold
 $(FAULTS)/%.o: %.c | $(GEN) $(BUILD)/.checked
 	@mkdir -p $(@D)

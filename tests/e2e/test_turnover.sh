@@ -82,4 +82,10 @@ view "$S" >"$TMP/s.view"
 N=${PREFIX}_n; load "$N" "$TMP/events.jsonl"
 expect 0 train -t "$N" --until end $(small)
 says ' unadmitted=0 '; says ' expired_items=0 expired_users=0'
+
+# 6. a user who was trained, and whose items have all been pushed out by unadmitted ones before the commit
+awk 'BEGIN { for (e = 0; e < 40; e++) printf "{\"user_id\":\"u\",\"item_id\":\"%s\",\"event_time_ms\":%d000}\n", e < 4 ? "known" e % 2 : "once" e, 1767225600 + e }' >"$TMP/pushed.jsonl"
+O=${PREFIX}_o; load "$O" "$TMP/pushed.jsonl"
+expect 0 train -t "$O" --until end $(small --admit.count 2 --batch.events 4 --commit.steps 8)
+expect 0 read -e --vectors 0 -t "$O"
 echo "ok $NAME: $shown item rows, $items items, $users users"

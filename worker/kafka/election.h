@@ -14,8 +14,8 @@
  * does not let go is waited for as long, then no longer.
  *
  * This is about who tries; what makes two trainers harmless is the transactional id, by which the one that starts later fences the other (txn.h).
- * Known: who was stopped (SIGSTOP) for longer than the timeout comes back under its old number, and may take the lead over once, though only to end
- * (a leader) or to work (a standby): the one who led ends with 75.
+ * Who was stopped (SIGSTOP) for longer than the timeout is out of the group. A leader then ends without joining again, not even to leave. Known: a
+ * standby joins again, under its old number, and may take the lead over once: it works, and the one who led ends with 75.
  * Source: KIP-62 (timeouts), KIP-394 (member ids). Not thread-safe.
  */
 #ifndef S4REC_ELECTION_H

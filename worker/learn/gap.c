@@ -9,6 +9,7 @@
  * meanwhile, and is forgotten here, too.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <time.h>
@@ -59,21 +60,35 @@ static int read_view(struct loop *w, struct view **ret)
 	return EX_DATAERR;
 }
 
-static int knows(const struct learner *l, enum row_kind kind, const char *id, size_t len)
+/* Does the state say that readers have it? Then they keep it until the row of today comes. */
+static int counts(struct learner *l, enum row_kind kind, const char *id, size_t len)
 {
-	if (kind == ROW_PROTOTYPE)
-		return 1; /* all of them are sent */
-	return idmap_find(kind == ROW_ITEM ? l->item_ids : l->user_ids, id, len) != UINT32_MAX;
+	uint64_t *sent;
+	uint32_t row;
+	if (kind == ROW_PROTOTYPE) {
+		char number[24];
+		snprintf(number, sizeof number, "%.*s", (int)len, id);
+		size_t k = strtoul(number, NULL, 10);
+		return k < model_config(l->model)->K && published_prototypes(l, &sent) && sent[k];
+	}
+	row = idmap_find(kind == ROW_ITEM ? l->item_ids : l->user_ids, id, len);
+	if (row == UINT32_MAX)
+		return 0;
+	if (kind == ROW_USER)
+		return users_get(l->users, row)->published != 0;
+	return published_item(l, row, &sent) && *sent;
 }
 
-static int delete_unknown(const struct loop *w, struct staged *out, const struct view *v, enum row_kind kind)
+/* What readers have from what is lost: unknown here, or known and not published yet, such as an item that is too rare again. What is published
+ * now comes behind its delete. */
+static int delete_lost(const struct loop *w, struct staged *out, const struct view *v, enum row_kind kind)
 {
 	char key[KEY_MAX_BYTES];
 	size_t key_len, len;
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < view_rows(v, kind); i++) {
 		const char *id = view_id(v, kind, i, &len);
-		if (knows(w->learner, kind, id, len))
+		if (counts(w->learner, kind, id, len))
 			continue;
 		r = row_key(key, sizeof key, &key_len, kind, id, len);
 		if (r == 0)
@@ -82,24 +97,60 @@ static int delete_unknown(const struct loop *w, struct staged *out, const struct
 	return r;
 }
 
+/* Items that readers had, but have no more. */
+static int unpublish_deleted(struct learner *l, const struct view *v)
+{
+	size_t len;
+	uint64_t *sent;
+	int r = 0;
+	for (uint32_t row = 0; r == 0 && row < model_items(l->model); row++) {
+		const char *id = idmap_id(l->item_ids, row, &len);
+		if (!id || !published_item(l, row, &sent) || !*sent || view_find(v, ROW_ITEM, id, len) != SIZE_MAX)
+			continue;
+		r = changes_row(l->changes, STATE_ITEM, row);
+		*sent = 0;
+	}
+	return r < 0 ? r : published_recount(l);
+}
+
+/* Who was published, or, of a state from before the model had caught up, must have been when it had. */
 static int forget_deleted(struct learner *l, const struct view *v)
 {
 	size_t len;
-	int r = 0;
+	int r = 0, released = l->catching_up && !view_newest(v)->held;
 	for (uint32_t row = 0; r == 0 && row < users_rows(l->users); row++) {
 		const char *id = idmap_id(l->user_ids, row, &len);
-		if (id && users_get(l->users, row)->published && view_find(v, ROW_USER, id, len) == SIZE_MAX)
+		const struct user *u = users_get(l->users, row);
+		if (id && (u->published || (released && u->known)) && view_find(v, ROW_USER, id, len) == SIZE_MAX)
 			r = published_forget_user(l, row);
 	}
 	return r;
 }
 
-/* Nothing was published before version 1. */
-static int reconcile(struct loop *w, struct staged *out)
+static int match(const struct loop *w, struct staged *out, const struct view *v)
+{
+	int r = 0;
+	for (enum row_kind k = 0; r == 0 && k < ROW_MODEL; k++)
+		r = delete_lost(w, out, v, k);
+	if (r == 0)
+		r = unpublish_deleted(w->learner, v);
+	return r < 0 ? r : forget_deleted(w->learner, v);
+}
+
+/* Nothing was published before version 1, nor before a model has caught up: then only a state that is as new as the cuts knows who was forgotten. */
+static int reconcile(struct loop *w, struct staged *out, const struct cut *last, uint64_t base)
 {
 	struct view *v = NULL;
-	int r = w->version ? read_view(w, &v) : 0;
-	if (r == 0 && v && (delete_unknown(w, out, v, ROW_ITEM) < 0 || delete_unknown(w, out, v, ROW_USER) < 0 || forget_deleted(w->learner, v) < 0))
+	if (w->version == 0 || (last->catching_up && last->step == base))
+		return 0;
+	if (last->catching_up) {
+		log_error("model %s of %s has published nothing yet, so that nobody knows who was forgotten since the state was written (step %llu, the cuts end at %llu): "
+		          "begin a new model with another --model.id or topic.prefix", w->cfg->model_id, w->cfg->topic_prefix, (unsigned long long)base,
+		          (unsigned long long)last->step);
+		return EX_DATAERR;
+	}
+	int r = read_view(w, &v);
+	if (r == 0 && match(w, out, v) < 0)
 		r = log_no_memory();
 	view_free(v);
 	return r;
@@ -127,7 +178,7 @@ int loop_pass_gap(struct loop *w, uint64_t base, const struct cut *last)
 	if (r == 0 && staged_new(&rows) < 0)
 		r = log_no_memory();
 	if (r == 0)
-		r = reconcile(w, rows);
+		r = reconcile(w, rows, last, base);
 	struct cut gap = { .step = last->step + 1, .offsets = w->position, .partitions = (size_t)w->partitions, .commit = 1, .version = w->version + 1,
 		.now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, .gap = 1, .gap_base = base };
 	l->catching_up = (uint64_t)last->catching_up; /* what lies between may have released the model */

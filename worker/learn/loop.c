@@ -297,7 +297,8 @@ int begin_flush(struct loop *w)
 	w->flush_ms = monotonic_ms();
 	w->flush_commit = w->submitted;
 	crash_point("flush.before_copy");
-	return state_begin(w->state, w->version, w->position, w->embedding_partitions);
+	int r = learner_flush_scores(w->learner); /* the next start keeps the lines up to this step, and folds none of them again */
+	return r ? r : state_begin(w->state, w->version, w->position, w->embedding_partitions);
 }
 
 /* Where the commit that the flush under way describes has put its last cut; -1 while it has not returned, 0 when an earlier run made it. */

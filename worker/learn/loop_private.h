@@ -48,6 +48,7 @@ struct loop {
 	int attempted;              /* the batches topic says that this start trains */
 	uint64_t flush_commit;      /* the one that the flush under way describes */
 	int64_t flush_ms;           /* monotonic time at which the last flush began, or this start */
+	int foreign_state;          /* another kind of machine has computed the state, though maybe not the last cut (--accept.numerics) */
 	int republish;              /* the next commit's cut says that all rows are due */
 	int said_held;              /* the log says that publishing is held */
 	struct progress *progress;

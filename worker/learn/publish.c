@@ -439,6 +439,8 @@ static int send_users(struct learner *l, struct staged *out, uint64_t version)
 		if (r < 0)
 			break;
 		u->dirty = 0;
+		if (u->known == 0)
+			continue; /* events without a row have pushed all others out: readers keep what they have */
 		scratch_add_history(l->scratch, l, p->dirty.row[i]);
 		if (scratch_room(l->scratch) == 0)
 			r = send_encoded(l, out, version);

@@ -280,11 +280,12 @@ static int check_readers(struct loop *w)
 }
 
 /* What was replayed is flushed on the way, every state.flush.ms, and at the end: else starts that end before a flush is due would replay more each
- * time, and at last do nothing else. These cuts are committed, so the flush may be sent at once. */
+ * time, and at last do nothing else. These cuts are committed, so the flush may be sent at once. A foreign state stays until all rows are due: the next
+ * start must still see that it is one. */
 static int flush_replayed(struct loop *w, const struct cut *c, int due)
 {
 	int r = 0;
-	if (due && c->commit && !state_busy(w->state))
+	if (due && c->commit && !w->foreign_state && !state_busy(w->state))
 		r = begin_flush(w);
 	return r ? r : state_turn(w->state, 0);
 }
@@ -293,13 +294,14 @@ static int flush_replayed(struct loop *w, const struct cut *c, int due)
  * begun by the replay, and is over soon. */
 static int check_bits(struct loop *w, const struct cut *last)
 {
-	if (!strcmp(last->numeric_id, model_numeric_id(w->learner->model)))
+	if (!w->foreign_state && !strcmp(last->numeric_id, model_numeric_id(w->learner->model)))
 		return 0;
 	int r = state_finish(w->state, 0);
 	if (r == 0)
 		r = state_mark_all(w->state);
+	w->learner->republish |= (uint64_t)w->foreign_state; /* no cut tells the next start of it, so the manifest does */
 	if (r == 0)
-		r = begin_flush(w); /* before all rows are due: that is the next cut's to say */
+		r = begin_flush(w); /* else before all rows are due: that is the next cut's to say */
 	w->learner->republish = 1;
 	w->republish = 1;
 	return r;
@@ -446,6 +448,7 @@ static int restore(struct loop *w, struct cutlog *log, uint64_t *ret_step)
 	r = check_state(w, m, none ? NULL : &last);
 	if (r == 0 && !none && strcmp(m->numeric_id, last.numeric_id)) /* a replay that was accepted has flushed, and committed nothing */
 		r = check_numerics(w, m->numeric_id);
+	w->foreign_state = strcmp(m->numeric_id, model_numeric_id(w->learner->model)) != 0;
 	w->version = m->version;
 	memcpy(w->position, m->offsets, (size_t)w->partitions * sizeof *w->position);
 	*ret_step = m->step;

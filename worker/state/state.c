@@ -354,6 +354,7 @@ int state_sums(struct state *s, uint64_t version, const int64_t *offsets, int em
 
 int state_found(struct state *s, const struct cut *first, struct staged *rows)
 {
+	uint64_t before = s->stats.flushes; /* a replay may have flushed */
 	int r = rows ? state_writer_put(s->writer, rows) : 0;
 	if (r < 0) {
 		staged_free(rows);
@@ -364,7 +365,7 @@ int state_found(struct state *s, const struct cut *first, struct staged *rows)
 		r = failed(-ENOMEM);
 	if (r == 0)
 		r = state_finish(s, 0);
-	if (r == 0 && s->stats.flushes == 0)
+	if (r == 0 && s->stats.flushes == before)
 		r = EX_TEMPFAIL; /* aborted, said so */
 	return r;
 }

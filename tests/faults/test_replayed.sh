@@ -1,0 +1,62 @@
+#!/bin/sh
+# What a flush of a replay leaves, when the process ends behind it: eval.out and eval.windows have every line, a rollback whose own transaction is lost
+# says so, and rows that another kind of machine has flushed are published again, however often the start that owes them is killed.
+# shellcheck disable=SC2046
+. "$(dirname "$0")/lib.sh"
+model=$(small | sed 's/--commit.steps [0-9]* //')
+behind=0:1,1:1,2:1,3:1 # an end that is behind us: nothing new is trained
+never="--state.flush.ms 3600000" always="--state.flush.ms 0"
+dies_at() { # dies_at POINT PREFIX OPTIONS...
+	point=$1 p=$2; shift 2
+	CRASH_POINT=$point "$S4REC" $(worker "$p" "$@") >"$TMP/crash.log" 2>&1 & pid=$!
+	PIDS="$PIDS $pid"
+	ends "$pid" 137
+	logged "^crash point ${point%:*}" "$TMP/crash.log" || fail "$point: it ended elsewhere"
+}
+scores() { echo --eval.out "$TMP/$1.tsv" --eval.windows "$TMP/$1.jsonl" --eval.window.ms 60000; }
+
+# 1. lines of scores
+A=${PREFIX}_a P=${PREFIX}_p
+prefix_new "$A"; prefix_new "$P"; follow "$P"
+expect 0 $(worker "$A" --until end $(scores a))
+for commit in 9 6 7; do
+	dies_at "commit.after_end:$commit" "$P" --until end $(scores p) $never
+	dies_at replay.after_cut:9 "$P" --until end $(scores p) $always
+	dies_at flush.settled "$P" --until $behind $(scores p) $never
+done
+through "$P" $(scores p)
+as_if_nothing_happened "$P"
+cmp "$TMP/a.tsv" "$TMP/p.tsv" || fail "eval.out: $(wc -l <"$TMP/p.tsv") lines instead of $(wc -l <"$TMP/a.tsv")"
+cmp "$TMP/a.jsonl" "$TMP/p.jsonl" || fail "eval.windows: $(wc -l <"$TMP/p.jsonl") lines instead of $(wc -l <"$TMP/a.jsonl")"
+
+# 2. a rollback: its first transaction is the flush of the replay, its second is lost
+P=${PREFIX}_back
+prefix_new "$P"
+dies_at commit.after_end:3 "$P" --until end $never
+dies_at flush.settled "$P" --until end $always
+expect 0 export -t "$P" --input.topic "$INPUT" $model "$TMP/file"
+dies_at commit.after_end:6 "$P" --until end $never
+cuts_of() { "$TOOL" dump "$P.batches" | wc -l; }
+before=$(cuts_of)
+(export LD_PRELOAD="$BUILD/faults/commit.so" COMMIT_FAILS=2; expect 75 rollback -t "$P" -G "$P" --input.topic "$INPUT" $model "$TMP/file")
+says 'state flush of step'; says 'was aborted'
+[ "$(cuts_of)" = "$before" ] || fail "an aborted rollback left a cut"
+expect 0 rollback -t "$P" -G "$P" --input.topic "$INPUT" $model "$TMP/file"
+expect 0 $(worker "$P" --until end)
+
+# 3. the machine that computed all that readers have is back, and another kind has flushed and published nothing
+versions() { "$S4REC" read -e --vectors 0 -t "$P" 2>/dev/null | sed -n 's/^{"key":"\([^/]*\)\/.*"version":\([0-9]*\)[,}].*/\2/p' | sort -n | uniq -c; }
+for point in replay.after_cut:15 replay.done flush.settled commit.before_end:2; do
+	P=${PREFIX}_bits_$(echo "$point" | tr -c 'a-z0-9\n' _)
+	prefix_new "$P"
+	dies_at commit.after_end:25 "$P" --until end $never
+	dies_at replay.after_cut:30 "$P" --until $behind --kernel portable --accept.numerics 1 $always
+	expect 78 $(worker "$P" --until $behind)
+	says '--accept.numerics'
+	dies_at "$point" "$P" --until $behind --accept.numerics 1 $never
+	expect 0 $(worker "$P" --until $behind --accept.numerics 1)
+	rows=$("$S4REC" read -e --vectors 0 -t "$P" 2>/dev/null | awk -F'"' '$4 != "model" && !/"deleted":true/ && !n[$4]++' | wc -l)
+	sent=$(versions | tail -n 1 | awk '{ print $1 }')
+	[ "$sent" -ge "$rows" ] || fail "$point: $sent of $rows rows were published again"
+done
+echo "ok $NAME"
