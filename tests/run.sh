@@ -139,9 +139,10 @@ stage() {
 	faults) faults tests/faults/test_zombie.sh $(ls tests/faults/test_*.sh | grep -v zombie) ;; # the longest first
 	faults-*) faults "tests/faults/test_${1#faults-}.sh" ;;
 	sanitizers)
-		TIME_LIMIT=1800 one "asan, ubsan: unit" make asan
-		TIME_LIMIT=1800 one "asan, ubsan: e2e" make asan-e2e
-		TIME_LIMIT=1800 one "tsan: unit" make tsan
+		TIME_LIMIT=1800 beside "tsan: unit" nice make tsan # mostly one thread
+		TIME_LIMIT=1800 beside "asan, ubsan: unit" make asan
+		TIME_LIMIT=1800 beside "asan, ubsan: e2e" make asan-e2e # when the unit tests have ended, which are shorter
+		while [ ${#beside[@]} -gt 0 ]; do collect; done
 		;;
 	fuzz) TIME_LIMIT=$((600 + 20 * FUZZ_SECONDS)) one "fuzz" tests/fuzz/run.sh "$FUZZ_SECONDS" ;;
 	lint) one lint make lint ;;
