@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 stream "$TMP/events.jsonl" 9000
-elect="--election.timeout.ms 1500 --progress.ms 100"
+elect="--election.timeout.ms 3000 --progress.ms 100"
 leads() { grep -c ' info leading ' "$1" || :; }
 led() { [ "$(leads "$1")" -ge "$2" ]; }
 
