@@ -21,8 +21,9 @@ for signal in KILL TERM KILL STOP; do
 	STOP) stopped=$pid ;;
 	esac
 done
+# It was stopped before its join was through (members that were killed are waited for), joins again when it wakes, and may cost the other one the lead.
 # shellcheck disable=SC2046,SC2086
-start "$TMP/last.log" $(worker "$P" $live); last=$pid
+start "$TMP/last.log" $(worker "$P" $live --restart); last=$pid
 eventually 60 logged ' train events=' "$TMP/last.log"
 kill -CONT "$stopped"
 ends "$loading" 0

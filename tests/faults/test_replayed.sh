@@ -50,7 +50,7 @@ for point in replay.after_cut:15 replay.done flush.settled commit.before_end:2; 
 	P=${PREFIX}_bits_$(echo "$point" | tr -c 'a-z0-9\n' _)
 	prefix_new "$P"
 	dies_at commit.after_end:25 "$P" --until end $never
-	dies_at replay.after_cut:30 "$P" --until $behind --kernel portable --accept.numerics 1 $always
+	dies_at flush.settled "$P" --until $behind --kernel portable --accept.numerics 1 $always
 	expect 78 $(worker "$P" --until $behind)
 	says '--accept.numerics'
 	dies_at "$point" "$P" --until $behind --accept.numerics 1 $never
