@@ -11,7 +11,8 @@ left() { # left PID
 	code=0; wait "$1" || code=$?
 	case $code in 75) fenced=$((fenced + 1)) ;; 137) ;; *) fail "a twin ends with $code" ;; esac
 }
-for k in 1 2 3; do
+for k in 1 2 3 4 5 6; do
+	[ "$k" -le 3 ] || [ "$fenced" = 0 ] || break # on a busy machine one may end before the next has begun
 	# the last one must leave some input, too
 	# shellcheck disable=SC2046
 	DELAY_POINT=commit.before_begin:3 CRASH_POINT=commit.after_end:6 "$S4REC" $(worker "$P" --until end --take.over --transaction.timeout.ms 10000) >"$TMP/twin$k.log" 2>&1 & pid=$!
@@ -83,4 +84,4 @@ zombies=$((zombies + 1))
 
 through "$P"
 as_if_nothing_happened "$P"
-echo "ok $NAME: $zombies zombies, $fenced of 3 twins fenced"
+echo "ok $NAME: $zombies zombies, $fenced twins fenced"
