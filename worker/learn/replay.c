@@ -287,7 +287,7 @@ static int flush_replayed(struct loop *w, const struct cut *c, int due)
 	int r = 0;
 	if (due && c->commit && !w->foreign_state && !state_busy(w->state))
 		r = begin_flush(w);
-	return r ? r : state_turn(w->state, 0);
+	return r ? r : state_turn(w->state, flush_cut_offset(w));
 }
 
 /* With --accept.numerics: what was computed elsewhere is written and published in the bits that are known here. A flush that is under way was
@@ -296,7 +296,7 @@ static int check_bits(struct loop *w, const struct cut *last)
 {
 	if (!w->foreign_state && !strcmp(last->numeric_id, model_numeric_id(w->learner->model)))
 		return 0;
-	int r = state_finish(w->state, 0);
+	int r = state_finish(w->state, flush_cut_offset(w));
 	if (r == 0)
 		r = state_mark_all(w->state);
 	w->learner->republish |= (uint64_t)w->foreign_state; /* no cut tells the next start of it, so the manifest does */
@@ -333,6 +333,10 @@ static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const 
 		if (r)
 			return r;
 		memcpy(begin, c.offsets, sizeof begin);
+		if (c.commit)
+			w->replayed_offset = offset;
+		if (from && c.step == from)
+			state_restored_at(w->state, offset);
 		if (w->gap || (from && c.step <= from))
 			continue;
 		if (replayed++ == 0)
@@ -528,7 +532,7 @@ int loop_rollback(struct loop *w, const struct model *m, const struct idmap *ids
 		log_error("prefix %s has no model yet: `s4rec import` begins one from a file", w->cfg->topic_prefix);
 		return EX_DATAERR;
 	}
-	int r = state_finish(w->state, 0); /* of the replay */
+	int r = state_finish(w->state, flush_cut_offset(w)); /* of the replay */
 	if (r == 0)
 		r = learner_adopt(l, m, ids);
 	if (r)
