@@ -454,7 +454,7 @@ int config_vary(struct config *c, unsigned command, const char *name, const char
 	}
 	r = set_option(c, o, value, "command line", EX_USAGE);
 	settle_schedule(c, command);
-	return r;
+	return r ? r : check_together(c, command);
 }
 
 const char *config_value(char *buf, size_t size, const struct config *c, const char *name)
