@@ -55,6 +55,8 @@ struct loop {
 	struct progress *progress;
 };
 
+/* loop.c: the clock of all waits. */
+int64_t monotonic_ms(void);
 /* loop.c: the batch being filled; as step `step`, with out NULL silently; its end as a cut of the next commit. */
 void batch_add(struct loop *w, struct record *r, int64_t now_ms);
 void batch_clear(struct loop *w); /* after its records were taken */

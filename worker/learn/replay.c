@@ -13,6 +13,8 @@
 #include "worker/crash_point.h"
 #include "worker/log.h"
 
+#define SILENCE_S 30
+
 /* Positions without a model: maybe its topics were emptied. It may as well be another model that reads the same input. */
 static void warn_used_group(struct loop *w)
 {
@@ -123,11 +125,12 @@ static int batch_too_large(const struct loop *w)
 static int reread(struct loop *w, struct input *in, const struct cut *c, const volatile sig_atomic_t *stop)
 {
 	struct record *rec;
+	int64_t since_ms = monotonic_ms();
 	input_limit(in, c->offsets);
-	for (int waits = 0; ; waits++) {
+	for (;;) {
 		while ((rec = input_next(in, INPUT_WAIT))) {
 			batch_add(w, rec, 0);
-			waits = 0;
+			since_ms = monotonic_ms();
 			if (batch_too_large(w))
 				return differs(w, c);
 		}
@@ -138,8 +141,8 @@ static int reread(struct loop *w, struct input *in, const struct cut *c, const v
 		int r = input_fill(in, POLL_MS);
 		if (r)
 			return r;
-		if (waits == 600) {
-			log_error("replay of step %llu: no input for 30 s; is the broker still there?", (unsigned long long)c->step);
+		if (monotonic_ms() - since_ms >= SILENCE_S * 1000) {
+			log_error("replay of step %llu: no input for %d s; is the broker still there?", (unsigned long long)c->step, SILENCE_S);
 			return EX_UNAVAILABLE;
 		}
 	}
