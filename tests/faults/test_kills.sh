@@ -25,7 +25,8 @@ killed "${KILLS:-6}" 3
 as_if_nothing_happened "$P"
 first=$kills
 
-options="--batch.users 8 --commit.steps 32 --learning.rate 0.01 --rehearse.draw loss --rehearse.half.life.ms 600000 --drift.response rehearse --drift.steps 64 --map.user.attributes item_id,type --attributes.buckets 64"
+options="--batch.users 8 --commit.steps 32 --learning.rate 0.01 --rehearse.draw loss --rehearse.half.life.ms 600000 --drift.response rehearse --drift.steps 64 --attributes.buckets 64"
+export S4REC_MAP_USER_ATTRIBUTES=item_id,type # of load, too
 INPUT=${PREFIX}.interactions
 for part in 0 1; do
 	"$S4REC" generate --seed "$part" --events 3000 --skip $((3000 * part)) --users 300 --items 80 --interests 4 --malformed 0.01 2>"$TMP/gen.log"
