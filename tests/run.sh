@@ -65,6 +65,7 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_strin
 layout=${RUN:-}
 case $BUILD in *san) if setarch -R true 2>/dev/null; then layout="setarch -R"; fi ;; esac
 
+unfound=" ${ONLY:-} " # what ONLY names and no folder has had yet
 unit() { # unit FOLDER
 	local source name in
 	in=$(basename "$BUILD")/ # asan/model/x; plain model/x in the usual build folder
@@ -73,6 +74,7 @@ unit() { # unit FOLDER
 		[ -e "$source" ] || continue
 		name=$(basename "$source" .c)
 		case " ${ONLY:-${name#test_}} " in *" ${name#test_} "*) ;; *) continue ;; esac
+		unfound=${unfound/ ${name#test_} / }
 		one "$in$1/${name#test_}" $layout "$BUILD/tests/$name"
 	done
 	if [ "$1" = model ] && [ -x "$BUILD/tests/golden" ]; then
@@ -152,6 +154,14 @@ stage() {
 
 [ $# -gt 0 ] || set -- unit e2e faults sanitizers fuzz lint
 for s; do stage "$s"; done
+case " $*" in
+*" unit"*)
+	for name in $unfound; do
+		echo "no unit test $name (ONLY)" >&2
+		failed=$((failed + 1))
+	done
+	;;
+esac
 [ -z "$failures" ] || echo "failed:$failures"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]

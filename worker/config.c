@@ -335,6 +335,13 @@ static int apply_arguments(struct config *c, const struct asked *a)
 	return r;
 }
 
+/* Not refused: a model that began so could not go on, since both options shape it. */
+static void warn_unused_attributes(const struct config *c)
+{
+	if (*c->map_user_attributes && c->attributes_buckets == 0)
+		log_warn("map.user.attributes=%s is not looked at, since attributes.buckets=0: a new model with attributes needs some ten times as many buckets as there are values", c->map_user_attributes);
+}
+
 /* Options of a stream, which has no epochs. */
 static int check_stream(const struct config *c)
 {
@@ -372,6 +379,8 @@ static int check_together(const struct config *c, unsigned command)
 		log_error("schedule.steps=%lld must be above warmup.steps=%lld", (long long)c->schedule_steps, (long long)c->warmup_steps);
 		return EX_CONFIG;
 	}
+	if (command & (C_TRAIN | C_STREAM))
+		warn_unused_attributes(c);
 	int r = command & C_KAFKA ? check_brokers(c) : 0;
 	return r == 0 && (command & (C_TRAIN | C_STREAM | C_FILES)) ? check_stream(c) : r;
 }
@@ -454,7 +463,7 @@ int config_vary(struct config *c, unsigned command, const char *name, const char
 	}
 	r = set_option(c, o, value, "command line", EX_USAGE);
 	settle_schedule(c, command);
-	return r;
+	return r ? r : check_together(c, command);
 }
 
 const char *config_value(char *buf, size_t size, const struct config *c, const char *name)

@@ -45,8 +45,8 @@ void config_release(struct config *c);
 /* Puts a text option in place of what it was; value is owned from here on. NULL: out of memory, which is said; EX_OSERR then, else 0. */
 int config_own(char **option, char *value);
 
-/* Gives an option that shapes the model another value, from text, by the rules of a command line; not one whose value is a text. 0 or an exit code; errors
- * are logged. */
+/* Gives an option that shapes the model another value, from text, by the rules of a command line, and looks whether it fits the others; not one whose value is a
+ * text. 0 or an exit code; errors are logged. */
 int config_vary(struct config *c, unsigned command, const char *name, const char *value);
 /* The value of an option that there is, as text in buf. */
 const char *config_value(char *buf, size_t size, const struct config *c, const char *name);

@@ -1,8 +1,8 @@
-#!/bin/sh
+#!/bin/bash
 # What exactly once costs: the same stream, live, with s4rec and with a twin that has a plain producer in place of the transactional one
 # (exactly_once/at_least_once.c), in turn, ROUNDS times (3). Goal: at most 5 % at commit.ms=500. Then how fast a start folds again
 # what was learned since the last flush, against the live rate. EVENTS (60000).
-set -eu
+set -euo pipefail
 export S4REC_BOOTSTRAP_SERVERS="$BROKER"
 EVENTS=${EVENTS:-60000} ROUNDS=${ROUNDS:-3}
 TMP=$(mktemp -d)
@@ -11,7 +11,8 @@ trap 'exit 130' INT TERM HUP
 make -s "$BUILD/tests/s4rec_at_least_once"
 input=bench_once_$$.interactions
 "$BUILD/s4rec" topics create -t "bench_once_$$" >/dev/null 2>&1
-"$BUILD/s4rec" generate --events "$EVENTS" --users 20000 --items 5000 2>/dev/null | "$BUILD/s4rec" load -t "bench_once_$$" - 2>/dev/null
+"$BUILD/s4rec" generate --events "$EVENTS" --users 20000 --items 5000 2>"$TMP/generate" | "$BUILD/s4rec" load -t "bench_once_$$" - 2>"$TMP/load" ||
+	{ cat "$TMP/generate" "$TMP/load" >&2; exit 1; }
 
 # run PROGRAM PREFIX: events/s, from its last line
 run() {

@@ -1,8 +1,8 @@
-#!/bin/sh
+#!/bin/bash
 # From kill -9 of the trainer to the next version that a reader sees, events coming in all the time: with a standby that takes over, and alone,
 # started again at once. Goal: under 3 s beyond the detection (election.timeout.ms) and the restore. KILLS of each kind (50: as goals are told),
 # TIMEOUT_MS of the election, RATE of events.
-set -eu
+set -euo pipefail
 export S4REC_BOOTSTRAP_SERVERS="$BROKER" S4REC_TOPIC_PREFIX="bench_failover_$$"
 S4REC=$BUILD/s4rec KILLS=${KILLS:-10} TIMEOUT_MS=${TIMEOUT_MS:-6000} RATE=${RATE:-200}
 TMP=$(mktemp -d)

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # million.sh - does a large catalogue slow the worker down, and does it take what model/README.md says? `make bench-million`. Two synthetic streams of EVENTS
 # events through Kafka with the sampled loss: of 12,000 items and 60,000 users, and of a million and five million; the second once more without any ranking. Goals: the
 # large one is learned at 75 % or more of the small one's rate, ranking takes 5 % or less of it, and memory is at most 10 % above the formula. The
@@ -8,7 +8,7 @@
 #     SMALL="12000 60000" LARGE="1000000 5000000"    items and users
 #     SAMPLE=0.002        eval.sample: the share that is ranked
 #     OPTIONS=            more for train
-set -eu
+set -euo pipefail
 : "${EVENTS:=10000000}" "${SMALL:=12000 60000}" "${LARGE:=1000000 5000000}" "${SAMPLE:=0.002}" "${OPTIONS:=}"
 S4REC=$BUILD/s4rec
 export S4REC_BOOTSTRAP_SERVERS="$BROKER"

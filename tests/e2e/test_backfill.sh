@@ -38,14 +38,15 @@ expect 64 train --until 0:1,x $(small); says 'until=0:1,x is no place'
 [ -z "$("$TOOL" dump "$A.batches")" ] || fail "a dry run wrote cuts"
 
 # 2. up to a place; on from there; a place in the past of a model is refused, a model beside it has topics of its own
-expect 0 train --until "$between" $(small)
+expect 0 train --until "$between" $(small) --eval.out "$TMP/ranks" --eval.windows "$TMP/windows"
 plan "$n2" "behind the last cut"; prints 'from the last committed cut'
 expect 78 train --from beginning $(small); says 'name it with --model.id'
 expect 78 train --from beginning --model.id two $(small); says "topics create -b $BROKER -t $A.two --input.topic $IN"
 expect 0 train --until end $(small); says " dead_letters=$(grep -c '^!raw' "$TMP/part.aa" "$TMP/part.ab" | awk -F: '{ n += $2 } END { print n }')"
 
 # 3. passes: hidden before, all rows after, in one version; the same words again go on, others are refused; more passes when they are asked for
-two() { expect "$1" train --model.id two $(small --epochs.gain 0.000001) --eval.out "$TMP/two.ranks" $2; }
+two() { expect "$1" train --model.id two $(small --epochs.gain 0.000001) --eval.out "$TMP/ranks" --eval.windows "$TMP/windows" $2; }
+cp "$TMP/ranks" "$TMP/own.ranks"; cp "$TMP/windows" "$TMP/own.windows"
 expect 0 topics create -t "$A.two" --input.topic "$IN"
 two 0 "--from beginning --until end --epochs 1"
 says 'pass 1 over'; says 'caught up: step='; ! grep -q 'pass 2 over' "$TMP/err.log" || unexpected "more passes than --epochs"
@@ -59,8 +60,9 @@ passes=$(grep -c 'pass [0-9]* over' "$TMP/err.log"); [ "$passes" -lt 29 ] || fai
 two 0 "--until end --epochs 30"; ! grep -q 'pass ' "$TMP/err.log" || unexpected "passes without a gain went on"
 expect 0 verify --model.id two $model --epochs.gain 0.000001
 prints "equal: $A.two"
-# both can be compared on the same events
-[ "$(cut -f 2 "$TMP/two.ranks" | sort -u | wc -l)" -gt 3000 ] || fail "the second model ranks no events"
+# both can be compared on the same events, and neither writes into the other's files, though one file of options may name them
+cmp "$TMP/ranks" "$TMP/own.ranks" && cmp "$TMP/windows" "$TMP/own.windows" && [ -s "$TMP/windows.two" ] || fail "a second model wrote into the first one's files"
+[ "$(cut -f 2 "$TMP/ranks.two" | sort -u | wc -l)" -gt 3000 ] || fail "the second model ranks no events"
 
 # 4. the pointer: only to a model that is there, and back
 expect 78 promote nobody; says "$A.nobody.embeddings is missing"

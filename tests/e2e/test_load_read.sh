@@ -50,7 +50,10 @@ expect 66 load "$TMP/nowhere.csv"
 # --leave-out 2: of w1 the oldest of three stays, by event time; of w2, who has one, nothing
 : >"$TMP/in"
 expect 64 load - --leave-out 2
-says "cannot be a pipe"
+says "- cannot be a pipe"
+mkfifo "$TMP/pipe"
+expect 64 load "$TMP/pipe" --leave-out 2
+says "$TMP/pipe cannot be a pipe"
 printf 'user,item,time\nw1,i3,1700000003\nw2,i1,1700000001\nw1,a,1700000001\nw1,i2,1700000002\n' >"$TMP/left.csv"
 expect 0 load "$TMP/left.csv" --leave-out 2
 loaded 1 0

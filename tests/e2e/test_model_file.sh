@@ -25,8 +25,9 @@ expect 64 eval loo "$TMP/sequences.txt" --model.in "$TMP/a.model" --seeds 2
 expect 66 eval loo "$TMP/sequences.txt" --model.in "$TMP/missing"
 [ ! -e "$TMP/a.model.tmp" ] || fail "a temporary file is left"
 # ... and a sweep beside a run: each other value once, the run itself last, all on one page
-expect 78 eval loo "$TMP/sequences.txt" --sweep 'lambda=0;heads=3'; says 'with heads=3 the model'
+expect 78 eval loo "$TMP/sequences.txt" --sweep 'lambda=0;heads=3'; says 'heads=3 does not divide width=16'
 expect 64 eval loo "$TMP/sequences.txt" --model.in "$TMP/a.model" --sweep "lambda=0"; says "--seeds and --sweep have no use"
+(export S4REC_ATTRIBUTES_BUCKETS=8; expect 78 eval loo "$TMP/sequences.txt" --model.in "$TMP/a.model"); says 'attributes.buckets=8: '
 expect 0 eval loo "$TMP/sequences.txt" --epochs 2 --lambda 0.1 --sweep 'lambda=0,0.1;tau1=0.5' --report "$TMP/sweep.html"
 prints 'sweep lambda=0 few HR@5='; prints 'sweep tau1=0.5 all HR@5='
 [ "$(grep -c ' all HR@5=' "$TMP/out.log")" = 2 ] || fail "not two runs beside the run itself"

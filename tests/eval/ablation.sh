@@ -26,14 +26,15 @@ failed=0
 # run ROW SEED OPTIONS: the row's output in $OUT/ROW.SEED.out, made unless it is there and of this command
 run() {
 	log=$OUT/$1.$2.out
-	command=$(echo "$BUILD/s4rec eval prequential $FILE --config $HERE/globo.properties --eval.events $EVENTS --eval.retrain.epochs 0 $3 $EXTRA --seed $2" | tr -s ' ')
+	options="--eval.events $EVENTS --eval.retrain.epochs 0 $3 $EXTRA --seed $2"
+	command=$(echo "$BUILD/s4rec eval prequential $FILE --config $HERE/globo.properties $options" | tr -s ' ')
 	if [ -f "$log" ] && [ "$(head -n 1 "$log")" = "$command" ]; then
 		return 0
 	fi
 	echo "ablation.sh: $(date +%H:%M:%S) $command" >&2
 	echo "$command" >"$log.part"
 	# shellcheck disable=SC2086 # options are words
-	if $command >>"$log.part" 2>"$log.err"; then
+	if "$BUILD/s4rec" eval prequential "$FILE" --config "$HERE/globo.properties" $options >>"$log.part" 2>"$log.err"; then
 		mv "$log.part" "$log"
 	else
 		echo "ablation.sh: failed, see $log.err" >&2

@@ -1,9 +1,9 @@
-#!/bin/sh
+#!/bin/bash
 # beauty.sh DIR - Amazon Beauty through Kafka: `make eval-beauty DATA=DIR`. DIR/beauty_events.tsv.zst has a header with `timestamp`,
 # `user`, `item` and 198,502 events sorted by time. Prints the prequential numbers beside popularity's, then how often neighbours in
 # the published space share users, beside pairs matched by popularity; fails when that is not ten times as often. About ten minutes on two
 # idle cores.
-set -eu
+set -euo pipefail
 DATA=${1:?usage: beauty.sh DIR (with beauty_events.tsv.zst)}
 FILE=$DATA/beauty_events.tsv.zst
 [ -r "$FILE" ] || { echo "beauty.sh: $FILE is not there: skipped"; exit 0; }

@@ -1,9 +1,9 @@
-#!/bin/sh
+#!/bin/bash
 # drift.sh [OPTION ...] - does an answer to drift pay? `make eval-drift`. No broker, no data but what `s4rec generate` makes: four parts of PART (10000) events
 # each, of the same users and items, whose tastes and successors are drawn anew at the end of a part. Test-then-train over each of SEEDS ("1 2 3") such
 # streams with drift.response none, rate and rehearse; further options are passed on, e.g. --drift.factor 4. Prints NDCG@20 of the model by where the
 # event stands behind the change, the mean over seeds and three changes, and each seed's spread against `none`.
-set -eu
+set -euo pipefail
 PART=${PART:-10000}
 dir=$BUILD/eval
 mkdir -p "$dir"
@@ -11,12 +11,12 @@ window_ms=$((PART / 10 * 400)) # a tenth of a part: generate spaces events by 40
 for seed in ${SEEDS:-1 2 3}; do
 	for part in 0 1 2 3; do
 		"$BUILD/s4rec" generate --seed $((seed * 100 + part)) --events "$PART" --skip $((part * PART)) --users 1000 --items 600 --interests 10 \
-			--malformed 0 --late 0 --duplicates 0 2>"$dir/drift.log"
+			--malformed 0 --late 0 --duplicates 0 2>"$dir/drift.log" || { cat "$dir/drift.log" >&2; exit 1; }
 	done >"$dir/drift.events"
 	for response in none rate rehearse; do
 		"$BUILD/s4rec" eval prequential "$dir/drift.events" --seed "$seed" --width 32 --layers 1 --batch.users 16 --batch.events 32 --learning.rate 0.003 \
 			--threads 1 --drift.response $response --eval.window.ms $window_ms --eval.out "$dir/drift.jsonl" "$@" >"$dir/drift.out" 2>"$dir/drift.log" ||
-			{ cat "$dir/drift.log"; exit 1; }
+			{ cat "$dir/drift.log" >&2; exit 1; }
 		drifts=$(sed -n 's/^events=.* drifts=\([0-9]*\).*/\1/p' "$dir/drift.out")
 		sed -n 's/.*"window_ms":\([0-9]*\),"contestant":"online","split":"all","events":\([0-9]*\),.*"ndcg@20":\[\([0-9.]*\),.*/\1 \2 \3/p' "$dir/drift.jsonl" |
 			sed "s/^/$response $seed ${drifts:-?} /"

@@ -1,9 +1,9 @@
-#!/bin/sh
+#!/bin/bash
 # prequential.sh DIR - test-then-train on the clicks of a news site, beside baselines: `make eval-prequential DATA=DIR`. No broker. DIR holds
 # globo_clicks_by_time.csv.zst: the Globo.com clicks (user_id, click_article_id, click_timestamp and more, with a header) in the order of
 # time. The first EVENTS (300000) lines are read; further options follow DIR, e.g. --alpha 0. Page and windows in $BUILD/eval. The online model must
 # be above every baseline, and above older copies of itself, in HR@20 and NDCG@20 over all events. Ten minutes on one core.
-set -eu
+set -euo pipefail
 DIR=${1:?usage: prequential.sh DIR [OPTION ...] (DIR with globo_clicks_by_time.csv.zst)}
 shift
 HERE=$(dirname "$0")

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # replay.sh DIR - is what comes out of Kafka as good as training from the file? `make eval-replay DATA=DIR`. DIR holds beauty_events.tsv.zst (a header with
 # `timestamp`, `user`, `item`; sorted by time) and beauty_sequences.txt (a line per user: the user and the same items), which are not part of this repository.
 # Each user's last two events are withheld from the topic; `train` replays the others in time order, then goes EPOCHS times over the user store; the model is
@@ -7,7 +7,7 @@
 #
 #     EPOCHS=20       of both
 #     further options after DIR go to all, e.g. --width 128
-set -eu
+set -euo pipefail
 DIR=${1:?usage: replay.sh DIR [OPTION ...] (DIR with beauty_events.tsv.zst, beauty_sequences.txt)}
 shift
 EVENTS=$DIR/beauty_events.tsv.zst SEQUENCES=$DIR/beauty_sequences.txt

@@ -22,12 +22,14 @@ worker() { p=$1; shift; echo "train -t $p -G $p --input.topic $INPUT $(small --s
 REFERENCE=faults_reference INPUT=faults_input.interactions
 # events FILE COUNT: what they all train on
 events() { "$S4REC" generate --events "$2" --users 300 --items 80 --interests 4 --malformed 0.01 --duplicates 0.002 --late 0.01 >"$1" 2>"$TMP/gen.log"; }
-# undisturbed PREFIX DUMP: a run from the beginning to the end of $INPUT
+# undisturbed PREFIX DUMP OPTIONS...: a run from the beginning to the end of $INPUT
 undisturbed() {
-	prefix_new "$1"
-	"$BUILD/s4rec" $(worker "$1" --until end) >"$TMP/undisturbed.log" 2>&1 || fail "the undisturbed run fails: $(tail -n 3 "$TMP/undisturbed.log")"
-	"$RECORDS" dump "$1" >"$TMP/new.dump"
-	mv "$TMP/new.dump" "$2"
+	p=$1 dump=$2; shift 2
+	prefix_new "$p"
+	# shellcheck disable=SC2046
+	"$BUILD/s4rec" $(worker "$p" --until end "$@") >"$TMP/undisturbed.log" 2>&1 || fail "the undisturbed run fails: $(tail -n 3 "$TMP/undisturbed.log")"
+	"$RECORDS" dump "$p" >"$TMP/new.dump"
+	mv "$TMP/new.dump" "$dump"
 }
 
 # follow PREFIX: a read_committed reader beside the worker; stop_following: nothing came twice, nothing is missing, nothing was taken back

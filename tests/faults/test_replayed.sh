@@ -1,6 +1,6 @@
 #!/bin/sh
 # What a flush of a replay leaves, when the process ends behind it: eval.out and eval.windows have every line, a rollback whose own transaction is lost
-# says so, and rows that another kind of machine has flushed are published again, however often the start that owes them is killed.
+# says so, and rows that another kind of machine has flushed are published again, however often the start that owes them is killed; old cuts go.
 # shellcheck disable=SC2046
 . "$(dirname "$0")/lib.sh"
 model=$(small | sed 's/--commit.steps [0-9]* //')
@@ -36,11 +36,11 @@ dies_at commit.after_end:3 "$P" --until end $never
 dies_at flush.settled "$P" --until end $always
 expect 0 export -t "$P" --input.topic "$INPUT" $model "$TMP/file"
 dies_at commit.after_end:6 "$P" --until end $never
-cuts_of() { "$TOOL" dump "$P.batches" | wc -l; }
-before=$(cuts_of)
+newest_cut() { "$TOOL" dump "$P.batches" | tail -n 1; }
+before=$(newest_cut)
 (export LD_PRELOAD="$BUILD/faults/commit.so" COMMIT_FAILS=2; expect 75 rollback -t "$P" -G "$P" --input.topic "$INPUT" $model "$TMP/file")
 says 'state flush of step'; says 'was aborted'
-[ "$(cuts_of)" = "$before" ] || fail "an aborted rollback left a cut"
+[ "$(newest_cut)" = "$before" ] || fail "an aborted rollback left a cut"
 expect 0 rollback -t "$P" -G "$P" --input.topic "$INPUT" $model "$TMP/file"
 expect 0 $(worker "$P" --until end)
 
@@ -59,4 +59,19 @@ for point in replay.after_cut:15 replay.done flush.settled commit.before_end:2; 
 	sent=$(versions | tail -n 1 | awk '{ print $1 }')
 	[ "$sent" -ge "$rows" ] || fail "$point: $sent of $rows rows were published again"
 done
+
+# 4. lives that end with the flush of their replay: cuts below the second-newest state go, though no life has two flushes
+P=${PREFIX}_short
+prefix_new "$P"; follow "$P"
+oldest_cut() { "$TOOL" dump "$P.batches" | awk '$3 != "attempt" { print $3; exit }'; }
+before=0
+for life in 1 2 3 4; do
+	dies_at commit.after_end:4 "$P" --until end $never
+	expect 0 $(worker "$P" --until $behind $never)
+	[ "$(grep -c ' state flushed: ' "$TMP/err.log") $(oldest_cut)" = "1 $before" ] ||
+		unexpected "life $life: the cuts begin at step $(oldest_cut), the state before this one is of step $before"
+	before=$(sed -n 's/.* state flushed: step=\([0-9]*\) .*/\1/p' "$TMP/err.log")
+done
+through "$P"
+as_if_nothing_happened "$P"
 echo "ok $NAME"

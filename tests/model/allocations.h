@@ -15,11 +15,13 @@
 #define COUNTING 0
 #endif
 
-static int heap, maps;
+static int heap;
+static _Thread_local int maps;
 
-/* Calls so far, by any thread. */
+/* Calls so far: to the heap by any thread; to maps by this one, since OpenBLAS starts a thread for each further CPU as it is loaded, and each maps a buffer
+ * when it first runs: on a busy machine that is amid whatever is being counted. */
 static inline int heap_calls(void) { return __atomic_load_n(&heap, __ATOMIC_RELAXED); }
-static inline int map_calls(void) { return __atomic_load_n(&maps, __ATOMIC_RELAXED); }
+static inline int map_calls(void) { return maps; }
 
 #if COUNTING
 static void count(int *what) { __atomic_add_fetch(what, 1, __ATOMIC_RELAXED); }
@@ -41,7 +43,7 @@ int posix_memalign(void **ret, size_t to, size_t n)
 
 void *mmap(void *at, size_t n, int prot, int flags, int fd, off_t offset)
 {
-	count(&maps);
+	maps++;
 	return (void *)syscall(SYS_mmap, at, n, prot, flags, fd, offset);
 }
 #endif

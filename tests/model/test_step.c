@@ -47,7 +47,8 @@ static void use_everything(struct model *m, struct grad *g, uint64_t step)
 }
 #endif
 
-/* With several threads only the heap is judged: OpenBLAS maps a buffer, once, when one more thread than ever multiplies at a time. */
+/* With several threads only the heap is judged: OpenBLAS maps a buffer, once, when one more thread than ever multiplies at a time. With one, all of a step
+ * is on this thread. */
 static void a_step_allocates_nothing(void **state)
 {
 #if COUNTING
@@ -68,7 +69,8 @@ static void a_step_allocates_nothing(void **state)
 			use_everything(m, g, step);
 		}
 		assert_int_equal(heap_calls() - was_heap, 0);
-		assert_true(c.threads > 1 || map_calls() == was_maps);
+		if (c.threads == 1)
+			assert_int_equal(map_calls() - was_maps, 0);
 		grad_free(g);
 		model_free(m);
 	}

@@ -338,6 +338,9 @@ static void test_every_number_of_the_model_arrives(void **state)
 	m = model_config_from(&c, 61);
 	assert_int_equal(m.attributes, 67);
 	config_release(&c);
+	assert_int_equal(parse(&c, "--map.user.attributes=device", NULL), 0); /* one without the other does nothing */
+	assert_non_null(strstr(said, "map.user.attributes=device is not looked at, since attributes.buckets=0"));
+	config_release(&c);
 }
 
 /* Options with two or three values: each alone moves its own member, and no other. */

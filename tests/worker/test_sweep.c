@@ -78,8 +78,8 @@ static void test_no_run_is_made_twice(void **state)
 static void test_what_cannot_run_is_refused_before_the_first(void **state)
 {
 	static const struct { const char *sweep; int code; } wrong[] = {
-		{ "lambda", EX_USAGE }, { "lambda=", EX_USAGE }, { "=1", EX_USAGE }, { "lambda=-1", EX_USAGE }, { "lambda=x", EX_USAGE }, { "lambada=1", EX_USAGE },
-		{ "report=a", EX_USAGE }, { "seeds=3", EX_USAGE }, { "threads=1", EX_USAGE }, { "rate=1", EX_USAGE }, { "lambda=0,1;heads=3", EX_CONFIG },
+		{ "lambda", EX_USAGE }, { "lambda=", EX_USAGE }, { "=1", EX_USAGE }, { "lambda=-1", EX_USAGE }, { "lambda=x", EX_USAGE }, { "lambda=,", EX_USAGE }, { "lambda=0,,1", EX_USAGE }, { "lambada=1", EX_USAGE },
+		{ "report=a", EX_USAGE }, { "seeds=3", EX_USAGE }, { "threads=1", EX_USAGE }, { "rate=1", EX_USAGE }, { "lambda=0,1;heads=3", EX_CONFIG }, { "schedule.steps=100", EX_CONFIG },
 		{ "lambda=0,.01,.02,.03,.04,.05,.06,.07,.08,.09,.11,.12,.13,.14,.15,.16,.17", EX_USAGE },
 		{ "tau1=1;tau2=.1;tau3=.1;alpha=1;beta1=1;beta2=1;lambda=1;clip=1;dropout=0", EX_USAGE },
 	};

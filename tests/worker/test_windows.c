@@ -155,9 +155,33 @@ static void what_is_something_else_stays(void **state)
 	windows_free(w);
 }
 
+/* Page 0 of a process is not there, so its memory is a file whose first read fails. */
+static void what_cannot_be_read_is_not_cut(void **state)
+{
+	char said[256] = "";
+	struct windows *w;
+	int saved = dup(STDERR_FILENO);
+	FILE *log = tmpfile();
+
+	assert_non_null(log);
+	fflush(stderr);
+	dup2(fileno(log), STDERR_FILENO);
+	assert_int_equal(windows_new(&w, "/proc/self/mem", 1000, 2), 0);
+	int code = step_file_resume(windows_file(w), 7);
+	fflush(stderr);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	windows_free(w);
+	rewind(log);
+	assert_non_null(fgets(said, sizeof said, log));
+	fclose(log);
+	assert_int_equal(code, EX_IOERR);
+	assert_non_null(strstr(said, "cannot read /proc/self/mem: Input/output error (eval.windows)"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(a_line_is_known), cmocka_unit_test(a_run_that_goes_on_leaves_the_same_file),
-		cmocka_unit_test(what_is_something_else_stays) };
+		cmocka_unit_test(what_is_something_else_stays), cmocka_unit_test(what_cannot_be_read_is_not_cut) };
 	return cmocka_run_group_tests(tests, begin, end);
 }

@@ -193,6 +193,11 @@ static int eval_loo(const struct config *c)
 		log_error("s4rec eval loo: nothing is drawn or trained where --model.in is tested, so --seeds and --sweep have no use");
 		return EX_USAGE;
 	}
+	if (c->model_in[0] && c->attributes_buckets) {
+		log_error("s4rec eval loo: attributes.buckets=%lld: a file of sequences says no attributes, and without them a model that has learned them ranks worse "
+		          "than it can; `s4rec eval prequential` knows them", (long long)c->attributes_buckets);
+		return EX_CONFIG;
+	}
 	r = c->model_out[0] ? model_file_check(c->model_out) : 0;
 	if (r == 0 && c->report[0])
 		r = model_file_check(c->report);

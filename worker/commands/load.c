@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -137,6 +138,13 @@ static int all_lines(struct load *l)
 	return code;
 }
 
+/* Not a pipe, by whatever name. What is not there is told when it is opened. */
+static int can_read_twice(const char *path)
+{
+	struct stat st;
+	return strcmp(path, "-") != 0 && (stat(path, &st) < 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode));
+}
+
 /* --- end ------------------------------------------------------------------------------------------------------------ */
 
 static int finish(struct load *l)
@@ -205,8 +213,8 @@ int command_load(int argc, char **argv)
 	} else if (c.format == EVENT_PROTOBUF) {
 		log_error("s4rec load: --format protobuf cannot be read from lines; the file is CSV, TSV or JSON lines");
 		r = EX_USAGE;
-	} else if (c.leave_out && strcmp(c.args[0], "-") == 0) {
-		log_error("s4rec load: leave.out reads the file twice, so it cannot be a pipe: name a file");
+	} else if (c.leave_out && !can_read_twice(c.args[0])) {
+		log_error("s4rec load: leave.out reads the file twice, so %s cannot be a pipe: name a file", c.args[0]);
 		r = EX_USAGE;
 	} else {
 		l.path = c.args[0];

@@ -66,7 +66,13 @@ static int stays(const struct step_file *s, const char *line, ssize_t n, uint64_
 	return line[n - 1] == '\n' && strncmp(line, s->form->before, before) == 0 && strtoumax(line + before, NULL, 10) <= step;
 }
 
-/* The place behind the last line that stays, or behind the header. */
+static int cannot_read(const struct step_file *s)
+{
+	log_error("cannot read %s: %s (%s)", s->path, strerror(errno), s->form->option);
+	return EX_IOERR;
+}
+
+/* The place behind the last line that stays, or behind the header. What cannot be read may well be lines that stay. */
 static int find_end(struct step_file *s, uint64_t step, off_t *ret)
 {
 	char *line = NULL;
@@ -86,8 +92,9 @@ static int find_end(struct step_file *s, uint64_t step, off_t *ret)
 		*ret += n;
 		n = getline(&line, &size, s->f);
 	}
+	int code = n < 0 && !feof(s->f) ? cannot_read(s) : 0;
 	free(line);
-	return 0;
+	return code;
 }
 
 int step_file_resume(struct step_file *s, uint64_t step)

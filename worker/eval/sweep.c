@@ -55,7 +55,7 @@ static int add_run(struct sweep *s, struct sweep_axis *a, const char *value)
 static int add_axis(struct sweep *s, char *text)
 {
 	struct sweep_axis *a = &s->axis[s->axes];
-	char *values = strchr(text, '='), *at = NULL, *value;
+	char *values = strchr(text, '='), *value;
 	int code = 0;
 
 	if (!values || values == text || !values[1] || (size_t)(values - text) >= sizeof a->option) {
@@ -68,7 +68,7 @@ static int add_axis(struct sweep *s, char *text)
 	}
 	*values++ = '\0';
 	snprintf(a->option, sizeof a->option, "%s", text);
-	for (value = strtok_r(values, ",", &at); code == 0 && value; value = strtok_r(NULL, ",", &at)) {
+	while (code == 0 && (value = strsep(&values, ","))) { /* an empty one is no number and no word */
 		if (a->points == SWEEP_POINTS) {
 			log_error("sweep: more than %d values of %s", SWEEP_POINTS, a->option);
 			return EX_USAGE;

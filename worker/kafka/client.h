@@ -14,7 +14,7 @@ enum client_kind { CLIENT_PLAIN_PRODUCER, CLIENT_TXN_PRODUCER, CLIENT_STATE_PROD
 int client_new(rd_kafka_t **ret, const struct config *c, enum client_kind kind);
 /* A CLIENT_CONSUMER whose own queues, over all partitions, hold input.buffer.bytes at most (not less than a record each). */
 int client_new_input(rd_kafka_t **ret, const struct config *c, int partitions);
-/* A consumer that may join the group <group.id>-trainer; it must be polled at least once a minute (see election.h, its only user). */
+/* A consumer that may join the group <group.id>-trainer; it must be polled every ten minutes at least (election_poll, its only user). */
 struct client_member {
 	const char *client_id; /* borrowed during the call */
 	void (*on_rebalance)(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list, void *opaque);

@@ -31,6 +31,9 @@ int election_new(struct election **ret, const struct config *c);
 /* Leaves the group, so that a standby need not wait for a timeout: to be called when nothing is left to commit. Takes some
  * 10 ms; while no broker answers, as long as election.timeout.ms. */
 void election_free(struct election *e);
-/* Serves the group, waits at most timeout_ms for news. To be called once a minute at least: who does not is taken for stuck. */
+/* Serves the group, waits at most timeout_ms for news. To be called every ten minutes at least, or every election.timeout.ms where that is longer (the
+ * client's max.poll.interval.ms): who does not is taken for stuck and leaves the group, heartbeats or not. So a turn of the loop that lasts longer,
+ * such as the commit that publishes all rows of a very large model, costs the lead, with a standby or without: the worker ends with 75 when
+ * that turn is over, and the next start begins the turn anew. election.timeout.ms must be above what such a turn takes. */
 int election_poll(struct election *e, int timeout_ms, enum election_role *ret);
 #endif

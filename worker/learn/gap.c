@@ -20,18 +20,21 @@
 #include "worker/log.h"
 
 #define KEY_MAX_BYTES (16 + 4096)
+#define POLL_VIEW_MS 1000
 #define SILENCE_S 30
 
 /* As long as something comes: somebody else's open transaction may hide what is left. */
 static int read_to_end(struct loop *w, struct view *v)
 {
 	uint64_t records = 0;
-	int end = 0, silent_s = 0, r = 0;
-	while (r == 0 && !end && silent_s < SILENCE_S) {
+	int64_t since_ms = monotonic_ms(); /* a poll ends early with whatever the client has to say */
+	int end = 0, r = 0;
+	while (r == 0 && !end && monotonic_ms() - since_ms < SILENCE_S * 1000) {
 		r = loop_check_lead(w);
 		if (r == 0)
-			r = view_poll(v, 1000, &end);
-		silent_s = view_records(v) == records ? silent_s + 1 : 0;
+			r = view_poll(v, POLL_VIEW_MS, &end);
+		if (view_records(v) != records)
+			since_ms = monotonic_ms();
 		records = view_records(v);
 	}
 	if (r || end)

@@ -27,7 +27,7 @@ static int64_t wall_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static int64_t monotonic_ms(void)
+int64_t monotonic_ms(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
@@ -301,11 +301,10 @@ int begin_flush(struct loop *w)
 	return r ? r : state_begin(w->state, w->version, w->position, w->embedding_partitions);
 }
 
-/* Where the commit that the flush under way describes has put its last cut; -1 while it has not returned, 0 when an earlier run made it. */
-static int64_t flush_cut_offset(struct loop *w)
+int64_t flush_cut_offset(struct loop *w)
 {
 	if (w->flush_commit == 0)
-		return 0;
+		return w->replayed_offset;
 	return committer_done(w->committer) < w->flush_commit ? -1 : committer_cut_offset(w->committer, w->flush_commit);
 }
 

@@ -46,7 +46,8 @@ struct loop {
 	uint64_t submitted;         /* commits handed to the committer */
 	int gap;                    /* input behind the state is gone, and that is accepted: cuts are passed over, up to loop_pass_gap */
 	int attempted;              /* the batches topic says that this start trains */
-	uint64_t flush_commit;      /* the one that the flush under way describes */
+	uint64_t flush_commit;      /* the one that the flush under way describes; 0 = one of an earlier run, which the replay has come to */
+	int64_t replayed_offset;    /* where the last cut of that one stands in the batches topic */
 	int64_t flush_ms;           /* monotonic time at which the last flush began, or this start */
 	int foreign_state;          /* another kind of machine has computed the state, though maybe not the last cut (--accept.numerics) */
 	int republish;              /* the next commit's cut says that all rows are due */
@@ -54,6 +55,8 @@ struct loop {
 	struct progress *progress;
 };
 
+/* loop.c: the clock of all waits. */
+int64_t monotonic_ms(void);
 /* loop.c: the batch being filled; as step `step`, with out NULL silently; its end as a cut of the next commit. */
 void batch_add(struct loop *w, struct record *r, int64_t now_ms);
 void batch_clear(struct loop *w); /* after its records were taken */
@@ -62,6 +65,8 @@ void note_cut(struct loop *w, uint64_t step, const struct train_result *t);
 /* loop.c: is it time for a flush, and is none under way; begins one of all that is folded: just after a commit, before anything else is folded. */
 int flush_due(const struct loop *w);
 int begin_flush(struct loop *w);
+/* loop.c: where the commit that the flush under way describes has put its last cut; -1 while it has not returned. */
+int64_t flush_cut_offset(struct loop *w);
 /* replay.c: where --until ends; whether the newest committed cut, if there is one, is of a model that this worker can go on with. Exit codes. */
 int loop_set_until(struct loop *w);
 int loop_check_model(struct loop *w);

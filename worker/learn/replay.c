@@ -13,6 +13,8 @@
 #include "worker/crash_point.h"
 #include "worker/log.h"
 
+#define SILENCE_S 30
+
 /* Positions without a model: maybe its topics were emptied. It may as well be another model that reads the same input. */
 static void warn_used_group(struct loop *w)
 {
@@ -123,11 +125,12 @@ static int batch_too_large(const struct loop *w)
 static int reread(struct loop *w, struct input *in, const struct cut *c, const volatile sig_atomic_t *stop)
 {
 	struct record *rec;
+	int64_t since_ms = monotonic_ms();
 	input_limit(in, c->offsets);
-	for (int waits = 0; ; waits++) {
+	for (;;) {
 		while ((rec = input_next(in, INPUT_WAIT))) {
 			batch_add(w, rec, 0);
-			waits = 0;
+			since_ms = monotonic_ms();
 			if (batch_too_large(w))
 				return differs(w, c);
 		}
@@ -138,8 +141,8 @@ static int reread(struct loop *w, struct input *in, const struct cut *c, const v
 		int r = input_fill(in, POLL_MS);
 		if (r)
 			return r;
-		if (waits == 600) {
-			log_error("replay of step %llu: no input for 30 s; is the broker still there?", (unsigned long long)c->step);
+		if (monotonic_ms() - since_ms >= SILENCE_S * 1000) {
+			log_error("replay of step %llu: no input for %d s; is the broker still there?", (unsigned long long)c->step, SILENCE_S);
 			return EX_UNAVAILABLE;
 		}
 	}
@@ -287,7 +290,7 @@ static int flush_replayed(struct loop *w, const struct cut *c, int due)
 	int r = 0;
 	if (due && c->commit && !w->foreign_state && !state_busy(w->state))
 		r = begin_flush(w);
-	return r ? r : state_turn(w->state, 0);
+	return r ? r : state_turn(w->state, flush_cut_offset(w));
 }
 
 /* With --accept.numerics: what was computed elsewhere is written and published in the bits that are known here. A flush that is under way was
@@ -296,7 +299,7 @@ static int check_bits(struct loop *w, const struct cut *last)
 {
 	if (!w->foreign_state && !strcmp(last->numeric_id, model_numeric_id(w->learner->model)))
 		return 0;
-	int r = state_finish(w->state, 0);
+	int r = state_finish(w->state, flush_cut_offset(w));
 	if (r == 0)
 		r = state_mark_all(w->state);
 	w->learner->republish |= (uint64_t)w->foreign_state; /* no cut tells the next start of it, so the manifest does */
@@ -333,6 +336,10 @@ static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const 
 		if (r)
 			return r;
 		memcpy(begin, c.offsets, sizeof begin);
+		if (c.commit)
+			w->replayed_offset = offset;
+		if (from && c.step == from)
+			state_restored_at(w->state, offset);
 		if (w->gap || (from && c.step <= from))
 			continue;
 		if (replayed++ == 0)
@@ -528,7 +535,7 @@ int loop_rollback(struct loop *w, const struct model *m, const struct idmap *ids
 		log_error("prefix %s has no model yet: `s4rec import` begins one from a file", w->cfg->topic_prefix);
 		return EX_DATAERR;
 	}
-	int r = state_finish(w->state, 0); /* of the replay */
+	int r = state_finish(w->state, flush_cut_offset(w)); /* of the replay */
 	if (r == 0)
 		r = learner_adopt(l, m, ids);
 	if (r)

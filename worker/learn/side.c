@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "topics/topics.h"
 #include "worker/kafka/client.h"
@@ -15,6 +16,15 @@ char *side_prefix(const char *prefix, const char *model_id)
 	return asprintf(&name, "%s.%s", prefix, model_id) < 0 ? NULL : name;
 }
 
+/* A file that the model beside it writes, too, where both have one file of options. A pipe or a device has nothing that could be overwritten. */
+static int file_aside(char **option, const char *model_id)
+{
+	struct stat st;
+	if (!**option || (stat(*option, &st) == 0 && !S_ISREG(st.st_mode)))
+		return 0;
+	return config_own(option, side_prefix(*option, model_id));
+}
+
 static int move_aside(struct config *c)
 {
 	char input[TOPIC_NAME_MAX];
@@ -22,6 +32,10 @@ static int move_aside(struct config *c)
 	int r = config_own(&c->group_id, side_prefix(c->group_id, c->model_id));
 	if (r == 0)
 		r = config_own(&c->topic_prefix, side_prefix(c->topic_prefix, c->model_id));
+	if (r == 0)
+		r = file_aside(&c->eval_out, c->model_id);
+	if (r == 0)
+		r = file_aside(&c->eval_windows, c->model_id);
 	return r ? r : config_own(&c->input_topic, strdup(input));
 }
 

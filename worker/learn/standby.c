@@ -4,7 +4,6 @@
  * The state is read before the group is joined, so that the one who is given the lead is warm, and one who takes it over stops the other only then.
  */
 #include <sysexits.h>
-#include <time.h>
 
 #include "worker/crash_point.h"
 #include "worker/learn/loop_private.h"
@@ -20,13 +19,6 @@ struct standby {
 	int anew;
 	int64_t told_ms;
 };
-
-static int64_t monotonic_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 int loop_read_anew(struct loop *w)
 {

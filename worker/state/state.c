@@ -334,6 +334,11 @@ int state_finish(struct state *s, int64_t cut_offset)
 	return s->phase == FLUSH_IDLE ? 0 : turn(s, cut_offset, HUGE_VAL, 1);
 }
 
+void state_restored_at(struct state *s, int64_t cut_offset)
+{
+	s->last_cut_offset = cut_offset;
+}
+
 void state_read_before(struct state *s, int64_t offset)
 {
 	s->read_before = offset;

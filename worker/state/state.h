@@ -46,6 +46,8 @@ void state_read_before(struct state *s, int64_t offset);
 /* The manifest that a flush of the fold would write now; nothing is sent. Instead of state_write, not after it. *ret: until the next call. */
 int state_sums(struct state *s, uint64_t version, const int64_t *offsets, int embedding_partitions, const struct manifest **ret);
 
+/* Where the cut at which the restored state was written stands in the batches topic: what lies before it goes with the next flush. */
+void state_restored_at(struct state *s, int64_t cut_offset);
 /* A flush of the fold as it is now, just after the commit `version` was staged. offsets (partitions of the input). */
 int state_begin(struct state *s, uint64_t version, const int64_t *offsets, int embedding_partitions);
 int state_busy(const struct state *s);
