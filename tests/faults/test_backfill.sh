@@ -37,6 +37,8 @@ A=${PREFIX}_held P=${PREFIX}_held_p
 prefix_new "$A"; prefix_new "$P"
 expect 0 $(worker "$A" $held)
 says 'are due when publishing goes on'
+expect 69 promote default -t "$A"
+says 'and it has no row yet'
 "$RECORDS" dump "$A" >"$TMP/a.dump"
 CRASH_POINT=backfill.released "$S4REC" $(worker "$P" $held) >"$TMP/crash.log" 2>&1 && fail "it did not end" || :
 for start in 1 2; do expect 0 $(worker "$P" $held); done
