@@ -88,4 +88,16 @@ awk 'BEGIN { for (e = 0; e < 40; e++) printf "{\"user_id\":\"u\",\"item_id\":\"%
 O=${PREFIX}_o; load "$O" "$TMP/pushed.jsonl"
 expect 0 train -t "$O" --until end $(small --admit.count 2 --batch.events 4 --commit.steps 8)
 expect 0 read -e --vectors 0 -t "$O"
+
+# 7. the same where readers have the user's row: when all rows are due, that one goes, since there is nothing to encode it from
+head -n 4 "$TMP/pushed.jsonl" >"$TMP/first.jsonl"; tail -n +5 "$TMP/pushed.jsonl" >"$TMP/rest.jsonl"
+R=${PREFIX}_r pushed="--admit.count 2 --batch.events 4"; load "$R" "$TMP/first.jsonl"
+expect 0 train -t "$R" --until end $(small $pushed)
+"$S4REC" load -t "$R" "$TMP/rest.jsonl" >"$TMP/load.log" 2>&1
+expect 0 train -t "$R" --until end $(small $pushed)
+view "$R" | grep -q '"key":"user/u"' || fail "the user's row is gone already"
+"$TOOL" delete-topic "$R.embeddings"; expect 0 topics create -t "$R"
+expect 0 train -t "$R" --until end $(small $pushed)
+expect 0 read -e --vectors 0 -t "$R"; says 'complete: '
+expect 0 verify -t "$R" --from beginning $(small $pushed | sed 's/--commit.steps [0-9]* //')
 echo "ok $NAME: $shown item rows, $items items, $users users"

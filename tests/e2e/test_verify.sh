@@ -9,11 +9,11 @@ A=${PREFIX}_a
 
 model=$(small | sed 's/--commit.steps [0-9]* //') # what the model depends on
 
-# 1. nothing to compare with, then only one state, which the beginning of the log leads to
+# 1. nothing to compare with, then only one state, which the beginning of the log leads to; what is scored beside it (eval.covisit) is no part of it
 load "$A" "$TMP/part.aa"
 expect 69 verify -t "$A" $model
 says 'there is no state yet'
-expect 0 train -t "$A" --until end $(small)
+expect 0 train -t "$A" --until end --eval.covisit 1 $(small)
 expect 0 verify -t "$A" $model
 prints "equal: $A, steps 1 to "; prints 'from the first cut'; prints 'by their sums and one by one'
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The process ends at every named place of a backfill, one after the other: a model that is hidden until it has caught up, with passes over its users.
+# The process ends at every named place of a backfill, one after the other: a model that is hidden until it has caught up, with passes over its users. And
+# one whose publishing is held when it has caught up.
 # shellcheck disable=SC2046,SC2086
 . "$(dirname "$0")/lib.sh"
 backfill="--until end --from beginning --epochs 3 --epochs.gain 0.000000001"
@@ -26,4 +27,21 @@ for flush in 50 3600000; do
 	judge "$TMP/p.dump" "$P" "$TMP/a.dump" "$A" 7
 done
 [ -z "$points" ] || fail "no run ends at: $points"
+
+# The guard holds publishing when the model has caught up, and to the end: rows stay due, and no start has a version of its own for that.
+"$S4REC" generate --events 1700 --users 300 --items 80 --interests 4 --malformed 0 --duplicates 0 --late 0 2>"$TMP/gen.log" | awk 'BEGIN { srand(7) }
+	NR > 1500 { sub(/"item_id":"i[0-9]+"/, "\"item_id\":\"i" int(80 * rand() * rand() * rand()) "\"") } { print }' >"$TMP/held.jsonl"
+INPUT=$PREFIX.interactions held="--until end --from beginning --eval.window 100 --guard.hold 50"
+load "$PREFIX" "$TMP/held.jsonl"
+A=${PREFIX}_held P=${PREFIX}_held_p
+prefix_new "$A"; prefix_new "$P"
+expect 0 $(worker "$A" $held)
+says 'are due when publishing goes on'
+expect 69 promote default -t "$A"
+says 'and it has no row yet'
+"$RECORDS" dump "$A" >"$TMP/a.dump"
+CRASH_POINT=backfill.released "$S4REC" $(worker "$P" $held) >"$TMP/crash.log" 2>&1 && fail "it did not end" || :
+for start in 1 2; do expect 0 $(worker "$P" $held); done
+"$RECORDS" dump "$P" >"$TMP/p.dump"
+judge "$TMP/p.dump" "$P" "$TMP/a.dump" "$A" 7
 echo "ok $NAME"

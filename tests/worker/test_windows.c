@@ -140,6 +140,31 @@ static void a_run_that_goes_on_leaves_the_same_file(void **state)
 	free(whole);
 }
 
+/* Two workers of one file: the one that leads is stopped with lines that it has not written; the other has stood by since before it began. */
+static void who_is_replaced_writes_no_more(void **state)
+{
+	fill("");
+	struct windows *whole = open_at(0, 0), *second;
+	run(whole, 1, 6);
+	windows_free(whole);
+	char *text = strdup(contents());
+	assert_non_null(text);
+
+	fill("");
+	assert_int_equal(windows_new(&second, path, 1000, 2), 0);
+	struct windows *first = open_at(0, 0);
+	run(first, 1, 3);
+	add(first, 4, 4000, 1, 1, (struct ranks_about){ 1, 1, 1 });
+	windows_commit(first, 4);
+	assert_int_equal(step_file_resume(windows_file(second), 3), 0);
+	run(second, 4, 6);
+	windows_free(first);
+	assert_string_equal(contents(), text);
+	windows_free(second);
+	assert_string_equal(contents(), text);
+	free(text);
+}
+
 static void what_is_something_else_stays(void **state)
 {
 	fill("my notes\n");
@@ -182,6 +207,7 @@ static void what_cannot_be_read_is_not_cut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(a_line_is_known), cmocka_unit_test(a_run_that_goes_on_leaves_the_same_file),
-		cmocka_unit_test(what_is_something_else_stays), cmocka_unit_test(what_cannot_be_read_is_not_cut) };
+		cmocka_unit_test(what_is_something_else_stays), cmocka_unit_test(what_cannot_be_read_is_not_cut),
+		cmocka_unit_test(who_is_replaced_writes_no_more) };
 	return cmocka_run_group_tests(tests, begin, end);
 }

@@ -15,6 +15,12 @@
 #include "worker/learn/side.h"
 #include "worker/log.h"
 
+/* A model that was held when it had caught up has a version, but no row. */
+static int is_empty(const struct view *v)
+{
+	return view_newest(v)->held && view_rows(v, ROW_ITEM) + view_rows(v, ROW_USER) == 0;
+}
+
 static int check_complete(const struct config *c)
 {
 	struct view *v = NULL;
@@ -27,6 +33,10 @@ static int check_complete(const struct config *c)
 		r = view_settle(v, interrupt_seen);
 	if (r == 0 && !view_complete(v, &version, why, sizeof why)) {
 		log_error("model %s is not ready for readers: %s", c->model_id, why);
+		r = EX_UNAVAILABLE;
+	}
+	if (r == 0 && is_empty(v)) {
+		log_error("model %s is not ready for readers: publishing is held (%s), and it has no row yet", c->model_id, view_newest(v)->held_why);
 		r = EX_UNAVAILABLE;
 	}
 	if (r == 0 && strcmp(view_newest(v)->model_id, c->model_id)) {

@@ -5,6 +5,7 @@
  * The file is read first: one that does not fit must end nobody.
  */
 #include <signal.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 
 #include "model/kernel.h"
@@ -29,6 +30,15 @@ static int apply(const struct config *c, const struct model *m, const struct idm
 		r = loop_rollback(w, m, ids);
 	loop_free(w);
 	return r;
+}
+
+/* The replay writes the lines of scores that a killed trainer's has left out, since no later start folds those steps again. It makes no such file: it may
+ * be another machine's, as the file of options may be. */
+static void keep_if_there(char *path)
+{
+	struct stat st;
+	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+		path[0] = '\0';
 }
 
 static int rollback(const struct config *c, const char *path)
@@ -56,7 +66,8 @@ int command_rollback(int argc, char **argv)
 		log_error("name one FILE to read; see s4rec rollback --help");
 		r = EX_USAGE;
 	} else {
-		c.eval_out[0] = c.eval_windows[0] = '\0'; /* of the trainer whose file of options this may be */
+		keep_if_there(c.eval_out);
+		keep_if_there(c.eval_windows);
 		c.from[0] = '\0';
 		c.attempts_max = c.skip_batch = c.accept_gap = 0; /* a trainer's */
 		c.take_over = 1; /* standbys wait until it is done */

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -24,6 +25,12 @@ static int failed(const struct step_file *s)
 	return EX_IOERR;
 }
 
+static FILE *open_file(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+	return fd < 0 ? NULL : fdopen(fd, "r+");
+}
+
 int step_file_new(struct step_file **ret, const char *path, const struct step_form *form)
 {
 	struct step_file *s = calloc(1, sizeof *s);
@@ -32,8 +39,7 @@ int step_file_new(struct step_file **ret, const char *path, const struct step_fo
 		return log_no_memory();
 	}
 	s->form = form;
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-	s->f = fd < 0 ? NULL : fdopen(fd, "r+");
+	s->f = open_file(path);
 	if (!s->f) {
 		failed(s);
 		step_file_free(s);
@@ -97,6 +103,51 @@ static int find_end(struct step_file *s, uint64_t step, off_t *ret)
 	return code;
 }
 
+/* Under this name there may be another file since (renew), of a worker that led while this one stood by. */
+static int reopen(struct step_file *s, struct stat *ret)
+{
+	FILE *f = open_file(s->path);
+	if (!f)
+		return failed(s);
+	fclose(s->f);
+	s->f = f;
+	return fstat(fileno(f), ret) < 0 ? failed(s) : 0;
+}
+
+static int copy(int to, int from, off_t end)
+{
+	off_t at = 0;
+	while (at < end)
+		if (sendfile(to, from, &at, (size_t)(end - at)) <= 0)
+			return -1;
+	return 0;
+}
+
+/* The lines that stay, as another file under the same name: whoever led before may only be stopped, with lines that it has not written yet, and would write
+ * them where it stood. Where the folder takes no other file (or the name is a mount), the old one goes on. */
+static void renew(struct step_file *s, off_t end, mode_t mode)
+{
+	char *real = realpath(s->path, NULL), *name = NULL;
+	if (real && asprintf(&name, "%s.new", real) < 0)
+		name = NULL;
+	if (name)
+		unlink(name);
+	int fd = name ? open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode & 0777) : -1;
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r+");
+	if (f && copy(fd, fileno(s->f), end) == 0 && rename(name, real) == 0) {
+		fclose(s->f);
+		s->f = f;
+	} else if (fd >= 0) {
+		unlink(name);
+		if (f)
+			fclose(f);
+		else
+			close(fd);
+	}
+	free(real);
+	free(name);
+}
+
 int step_file_resume(struct step_file *s, uint64_t step)
 {
 	struct stat st;
@@ -107,12 +158,14 @@ int step_file_resume(struct step_file *s, uint64_t step)
 		fputs(s->form->header, s->f);
 		return step_file_flush(s);
 	}
-	rewind(s->f);
-	int code = find_end(s, step, &end);
+	int code = reopen(s, &st);
+	if (code == 0)
+		code = find_end(s, step, &end);
 	if (code)
 		return code;
 	if (step && st.st_size == 0)
 		log_warn("%s begins at step %llu: it was not there before (%s)", s->path, (unsigned long long)step + 1, s->form->option);
+	renew(s, end, st.st_mode);
 	if (fseeko(s->f, end, SEEK_SET) < 0 || ftruncate(fileno(s->f), end) < 0)
 		return failed(s);
 	if (end == 0)

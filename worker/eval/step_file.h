@@ -17,7 +17,8 @@ struct step_file;
 /* Opens or makes the file, changes nothing in it; borrows form. Prints its error; EX_CANTCREAT, EX_OSERR. */
 int step_file_new(struct step_file **ret, const char *path, const struct step_form *form);
 void step_file_free(struct step_file *s);
-/* Keeps the lines up to step (0: none), and goes on behind them. EX_IOERR; EX_DATAERR when the file is something else. */
+/* Keeps the lines up to step (0: none), and goes on behind them, in another file of the same name: one that was open before (a worker that has lost its lead,
+ * but does not know it yet) is nobody's then. EX_IOERR; EX_DATAERR when the file is something else. */
 int step_file_resume(struct step_file *s, uint64_t step);
 /* Where lines go. */
 FILE *step_file(struct step_file *s);

@@ -584,7 +584,7 @@ static int record_scores(struct learner *l, const struct scored *pending, size_t
 			continue;
 		ret->ranked++;
 		ret->ndcg20 += p->rank[BY_MODEL] < 20 ? 1 / log2(p->rank[BY_MODEL] + 2.0) : 0;
-		prequential_add(l->prequential, p->rank);
+		prequential_add(l->prequential, (const uint32_t[METHODS]){ p->rank[BY_MODEL], p->rank[BY_POPULARITY], UNRANKED }); /* co-visitation is no part of the fold */
 		guard_ranked(&l->guard, (uint64_t)l->cfg->guard_hold, prequential_ndcg(l->prequential, BY_MODEL), prequential_ndcg(l->prequential, BY_POPULARITY));
 		struct ranks_about about = { p->nth, p->sighting, users_is_head(l->users, p->user) };
 		if (l->ranks)

@@ -385,7 +385,8 @@ static int release(struct loop *w)
 		r = publish_due(w);
 	crash_point("backfill.released");
 	if (r == 0)
-		log_info("caught up: step=%llu, all rows of model %s are published", (unsigned long long)w->learner->step, w->cfg->model_id);
+		log_info("caught up: step=%llu, all rows of model %s %s", (unsigned long long)w->learner->step, w->cfg->model_id,
+		         w->learner->republish ? "are due when publishing goes on" : "are published");
 	return r;
 }
 
@@ -412,6 +413,12 @@ static int after_backlog(struct loop *w)
 
 /* ---- the loop ---- */
 
+/* What a start owes to readers who wait. What the guard holds back goes out when it lets go: a version for that would hold nothing, and each start add one. */
+static int publish_owed(struct loop *w)
+{
+	return w->learner->catching_up || w->learner->guard.held ? 0 : publish_due(w);
+}
+
 /* With cut=log a signal must not decide where a batch or a commit ends: the loop goes on to the next commit, which is at most
  * commit.steps away; what is read behind it is read again by the next run. */
 static int may_stop(const struct loop *w)
@@ -423,8 +430,8 @@ int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 {
 	int r = 0, refused = 0;
 	w->commit_ms = monotonic_ms();
-	if (!*stop && !w->learner->catching_up)
-		r = publish_due(w);
+	if (!*stop)
+		r = publish_owed(w);
 	while (r == 0 && !(*stop && may_stop(w)) && !backfill_finished(w)) {
 		int64_t now_ms = monotonic_ms();
 		refused = check_refused_share(w); /* first: a restart must not get a batch further each time */

@@ -51,6 +51,7 @@ struct loop {
 	int64_t flush_ms;           /* monotonic time at which the last flush began, or this start */
 	int foreign_state;          /* another kind of machine has computed the state, though maybe not the last cut (--accept.numerics) */
 	int republish;              /* the next commit's cut says that all rows are due */
+	uint64_t scored;            /* lines of scores up to this step are those of the state that was found */
 	int said_held;              /* the log says that publishing is held */
 	struct progress *progress;
 };

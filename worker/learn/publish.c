@@ -492,18 +492,34 @@ static int bring_back(struct learner *l)
 	return r;
 }
 
-static int mark_all_users(struct learner *l)
+static int withdraw_user(struct learner *l, struct staged *out, uint32_t row)
+{
+	size_t len;
+	const char *id = idmap_id(l->user_ids, row, &len);
+	int r = changes_row(l->changes, STATE_USER, row);
+	if (r == 0)
+		r = send_delete(l, out, ROW_USER, id, len);
+	users_withdrawn(l->users, row);
+	return r;
+}
+
+/* Who cannot be encoded, since no item is known any more, loses the row: it may be of another space, or lost with the topic. */
+static int mark_all_users(struct learner *l, struct staged *out)
 {
 	int r = 0;
-	for (uint32_t row = 0; r == 0 && row < users_rows(l->users); row++)
-		if (users_get(l->users, row)->known)
+	for (uint32_t row = 0; r == 0 && row < users_rows(l->users); row++) {
+		const struct user *u = users_get(l->users, row);
+		if (u->known)
 			r = published_mark_user(l, row);
+		else if (u->published)
+			r = withdraw_user(l, out, row);
+	}
 	return r;
 }
 
 static int send_rows(struct learner *l, struct staged *out, uint64_t version)
 {
-	int r = l->republish ? mark_all_users(l) : 0;
+	int r = l->republish ? mark_all_users(l, out) : 0;
 	if (r == 0 && (l->guard.waiting || l->republish))
 		r = bring_back(l);
 	if (r == 0)

@@ -459,6 +459,8 @@ static int restore(struct loop *w, struct cutlog *log, uint64_t *ret_step)
 	w->version = m->version;
 	memcpy(w->position, m->offsets, (size_t)w->partitions * sizeof *w->position);
 	*ret_step = m->step;
+	/* A rollback has no lines. Those of its step are of a batch whose commit was lost, and which is another step now. */
+	w->scored = m->step - (!none && last.rollback && last.step == m->step);
 	if (w->learner->covisit) {
 		log_warn("co-visitation is not part of the state: from here on it is not ranked (eval.covisit)");
 		covisit_free(w->learner->covisit);
@@ -515,7 +517,7 @@ int loop_replay(struct loop *w, const volatile sig_atomic_t *stop)
 	if (r == 0 && progress_new(&w->progress, w->cfg, w->learner, w->input, w->committer) < 0)
 		r = log_no_memory();
 	if (r == 0)
-		r = learner_resume_scores(w->learner, from);
+		r = learner_resume_scores(w->learner, w->scored);
 	if (r == 0)
 		r = replay_cuts(w, log, from, stop);
 	r = blame(log, r);
@@ -545,7 +547,9 @@ int loop_rollback(struct loop *w, const struct model *m, const struct idmap *ids
 	struct cut *c = &w->cuts[0];
 	c->commit = c->rollback = 1;
 	c->version = w->version;
-	r = state_found(w->state, c, NULL);
+	r = learner_flush_scores(l); /* the next start folds nothing of this replay again */
+	if (r == 0)
+		r = state_found(w->state, c, NULL);
 	if (r == 0)
 		log_info("rolled back %s: step=%llu space=%llu items=%zu, %zu of them from the file; the next `s4rec train` publishes all rows at once", w->cfg->topic_prefix,
 		         (unsigned long long)l->step, (unsigned long long)l->space, model_items(l->model), idmap_rows(ids));

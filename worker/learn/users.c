@@ -245,6 +245,12 @@ void users_encoded(struct users *s, uint32_t row, uint64_t step)
 	link_newest(s, row);
 }
 
+void users_withdrawn(struct users *s, uint32_t row)
+{
+	unlink_user(s, row);
+	users_get(s, row)->published = 0;
+}
+
 uint32_t users_oldest(const struct users *s)
 {
 	return s->oldest;

@@ -65,6 +65,8 @@ int users_restore(struct users *s, uint32_t row, const struct user *u);
 int users_set_rows(struct users *s, size_t rows); /* recovery: as users_rows said then; -ENOMEM, -EINVAL */
 /* Readers get the user's row, encoded at this step, which is not before any other's. */
 void users_encoded(struct users *s, uint32_t row, uint64_t step);
+/* Readers lose it, the user stays. */
+void users_withdrawn(struct users *s, uint32_t row);
 /* The published user whose row is oldest; UINT32_MAX: none. */
 uint32_t users_oldest(const struct users *s);
 int users_order(struct users *s); /* recovery: the order of encoded_step again, after all users_restore; -ENOMEM */
