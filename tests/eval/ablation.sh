@@ -72,11 +72,11 @@ losses_rows() { # the base has none of the four losses on z: globo.properties
 }
 rehearse_rows() {
 	for x in 0 0.5 1 3; do row "rehearse=$x" "--rehearse $x"; done
-	row rehearse.half.life=1h "--rehearse.half.life.ms 3600000"
+	for x in 0 600000 3600000; do row "rehearse.half.life=$x" "--rehearse.half.life.ms $x"; done
 	row rehearse.draw=loss "--rehearse.draw loss"
 }
 attributes_rows() { row attributes "--map.user.attributes click_deviceGroup,click_country,click_referrer_type --attributes.buckets 512"; }
-context_rows() { for x in 0 0.25 0.5; do row "item.context=$x" "--item.context $x"; done; }
+context_rows() { for x in 0 0.25 0.5 1; do row "item.context=$x" "--item.context $x"; done; }
 logq_rows() { for x in true false; do row "sampled,logq=$x" "--loss sampled --logq $x"; done; }
 
 cat >"$OUT/table.new" <<EOF
