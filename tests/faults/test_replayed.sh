@@ -62,4 +62,11 @@ for point in replay.after_cut:15 replay.done flush.settled commit.before_end:2; 
 	sent=$(versions | tail -n 1 | awk '{ print $1 }')
 	[ "$sent" -ge "$rows" ] || fail "$point: $sent of $rows rows were published again"
 done
+
+# 4. a limit below what a replay needs is named, not the input
+P=${PREFIX}_limit
+prefix_new "$P"
+dies_at commit.after_end:3 "$P" --until end $never
+expect 78 $(worker "$P" --until end --max.items 40)
+says 'max.items=40 is below the items'
 echo "ok $NAME"
