@@ -155,7 +155,7 @@ static uint32_t heap_pop(struct idmap *x)
 
 int idmap_room(const struct idmap *x, size_t limit)
 {
-	return x->rows - x->heap_n < limit && (x->heap_n > 0 || x->rows < x->rows_max);
+	return x->rows - x->heap_n < limit;
 }
 
 /* The slot where a new id goes, after making room for one more; SIZE_MAX: out of memory. */
@@ -198,7 +198,7 @@ int idmap_intern(struct idmap *x, uint32_t *ret_row, int *ret_new, const char *i
 	}
 
 	/* make room first: whatever fails leaves the map as it was */
-	if (!idmap_room(x, SIZE_MAX))
+	if (x->heap_n == 0 && x->rows == x->rows_max)
 		return -ENOSPC;
 	if (x->heap_n == 0 && x->rows == x->entries && grow_entries(x, x->rows + 1) < 0)
 		return -ENOMEM;

@@ -11,7 +11,7 @@ int idmap_new(struct idmap **ret, size_t rows_max); /* -ENOMEM */
 void idmap_free(struct idmap *x);
 size_t idmap_count(const struct idmap *x);          /* live ids */
 size_t idmap_rows(const struct idmap *x);           /* highest row ever given + 1 */
-int idmap_room(const struct idmap *x, size_t limit); /* 1 = a further id would get a row, and no more than limit would be taken */
+int idmap_room(const struct idmap *x, size_t limit); /* 1 = with a further id no more than limit rows would be taken; the map's own limit is idmap_intern's to say */
 /* Row of an id or UINT32_MAX. */
 uint32_t idmap_find(const struct idmap *x, const char *id, size_t len);
 /* Finds or adds; *ret_new tells. -ENOSPC at rows_max, -ENOMEM. */

@@ -2,7 +2,7 @@
  *   records dump PREFIX           every committed record up to now
  *   records follow PREFIX         the same as they become visible, until SIGTERM; then what is still to come within two seconds
  *   records position INPUT GROUP  the group's offsets, "partition offset"
- *   records open TOPIC ID         begins a transaction, writes one record to TOPIC, says "open", and leaves it so until SIGTERM
+ *   records open TOPIC ID [N]     begins a transaction, writes one record (N) to TOPIC, says "open", leaves it so until SIGTERM, and aborts it
  *   records fill TOPIC ID N       reads "partition key value" lines and writes them in transactions of N; every third is aborted and sent again
  * Lines of dump and follow: MS TOPIC PARTITION OFFSET KEY RAW BARE NUMBER [HEX]
  *   MS      when it was seen, ms since the epoch
@@ -309,11 +309,12 @@ static void produce(rd_kafka_t *rk, const char *topic, int partition, const char
 		die(topic, rd_kafka_err2str(err));
 }
 
-static void hold_open(const char *topic, const char *id)
+static void hold_open(const char *topic, const char *id, int records)
 {
 	rd_kafka_t *rk = transactional(id);
 	check("begin", rd_kafka_begin_transaction(rk));
-	produce(rk, topic, 0, "item/foreign", "never committed");
+	for (int i = 0; i < records; i++)
+		produce(rk, topic, 0, "item/foreign", "never committed");
 	if (rd_kafka_flush(rk, 10000))
 		die("flush", "not delivered");
 	puts("open");
@@ -359,8 +360,8 @@ int main(int argc, char **argv)
 		read_all(argv[2], 1);
 	else if (argc == 4 && !strcmp(what, "position"))
 		position(argv[2], argv[3]);
-	else if (argc == 4 && !strcmp(what, "open"))
-		hold_open(argv[2], argv[3]);
+	else if ((argc == 4 || argc == 5) && !strcmp(what, "open"))
+		hold_open(argv[2], argv[3], argc == 5 ? atoi(argv[4]) : 1);
 	else if (argc == 5 && !strcmp(what, "fill"))
 		fill(argv[2], argv[3], atoi(argv[4]));
 	else

@@ -36,6 +36,16 @@ through "$B" $odd
 stop_following
 judge "$TMP/$B.dump" "$B" "$TMP/a.dump" "$A" 7
 
+# a duration is one before the newest record that counts, however many aborted ones stand behind it
+"$RECORDS" open "$INPUT" "$PREFIX.owner" 200 >"$TMP/open.log" & pid=$!
+PIDS="$PIDS $pid"
+eventually 30 logged open "$TMP/open.log"
+kill -TERM "$pid"; ends "$pid" 0
+D=${PREFIX}_d; prefix_new "$D"
+# shellcheck disable=SC2046
+expect 0 $(worker "$D" --dry-run --from 0s)
+[ "$(awk '$1 == "all" { print ($2 < 300) }' "$TMP/out.log")" = 1 ] || fail "from 0s before the newest record there are $(awk '$1 == "all" { print $2 }' "$TMP/out.log")"
+
 # input removed below the manifest is not needed; above it, it is an error that names it, and nothing is written
 INPUT=$PREFIX.short
 "$TOOL" create-topic "$INPUT" 1 cleanup.policy=delete

@@ -77,4 +77,11 @@ for life in 1 2 3 4; do
 done
 through "$P"
 as_if_nothing_happened "$P"
+
+# 5. a limit below what a replay needs is named, not the input
+P=${PREFIX}_limit
+prefix_new "$P"
+dies_at commit.after_end:3 "$P" --until end $never
+expect 78 $(worker "$P" --until end --max.items 40)
+says 'max.items=40 is below the items'
 echo "ok $NAME"

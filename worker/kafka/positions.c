@@ -194,12 +194,26 @@ static int by_time(const struct config *c, int partitions, int64_t ms, const int
 	return EX_UNAVAILABLE;
 }
 
+/* The time of the newest record of each partition that has one. What stands at the end may be markers, and a whole transaction that was aborted. */
+static int newest_of_each(const struct config *c, int partitions, const int64_t *low, const int64_t *high, int64_t *ret)
+{
+	int64_t at[partitions], first[partitions];
+	int r = 0, hidden = 1;
+	for (int64_t back = PEEK; r == 0 && hidden; back *= 16) {
+		for (int p = 0; p < partitions; p++)
+			at[p] = high[p] - low[p] > back ? high[p] - back : low[p];
+		r = peek(c, partitions, at, high, first, ret);
+		hidden = 0;
+		for (int p = 0; r == 0 && p < partitions; p++)
+			hidden |= ret[p] < 0 && at[p] > low[p];
+	}
+	return r;
+}
+
 static int before_end(const struct config *c, int partitions, int64_t ms, const int64_t *low, const int64_t *high, int64_t *ret)
 {
-	int64_t at[partitions], first[partitions], last[partitions], newest = -1;
-	for (int p = 0; p < partitions; p++)
-		at[p] = high[p] - PEEK > low[p] ? high[p] - PEEK : low[p];
-	int r = peek(c, partitions, at, high, first, last);
+	int64_t last[partitions], newest = -1;
+	int r = newest_of_each(c, partitions, low, high, last);
 	for (int p = 0; r == 0 && p < partitions; p++)
 		newest = last[p] > newest ? last[p] : newest;
 	return r ? r : by_time(c, partitions, newest - ms, high, ret);

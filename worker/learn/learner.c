@@ -382,7 +382,7 @@ static int find_rows(struct learner *l, const struct event *ev, uint32_t *ret_us
 	}
 	if (admitted)
 		r = intern_item(l, ev, *ret_user, ret_item);
-	if (r == -ENOSPC) {
+	if (r == -ENOSPC) { /* in a replay: the limit that held then was a higher one */
 		log_error("max.items=%lld is below the items that this model has: raise it", (long long)l->cfg->max_items);
 		return EX_CONFIG;
 	}
