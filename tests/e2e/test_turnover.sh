@@ -99,5 +99,5 @@ view "$R" | grep -q '"key":"user/u"' || fail "the user's row is gone already"
 "$TOOL" delete-topic "$R.embeddings"; expect 0 topics create -t "$R"
 expect 0 train -t "$R" --until end $(small $pushed)
 expect 0 read -e --vectors 0 -t "$R"; says 'complete: '
-expect 0 verify -t "$R" --from beginning $(small $pushed | sed 's/--commit.steps [0-9]* //')
+expect 0 verify -t "$R" $(small $pushed | sed 's/--commit.steps [0-9]* //')
 echo "ok $NAME: $shown item rows, $items items, $users users"
