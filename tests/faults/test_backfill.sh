@@ -28,6 +28,27 @@ for flush in 50 3600000; do
 done
 [ -z "$points" ] || fail "no run ends at: $points"
 
+# A batch of a pass that ends start after start is passed by, and a replay passes it, too: one that was killed behind it ends as one that was not.
+dies_in_pass() { # dies_in_pass NTH OPTIONS...
+	nth=$1; shift
+	CRASH_POINT=backfill.in_pass:$nth "$S4REC" $(worker "$P" $backfill --state.flush.ms 3600000 "$@") >"$TMP/crash.log" 2>&1 & pid=$!
+	PIDS="$PIDS $pid"
+	ends "$pid" 137
+}
+for P in ${PREFIX}_skip ${PREFIX}_skip_killed; do
+	prefix_new "$P"
+	expect 0 $(worker "$P" $backfill --epochs 0)
+	dies_in_pass 1
+	expect 65 $(worker "$P" $backfill --attempts.max 1)
+	step=$(sed -n 's/.*--skip.batch \([0-9]*\).*/\1/p' "$TMP/err.log")
+	[ "$P" = "${PREFIX}_skip" ] || dies_in_pass 10 --skip.batch "$step"
+	expect 0 $(worker "$P" $backfill --skip.batch "$step")
+	grep -q "step=$step skipped: pass 1 leaves its users out" "$TMP/crash.log" "$TMP/err.log" || fail "step $step was not skipped"
+	"$RECORDS" dump "$P" >"$TMP/$P.dump"
+done
+says "step $step is behind already"; says 'replaying'
+judge "$TMP/${PREFIX}_skip.dump" "${PREFIX}_skip" "$TMP/$P.dump" "$P" 7
+
 # The guard holds publishing when the model has caught up, and to the end: rows stay due, and no start has a version of its own for that.
 "$S4REC" generate --events 1700 --users 300 --items 80 --interests 4 --malformed 0 --duplicates 0 --late 0 2>"$TMP/gen.log" | awk 'BEGIN { srand(7) }
 	NR > 1500 { sub(/"item_id":"i[0-9]+"/, "\"item_id\":\"i" int(80 * rand() * rand() * rand()) "\"") } { print }' >"$TMP/held.jsonl"

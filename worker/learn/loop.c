@@ -215,11 +215,17 @@ static void note_step(struct loop *w, uint64_t number, const struct train_result
 	progress_step(w->progress, t);
 }
 
+/* loop_replay saw to it that none behind the first is asked for. */
+static int is_skipped(const struct loop *w, uint64_t number)
+{
+	return (uint64_t)w->cfg->skip_batch == number;
+}
+
 static int step(struct loop *w)
 {
 	struct train_result t;
 	uint64_t number = w->learner->step + 1;
-	int skip = (uint64_t)w->cfg->skip_batch == number; /* loop_replay saw to it that none behind the first is asked for */
+	int skip = is_skipped(w, number);
 	int r = w->attempted ? 0 : note_attempt(w, number);
 	if (r == 0)
 		r = fold(w, number, skip, w->staged, &t);
@@ -248,11 +254,14 @@ static int pass_step(struct loop *w)
 	struct train_result t;
 	const struct passes *p = &w->learner->passes;
 	uint64_t number = w->learner->step + 1, done = p->done;
+	int skip = is_skipped(w, number);
 	int r = w->attempted ? 0 : note_attempt(w, number);
 	if (r == 0)
-		r = learner_pass(w->learner, number, &t);
+		r = learner_pass(w->learner, number, skip, &t);
 	if (r)
 		return r;
+	if (skip)
+		log_warn("step=%llu skipped: pass %llu leaves its users out", (unsigned long long)number, (unsigned long long)t.pass);
 	note_step(w, number, &t);
 	crash_point("backfill.in_pass");
 	if (p->done != done) {
