@@ -44,4 +44,15 @@ CRASH_POINT=backfill.released "$S4REC" $(worker "$P" $held) >"$TMP/crash.log" 2>
 for start in 1 2; do expect 0 $(worker "$P" $held); done
 "$RECORDS" dump "$P" >"$TMP/p.dump"
 judge "$TMP/p.dump" "$P" "$TMP/a.dump" "$A" 7
+
+# A batch of a pass that ends the process is passed by, as one of events is.
+P=${PREFIX}_skip passes="--until end --epochs 2 --commit.steps 1 --state.flush.ms 3600000"
+prefix_new "$P"
+CRASH_POINT=backfill.in_pass:3 "$S4REC" $(worker "$P" $passes) >"$TMP/crash.log" 2>&1 && fail "it did not end" || :
+expect 64 $(worker "$P" $passes --skip-batch 1000000)
+next=$(sed -n 's/.*the next batch is that of step \([0-9]*\);.*/\1/p' "$TMP/err.log")
+expect 0 $(worker "$P" $passes --skip-batch "$next")
+says "step=$next skipped: this pass does not train its "
+expect 0 verify -t "$P" --input.topic "$INPUT" --from beginning $(small | sed 's/--commit.steps [0-9]* //')
+prints 'equal: '
 echo "ok $NAME"

@@ -139,7 +139,7 @@ static void fold_passes(struct learner *l, uint64_t *ret_hash, size_t *ret_users
 	cfg.batch_users = 8;
 	*ret_hash = *ret_users = 0;
 	for (uint64_t step = 2; passes_wanted(l) && l->passes.done < 1; step++) {
-		assert_int_equal(learner_pass(l, step, &t), 0);
+		assert_int_equal(learner_pass(l, step, 0, &t), 0);
 		assert_int_equal(t.pass, 1);
 		assert_true(t.users <= 8);
 		*ret_users += t.users;

@@ -418,7 +418,7 @@ static void test_drift_raises_the_rate_for_a_while(void **state)
 			if (i == 2) {
 				struct drifts before = l->drifts;
 				struct train_result t;
-				assert_int_equal(learner_pass(l, l->step + 1, &t), 0);
+				assert_int_equal(learner_pass(l, l->step + 1, 0, &t), 0);
 				assert_float_equal(last_rate(l), .001, 1e-9); /* a pass is as ever, and no step of the while */
 				assert_memory_equal(&before, &l->drifts, sizeof before);
 			}

@@ -112,7 +112,7 @@ struct train_result {
 	double ndcg20;           /* ... their mean by the model */
 	uint64_t pass;           /* by learner_pass: its number */
 	unsigned drifted;        /* bits of eval/drift.h: alarms that this step gave */
-	int skipped;             /* by learner_skip */
+	int skipped;             /* by learner_skip, or learner_pass */
 	struct step_stats stats; /* zeros when the batch held no user */
 	enum discard discarded;
 };

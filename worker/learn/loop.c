@@ -215,12 +215,17 @@ static void note_step(struct loop *w, uint64_t number, const struct train_result
 	progress_step(w->progress, t);
 }
 
+/* loop_replay saw to it that none behind the first is asked for. */
+static int skips(const struct loop *w, uint64_t number)
+{
+	return (uint64_t)w->cfg->skip_batch == number;
+}
+
 static int step(struct loop *w)
 {
 	struct train_result t;
 	uint64_t number = w->learner->step + 1;
-	int skip = (uint64_t)w->cfg->skip_batch == number; /* loop_replay saw to it that none behind the first is asked for */
-	int r = w->attempted ? 0 : note_attempt(w, number);
+	int skip = skips(w, number), r = w->attempted ? 0 : note_attempt(w, number);
 	if (r == 0)
 		r = fold(w, number, skip, w->staged, &t);
 	if (r)
@@ -248,11 +253,13 @@ static int pass_step(struct loop *w)
 	struct train_result t;
 	const struct passes *p = &w->learner->passes;
 	uint64_t number = w->learner->step + 1, done = p->done;
-	int r = w->attempted ? 0 : note_attempt(w, number);
+	int skip = skips(w, number), r = w->attempted ? 0 : note_attempt(w, number);
 	if (r == 0)
-		r = learner_pass(w->learner, number, &t);
+		r = learner_pass(w->learner, number, skip, &t);
 	if (r)
 		return r;
+	if (skip)
+		log_warn("step=%llu skipped: this pass does not train its %zu users", (unsigned long long)number, t.users);
 	note_step(w, number, &t);
 	crash_point("backfill.in_pass");
 	if (p->done != done) {

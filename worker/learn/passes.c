@@ -111,7 +111,7 @@ static uint64_t hash_users(const struct batch *b)
 	return hash;
 }
 
-int learner_pass(struct learner *l, uint64_t step, struct train_result *ret)
+int learner_pass(struct learner *l, uint64_t step, int skip, struct train_result *ret)
 {
 	struct passes *p = &l->passes;
 	struct withheld *withheld = malloc((size_t)l->cfg->batch_users * sizeof *withheld);
@@ -120,14 +120,15 @@ int learner_pass(struct learner *l, uint64_t step, struct train_result *ret)
 
 	assert(step == l->step + 1);
 	l->step = step;
-	*ret = (struct train_result){ .pass = p->done + 1 };
+	*ret = (struct train_result){ .pass = p->done + 1, .skipped = skip };
 	if (p->at == 0)
 		p->rows = users_rows(l->users);
 	size_t n = gather(l, withheld);
 	struct batch b = scratch_batch(l->scratch);
 	ret->records_hash = hash_users(&b);
-	int r = score(l, withheld, n);
-	if (r == 0)
+	ret->users = b.B;
+	int r = skip ? 0 : score(l, withheld, n);
+	if (r == 0 && !skip)
 		r = learner_fit(l, ret);
 	if (p->at >= p->rows)
 		end_pass(p);

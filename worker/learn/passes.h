@@ -26,8 +26,9 @@ struct learner;
 struct train_result;
 /* Is there a batch to do: a pass is under way, or epochs and epochs.gain ask for another one? */
 int passes_wanted(const struct learner *l);
-/* One batch of a pass as step `step`. ret->pass is the pass's number, from 1; ret->records_hash is over its users' rows. Exit code. */
-int learner_pass(struct learner *l, uint64_t step, struct train_result *ret);
+/* One batch of a pass as step `step`. ret->pass is the pass's number, from 1; ret->records_hash is over its users' rows. skip: it is passed by, nothing is
+ * ranked or trained. Exit code. */
+int learner_pass(struct learner *l, uint64_t step, int skip, struct train_result *ret);
 /* The i-th of a drawn order of 0 .. n - 1. */
 uint32_t passes_order(uint64_t seed, uint64_t pass, uint32_t i, uint64_t n);
 #endif

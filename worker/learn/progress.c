@@ -54,7 +54,7 @@ static void smooth(double *mean, double x, int first)
 
 void progress_step(struct progress *p, const struct train_result *t)
 {
-	if (t->users == 0 || t->discarded)
+	if (t->users == 0 || t->discarded || t->skipped)
 		return;
 	int first = !p->any;
 	smooth(&p->mean.loss_sr, t->stats.loss_sr, first);

@@ -179,7 +179,7 @@ static int refold(struct loop *w, const struct cut *c, const volatile sig_atomic
 	int r = c->pass ? 0 : reread(w, w->input, c, stop);
 	if (r)
 		return r;
-	r = c->pass ? learner_pass(w->learner, c->step, &t) : fold(w, c->step, c->skipped, NULL, &t);
+	r = c->pass ? learner_pass(w->learner, c->step, c->skipped, &t) : fold(w, c->step, c->skipped, NULL, &t);
 	if (r)
 		return r;
 	if (t.records_hash != c->records_hash || t.events != c->events || t.dead_letters != c->dead_letters || t.discarded != c->discarded || t.pass != c->pass)
