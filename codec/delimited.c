@@ -160,7 +160,7 @@ int delimited_new(struct delimited **ret, const struct delimited_options *o, con
 		[FIELD_EVENT_ID] = o->event_id ? o->event_id : "event_id",
 	};
 	const char *why = "";
-	char *attributes = NULL;
+	char *attributes = NULL, *item_attributes = NULL;
 	struct delimited *p;
 	int r;
 
@@ -187,18 +187,20 @@ int delimited_new(struct delimited **ret, const struct delimited_options *o, con
 	if (!p->scratch)
 		goto no_memory;
 
-	if (attributes_split(&attributes, spec, o->attributes, &why) < 0) {
+	if (attributes_split(&attributes, spec + FIELD_ATTRIBUTE, o->attributes, &why) < 0 ||
+	    attributes_split(&item_attributes, spec + FIELD_ITEM_ATTRIBUTE, o->item_attributes, &why) < 0) {
 		snprintf(reterr_why, why_size, "%s", why);
-		free(attributes);
-		delimited_free(p);
-		return -EBADMSG;
+		r = -EBADMSG;
+		goto out;
 	}
 	r = len <= p->line_max_bytes ? find_columns(p, spec, header, len) : -EBADMSG;
 	if (r < 0)
 		snprintf(reterr_why, why_size, "the header line is broken or longer than %zu bytes", p->line_max_bytes);
 	else
 		r = check_columns(p, spec, header, len, reterr_why, why_size);
+out:
 	free(attributes);
+	free(item_attributes);
 	if (r < 0) {
 		delimited_free(p);
 		return r;
@@ -232,6 +234,7 @@ static int to_raw(struct raw_event *raw, const struct event_text field[FIELD_COU
 	raw->type = field[FIELD_TYPE];
 	raw->event_id = field[FIELD_EVENT_ID];
 	memcpy(raw->attribute, field + FIELD_ATTRIBUTE, sizeof raw->attribute);
+	memcpy(raw->item_attribute, field + FIELD_ITEM_ATTRIBUTE, sizeof raw->item_attribute);
 	if (time->len) {
 		raw->has_time = 1;
 		if (time_parse(&raw->ts_ms, time->s, time->len, unit) < 0)

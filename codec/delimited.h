@@ -12,6 +12,7 @@ struct delimited_options {
 	 * type|event|event_type ; weight ; event_id */
 	const char *user, *item, *time, *type, *weight, *event_id;
 	const char *attributes; /* columns of the user's attributes, up to four: a,b|c,d; NULL = none. A named one must be there */
+	const char *item_attributes; /* likewise of the item's */
 	enum event_time_unit time_unit;
 	size_t id_max_bytes;   /* 0 = 256 */
 	size_t line_max_bytes; /* 0 = 65536 */

@@ -13,7 +13,7 @@ const char why_undecodable[] = "undecodable", why_oversized[] = "oversized", why
            why_no_item[] = "no item", why_no_time[] = "no time", why_absurd_time[] = "absurd time", why_bad_weight[] = "bad weight";
 
 /* Field numbers of topics/interaction.proto; a test compares them with the generated code. */
-enum { F_ITEM_ID = 1, F_EVENT_TIME_MS = 2, F_TYPE = 3, F_WEIGHT = 4, F_EVENT_ID = 5, F_USER_ID = 6, F_USER_ATTRIBUTE = 7 };
+enum { F_ITEM_ID = 1, F_EVENT_TIME_MS = 2, F_TYPE = 3, F_WEIGHT = 4, F_EVENT_ID = 5, F_USER_ID = 6, F_USER_ATTRIBUTE = 7, F_ITEM_ATTRIBUTE = 8 };
 
 struct decoder {
 	enum event_format format;
@@ -33,7 +33,7 @@ static int fail(const char **reterr_why, const char *why, int r)
 
 /* --- make, free --- */
 
-int attributes_split(char **ret_copy, const char *spec[FIELD_COUNT], const char *list, const char **reterr_why)
+int attributes_split(char **ret_copy, const char *spec[EVENT_ATTRIBUTES_MAX], const char *list, const char **reterr_why)
 {
 	char *next = *ret_copy = strdup(list ? list : "");
 	if (!next)
@@ -42,11 +42,11 @@ int attributes_split(char **ret_copy, const char *spec[FIELD_COUNT], const char 
 	if (!*next)
 		next = NULL;
 	for (int i = 0; i < EVENT_ATTRIBUTES_MAX; i++)
-		spec[FIELD_ATTRIBUTE + i] = strsep(&next, ","); /* NULL behind the last one */
+		spec[i] = strsep(&next, ","); /* NULL behind the last one */
 	if (next)
 		return fail(reterr_why, "more than four attributes", -EINVAL);
 	for (int i = 0; i < EVENT_ATTRIBUTES_MAX; i++)
-		if (spec[FIELD_ATTRIBUTE + i] && !*spec[FIELD_ATTRIBUTE + i])
+		if (spec[i] && !*spec[i])
 			return fail(reterr_why, "an attribute without a name", -EINVAL);
 	return 0;
 }
@@ -62,7 +62,7 @@ int decoder_new(struct decoder **ret, const struct decoder_options *o, const cha
 		[FIELD_EVENT_ID] = o->event_id_path ? o->event_id_path : "event_id|messageId",
 	};
 	struct decoder *d = calloc(1, sizeof(*d));
-	char *attributes = NULL;
+	char *attributes = NULL, *item_attributes = NULL;
 	int r;
 
 	if (!d)
@@ -82,10 +82,13 @@ int decoder_new(struct decoder **ret, const struct decoder_options *o, const cha
 	 * copies of such strings add at most 1 x, with headers of 16 bytes each: 8 x the value is never reached in practice. */
 	d->arena.size = 16384 + 8 * d->record_max_bytes;
 	d->arena.base = aligned_alloc(ARENA_ALIGN, (d->arena.size + ARENA_ALIGN - 1) & ~(ARENA_ALIGN - 1));
-	r = d->arena.base ? attributes_split(&attributes, spec, o->attribute_paths, reterr_why) : fail(reterr_why, "out of memory", -ENOMEM);
+	r = d->arena.base ? attributes_split(&attributes, spec + FIELD_ATTRIBUTE, o->attribute_paths, reterr_why) : fail(reterr_why, "out of memory", -ENOMEM);
+	if (r == 0)
+		r = attributes_split(&item_attributes, spec + FIELD_ITEM_ATTRIBUTE, o->item_attribute_paths, reterr_why);
 	if (r == 0)
 		r = path_table_init(&d->paths, spec, reterr_why);
 	free(attributes);
+	free(item_attributes);
 	if (r < 0) {
 		decoder_free(d);
 		return r;
@@ -113,6 +116,15 @@ static int check_id(const struct event_text *t, const struct event_limits *l, co
 	if (!utf8_valid(t->s, t->len))
 		return fail(reterr_why, why_undecodable, -EBADMSG);
 	return 0;
+}
+
+static int check_attributes(const struct event_text *t, const struct event_limits *l, const char **reterr_why)
+{
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < EVENT_ATTRIBUTES_MAX; i++)
+		r = check_id(&t[i], l, reterr_why);
+	return r;
 }
 
 int event_check_user(const struct event_text *user, const struct event_limits *l, const char **reterr_why)
@@ -161,11 +173,13 @@ int event_finish(struct event *ret, const struct raw_event *raw, const struct ev
 	if (r < 0)
 		return r;
 
-	for (int i = 0; i < EVENT_ATTRIBUTES_MAX; i++) {
-		r = check_id(&raw->attribute[i], l, reterr_why);
-		if (r < 0)
-			return r;
-	}
+	r = check_attributes(raw->attribute, l, reterr_why);
+	if (r < 0)
+		return r;
+
+	r = check_attributes(raw->item_attribute, l, reterr_why);
+	if (r < 0)
+		return r;
 
 	if (!raw->has_time && record_ts_ms < 0)
 		return fail(reterr_why, why_no_time, -ERANGE);
@@ -189,18 +203,26 @@ int event_finish(struct event *ret, const struct raw_event *raw, const struct ev
 		.clamped = clamped,
 	};
 	memcpy(ret->attribute, raw->attribute, sizeof ret->attribute);
+	memcpy(ret->item_attribute, raw->item_attribute, sizeof ret->item_attribute);
 	return 0;
 }
 
 /* --- protobuf --- */
 
+/* The n-th of them to its place; one too many counts for nothing. */
+static int read_attribute(struct wire *w, struct event_text *attribute, size_t *n)
+{
+	struct event_text extra = { NULL, 0 }, *to = *n < EVENT_ATTRIBUTES_MAX ? &attribute[(*n)++] : &extra;
+
+	return wire_bytes(w, &to->s, &to->len);
+}
+
 /* A known field with another wire type is an error, not an unknown field: it is a producer with another schema. */
 static int parse_protobuf(struct raw_event *raw, const uint8_t *p, size_t len)
 {
 	struct wire w = { p, p + len };
-	struct event_text extra; /* an attribute too many counts for nothing */
 	uint64_t tag, u;
-	size_t attributes = 0;
+	size_t attributes = 0, item_attributes = 0;
 	float f;
 	int r = 0;
 
@@ -222,12 +244,12 @@ static int parse_protobuf(struct raw_event *raw, const uint8_t *p, size_t len)
 		case WIRE_TAG(F_USER_ID, WIRE_BYTES):
 			r = wire_bytes(&w, &raw->user.s, &raw->user.len);
 			break;
-		case WIRE_TAG(F_USER_ATTRIBUTE, WIRE_BYTES): {
-			struct event_text *to = attributes < EVENT_ATTRIBUTES_MAX ? &raw->attribute[attributes++] : &extra;
-
-			r = wire_bytes(&w, &to->s, &to->len);
+		case WIRE_TAG(F_USER_ATTRIBUTE, WIRE_BYTES):
+			r = read_attribute(&w, raw->attribute, &attributes);
 			break;
-		}
+		case WIRE_TAG(F_ITEM_ATTRIBUTE, WIRE_BYTES):
+			r = read_attribute(&w, raw->item_attribute, &item_attributes);
+			break;
 		case WIRE_TAG(F_EVENT_TIME_MS, WIRE_VARINT):
 			r = wire_varint(&w, &u);
 			if (r < 0)
@@ -243,7 +265,7 @@ static int parse_protobuf(struct raw_event *raw, const uint8_t *p, size_t len)
 			raw->has_weight = 1;
 			break;
 		default:
-			if (tag >> 3 >= F_ITEM_ID && tag >> 3 <= F_USER_ATTRIBUTE)
+			if (tag >> 3 >= F_ITEM_ID && tag >> 3 <= F_ITEM_ATTRIBUTE)
 				return -EBADMSG;
 			r = wire_skip(&w, tag);
 		}
@@ -335,16 +357,16 @@ int decoder_decode(struct decoder *d, struct event *ret, const void *key, size_t
 /* --- encode --- */
 
 /* Up to the last one that is said; those before it keep its place, also where they are empty. */
-static void put_attributes(struct wire_out *o, const struct event *ev)
+static void put_attributes(struct wire_out *o, unsigned field, const struct event_text *t)
 {
 	int n = EVENT_ATTRIBUTES_MAX;
 
-	while (n > 0 && ev->attribute[n - 1].len == 0)
+	while (n > 0 && t[n - 1].len == 0)
 		n--;
 	for (int i = 0; i < n; i++) {
-		wire_put_varint(o, WIRE_TAG(F_USER_ATTRIBUTE, WIRE_BYTES));
-		wire_put_varint(o, ev->attribute[i].len);
-		wire_put(o, ev->attribute[i].s, ev->attribute[i].len);
+		wire_put_varint(o, WIRE_TAG(field, WIRE_BYTES));
+		wire_put_varint(o, t[i].len);
+		wire_put(o, t[i].s, t[i].len);
 	}
 }
 
@@ -369,7 +391,8 @@ int event_encode(void *ret, size_t size, size_t *ret_len, const struct event *ev
 		wire_put(&o, b, 4);
 	}
 	wire_put_string(&o, F_EVENT_ID, ev->event_id, ev->event_id_len);
-	put_attributes(&o, ev);
+	put_attributes(&o, F_USER_ATTRIBUTE, ev->attribute);
+	put_attributes(&o, F_ITEM_ATTRIBUTE, ev->item_attribute);
 
 	*ret_len = o.len;
 	return o.len > size ? -ENOSPC : 0;

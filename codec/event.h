@@ -28,6 +28,7 @@ struct event {
 	const char *event_id; /* may be empty */
 	size_t event_id_len;
 	struct event_text attribute[EVENT_ATTRIBUTES_MAX]; /* of the user, by the place of its field; len 0: not said */
+	struct event_text item_attribute[EVENT_ATTRIBUTES_MAX]; /* of the item, likewise */
 	int64_t ts_ms;        /* event time, milliseconds since the Unix epoch */
 	float weight;         /* finite, >= 0 */
 	int forget;           /* 1: a null value, "forget this user" */
@@ -53,6 +54,7 @@ struct decoder_options {
 	const char *weight_path;   /* [weight] */
 	const char *event_id_path; /* [event_id|messageId] */
 	const char *attribute_paths; /* of the user's attributes: up to four fields, a,b.c|d,e; values are text or integers. In protobuf they have places, no names. [none] */
+	const char *item_attribute_paths; /* likewise of the item's */
 	enum event_time_unit time_unit; /* TIME_AUTO: by magnitude, < 1e11 s, < 1e14 ms, else us */
 	size_t id_max_bytes;       /* longest user, item, event id and type; 0 = 256 */
 	size_t record_max_bytes;   /* longest value; 0 = 65536 */

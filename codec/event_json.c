@@ -239,7 +239,7 @@ static int take(struct raw_event *raw, enum field f, enum kind kind, const struc
 		raw->has_weight = 1;
 		return kind != NUMBER || number_parse(&raw->weight, t->s, t->len) < 0 ? -EBADMSG : 0;
 	default:
-		return take_text(&raw->attribute[f - FIELD_ATTRIBUTE], kind, t);
+		return take_text(f < FIELD_ITEM_ATTRIBUTE ? &raw->attribute[f - FIELD_ATTRIBUTE] : &raw->item_attribute[f - FIELD_ITEM_ATTRIBUTE], kind, t);
 	}
 }
 

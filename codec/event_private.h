@@ -15,7 +15,7 @@ extern const char why_undecodable[], why_oversized[], why_no_user[], why_no_item
 
 /* An event as some format said it; nothing is checked yet. */
 struct raw_event {
-	struct event_text user, item, type, event_id, attribute[EVENT_ATTRIBUTES_MAX];
+	struct event_text user, item, type, event_id, attribute[EVENT_ATTRIBUTES_MAX], item_attribute[EVENT_ATTRIBUTES_MAX];
 	int has_time, has_weight;
 	int64_t ts_ms; /* INT64_MIN or INT64_MAX for a number that is no time at all */
 	double weight;
@@ -43,11 +43,16 @@ int time_parse(int64_t *ret_ms, const char *s, size_t len, enum event_time_unit 
 
 /* --- JSON --- */
 
-enum field { FIELD_USER, FIELD_ITEM, FIELD_TIME, FIELD_TYPE, FIELD_WEIGHT, FIELD_EVENT_ID, FIELD_ATTRIBUTE, FIELD_COUNT = FIELD_ATTRIBUTE + EVENT_ATTRIBUTES_MAX };
+enum field {
+	FIELD_USER, FIELD_ITEM, FIELD_TIME, FIELD_TYPE, FIELD_WEIGHT, FIELD_EVENT_ID,
+	FIELD_ATTRIBUTE, /* the user's, by their places; then the item's */
+	FIELD_ITEM_ATTRIBUTE = FIELD_ATTRIBUTE + EVENT_ATTRIBUTES_MAX,
+	FIELD_COUNT = FIELD_ITEM_ATTRIBUTE + EVENT_ATTRIBUTES_MAX
+};
 
-/* The fields of "a,b|c,d" into spec[FIELD_ATTRIBUTE ...], NULL behind the last; they point into *ret_copy, owned by the caller. NULL or "": none. -EINVAL with
+/* The fields of "a,b|c,d" into spec, NULL behind the last; they point into *ret_copy, owned by the caller. NULL or "": none. -EINVAL with
  * *reterr_why, -ENOMEM. */
-int attributes_split(char **ret_copy, const char *spec[FIELD_COUNT], const char *list, const char **reterr_why);
+int attributes_split(char **ret_copy, const char *spec[EVENT_ATTRIBUTES_MAX], const char *list, const char **reterr_why);
 
 #define PATHS_MAX 64   /* all alternatives of all fields: one bit each */
 #define SEGMENTS_MAX 8

@@ -43,21 +43,6 @@ static int finish(const struct wire_out *o, size_t *ret_len)
 	return o->len > o->size ? -ENOSPC : 0;
 }
 
-int item_state_encode(void *ret, size_t size, size_t *ret_len, const struct item_state *s)
-{
-	struct wire_out o = { ret, size, 0 };
-
-	put_number(&o, 1, s->row);
-	put_floats(&o, 2, s->values, s->values_n);
-	put_number(&o, 3, s->row_step);
-	put_floats(&o, 4, s->published, s->published_n);
-	put_number(&o, 5, s->published_step);
-	put_number(&o, 6, (uint64_t)s->event_time_ms);
-	put_double(&o, 7, s->popularity);
-	put_number(&o, 8, s->events);
-	return finish(&o, ret_len);
-}
-
 static size_t varint_len(uint64_t v)
 {
 	size_t n = 1;
@@ -79,6 +64,22 @@ static void put_rows(struct wire_out *o, unsigned field, const uint32_t *x, size
 	}
 	for (size_t i = 0; i < n; i++)
 		wire_put_varint(o, x[i]);
+}
+
+int item_state_encode(void *ret, size_t size, size_t *ret_len, const struct item_state *s)
+{
+	struct wire_out o = { ret, size, 0 };
+
+	put_number(&o, 1, s->row);
+	put_floats(&o, 2, s->values, s->values_n);
+	put_number(&o, 3, s->row_step);
+	put_floats(&o, 4, s->published, s->published_n);
+	put_number(&o, 5, s->published_step);
+	put_number(&o, 6, (uint64_t)s->event_time_ms);
+	put_double(&o, 7, s->popularity);
+	put_number(&o, 8, s->events);
+	put_rows(&o, 9, s->attributes, s->attributes_n);
+	return finish(&o, ret_len);
 }
 
 int user_state_encode(void *ret, size_t size, size_t *ret_len, const struct user_state *s)
@@ -168,6 +169,23 @@ static int read_packed(struct wire *w, uint64_t tag, const float **ret, size_t *
 	return 0;
 }
 
+static int read_rows(struct wire *w, uint64_t tag, uint32_t *ret, size_t *n, size_t max)
+{
+	struct wire sub;
+	uint64_t v;
+
+	if ((tag & 7) != WIRE_BYTES || wire_sub(w, &sub) < 0)
+		return -EBADMSG;
+	while (sub.p < sub.end) {
+		if (wire_varint(&sub, &v) < 0 || v > UINT32_MAX)
+			return -EBADMSG;
+		if (*n == max)
+			return -E2BIG;
+		ret[(*n)++] = (uint32_t)v;
+	}
+	return 0;
+}
+
 struct item_in { struct item_state item; struct room room; };
 
 static int item_field(void *message, struct wire *w, uint64_t tag)
@@ -184,6 +202,7 @@ static int item_field(void *message, struct wire *w, uint64_t tag)
 	case 6: return read_i64(w, tag, &s->event_time_ms);
 	case 7: return read_double(w, tag, &s->popularity);
 	case 8: return read_u32(w, tag, &s->events);
+	case 9: return read_rows(w, tag, s->attributes, &s->attributes_n, sizeof s->attributes / sizeof *s->attributes);
 	default: return wire_skip(w, tag);
 	}
 }
@@ -196,23 +215,6 @@ int item_state_decode(struct item_state *ret, float *room, size_t room_n, const 
 	if (r == 0)
 		*ret = in.item;
 	return r;
-}
-
-static int read_rows(struct wire *w, uint64_t tag, uint32_t *ret, size_t *n, size_t max)
-{
-	struct wire sub;
-	uint64_t v;
-
-	if ((tag & 7) != WIRE_BYTES || wire_sub(w, &sub) < 0)
-		return -EBADMSG;
-	while (sub.p < sub.end) {
-		if (wire_varint(&sub, &v) < 0 || v > UINT32_MAX)
-			return -EBADMSG;
-		if (*n == max)
-			return -E2BIG;
-		ret[(*n)++] = (uint32_t)v;
-	}
-	return 0;
 }
 
 struct user_in { struct user_state user; const struct user_room *to; struct room weights; const float *given; size_t given_n, before_n, ids_n; };

@@ -18,6 +18,8 @@ struct item_state {
 	int64_t event_time_ms;
 	double popularity;
 	uint32_t events;
+	uint32_t attributes[4];
+	size_t attributes_n;    /* none, or 4 */
 };
 
 struct user_state {
@@ -63,7 +65,7 @@ struct manifest {
 };
 
 /* Bytes that an encoding takes at most. */
-#define ITEM_STATE_BYTES(values_n, published_n) (96 + 4 * ((values_n) + (published_n)))
+#define ITEM_STATE_BYTES(values_n, published_n) (128 + 4 * ((values_n) + (published_n)))
 #define USER_STATE_BYTES(n) (96 + 22 * (n))
 #define MANIFEST_BYTES(partitions, config_len) (1024 + 10 * (partitions) + (config_len))
 

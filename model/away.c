@@ -195,7 +195,7 @@ static void move(const struct model *m, float *w, const float *row, uint64_t k)
 		move_terms(m, w, mm, vv, k, m->cfg.D);
 }
 
-const float *model_item_now(const struct model *m, float *tmp, uint32_t row)
+const float *model_row_now(const struct model *m, float *tmp, uint32_t row)
 {
 	const float *w = model_item_row(m, row);
 	size_t D = m->cfg.D;
@@ -205,6 +205,19 @@ const float *model_item_now(const struct model *m, float *tmp, uint32_t row)
 
 	memcpy(tmp, w, D * sizeof(float));
 	move(m, tmp, w, m->applied - m->item_step[row]);
+	return tmp;
+}
+
+const float *model_item_now(const struct model *m, float *tmp, uint32_t row)
+{
+	const float *w = model_row_now(m, tmp, row);
+
+	if (!m->attributed)
+		return w;
+
+	if (w != tmp)
+		memcpy(tmp, w, m->cfg.D * sizeof(*tmp));
+	attributes_forward(tmp, m->w.attr, model_item_attributes(m, row), &m->cfg);
 	return tmp;
 }
 

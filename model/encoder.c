@@ -291,31 +291,21 @@ static void prefetch_items(const struct encoder *e, const struct sequence *q)
 			vmath_prefetch(e->item + (size_t)q->item[j] * e->ld, e->cfg.D);
 }
 
-/* What the sequence's attributes are, i = 0, 1, ... : the row of attr in block, or NULL. */
-static float *attribute_row(const struct encoder *e, float *attr, const struct sequence *q, size_t i)
+void attributes_forward(float *x, const float *attr, const uint16_t *attribute, const struct model_config *c)
 {
-	assert(!q->attribute || q->attribute[i] <= e->cfg.attributes);
-	return q->attribute && q->attribute[i] ? attr + (size_t)(q->attribute[i] - 1) * e->cfg.D : NULL;
-}
-
-/* x (D) += the rows of the sequence's attributes. */
-static void add_attributes(const struct encoder *e, float *x, const struct sequence *q)
-{
-	for (size_t i = 0; i < ATTRIBUTES_MAX; i++) {
-		const float *row = attribute_row(e, e->w->attr, q, i);
-		if (row)
-			add(x, row, e->cfg.D);
+	for (size_t i = 0; attribute && i < ATTRIBUTES_MAX; i++) {
+		assert(attribute[i] <= c->attributes);
+		if (attribute[i])
+			add(x, attr + (size_t)(attribute[i] - 1) * c->D, c->D);
 	}
 }
 
 /* forward: e_0 += row, so drow += de_0. dattr: that of a block of gradients. */
 static void attributes_backward(const struct encoder *e, float *dattr, const float *de, const struct sequence *q)
 {
-	for (size_t i = 0; i < ATTRIBUTES_MAX; i++) {
-		float *row = attribute_row(e, dattr, q, i);
-		if (row)
-			add(row, de, e->cfg.D);
-	}
+	for (size_t i = 0; q->attribute && i < ATTRIBUTES_MAX; i++)
+		if (q->attribute[i])
+			add(dattr + (size_t)(q->attribute[i] - 1) * e->cfg.D, de, e->cfg.D);
 }
 
 /* Activations of the chunk go to rows row.. of a (p: from p_at - p0). */
@@ -342,7 +332,7 @@ static void chunk_forward(const struct encoder *e, struct acts *a, struct scratc
 			for (size_t d = 0; d < D; d++)
 				s->a[t * D + d] = item[d] + pos[d];
 		}
-		add_attributes(e, first, q);
+		attributes_forward(first, w->attr, q->attribute, cfg);
 	}
 	layernorm_forward(a->x[0] + row * D, a->xhat0 + row * D, a->rstd0 + row, s->a, w->ln_w, w->ln_b, 1, 0, n, D);
 	drop_rows(e, s, a->x[0] + row * D, a->x[0] + row * D, SITE_INPUT, 0, n, drop);

@@ -61,6 +61,9 @@ struct sequence {
 	const uint16_t *attribute; /* (ATTRIBUTES_MAX) as in struct batch, or NULL; borrowed */
 };
 
+/* x (D) += the rows of attr (*,D) that attribute (ATTRIBUTES_MAX) names; NULL: none. */
+void attributes_forward(float *x, const float *attr, const uint16_t *attribute, const struct model_config *c);
+
 struct encoder;
 /* Room for seqs_max sequences of tokens_max tokens together. pool is borrowed. */
 int encoder_new(struct encoder **ret, const struct model_config *c, struct pool *pool, size_t seqs_max, size_t tokens_max);

@@ -57,11 +57,12 @@ static const struct field fields[] = {
 };
 #undef AT
 
-struct sizes { uint64_t items, applied, queue_count, queue_next, ids, payload; };
+struct sizes { uint64_t items, applied, queue_count, queue_next, ids, payload, attributed; };
 #define AT(x) offsetof(struct sizes, x)
 static const struct field size_fields[] = {
 	{ "items", NUMBER64, 0, AT(items), NULL }, { "applied", NUMBER64, 0, AT(applied), NULL }, { "queue_count", NUMBER64, 0, AT(queue_count), NULL },
 	{ "queue_next", NUMBER64, 0, AT(queue_next), NULL }, { "ids", NUMBER64, 0, AT(ids), NULL }, { "payload_bytes", NUMBER64, 0, AT(payload), NULL },
+	{ "items_attributed", NUMBER64, LATER, AT(attributed), NULL },
 };
 #undef AT
 #define COUNT(a) (sizeof(a) / sizeof *(a))
@@ -153,10 +154,11 @@ static size_t text_of(char *ret, size_t len, const struct field *f, size_t n, co
 
 static size_t history_count(uint64_t applied) { return applied < MODEL_HISTORY ? (size_t)applied : MODEL_HISTORY; }
 
-static uint64_t payload_without_ids(const struct model *m, uint64_t items, uint64_t applied)
+static uint64_t payload_without_ids(const struct model *m, uint64_t items, uint64_t applied, uint64_t attributed)
 {
 	return (3 * m->dense + m->cfg.queue * m->cfg.D + items * m->item_stride) * sizeof(float)
-	     + history_count(applied) * (sizeof(uint64_t) + sizeof(float)) + items * sizeof(uint32_t);
+	     + history_count(applied) * (sizeof(uint64_t) + sizeof(float)) + items * sizeof(uint32_t)
+	     + (attributed ? items * ATTRIBUTES_MAX * sizeof(uint16_t) : 0);
 }
 
 /* ---- writing ---- */
@@ -222,6 +224,8 @@ static void put_payload(struct writer *w, const struct model *m, const struct id
 		}
 	put(w, m->item, m->N * m->item_stride * sizeof(float));
 	put(w, m->item_step, m->N * sizeof *m->item_step);
+	if (m->attributed)
+		put(w, m->item_attribute, m->N * ATTRIBUTES_MAX * sizeof *m->item_attribute);
 	if (ids)
 		put_ids(w, ids, m->N);
 	put_how(w, NULL, 0, ZSTD_e_end);
@@ -248,7 +252,7 @@ static size_t make_head(char ret[PREFIX + TEXT_MAX + 8], const struct model *m, 
 static int sizes_of(struct sizes *ret, const struct model *m, const struct idmap *ids, char *reason, size_t reason_len)
 {
 	*ret = (struct sizes){ .items = m->N, .applied = m->applied, .queue_count = m->queue_count, .queue_next = m->queue_next,
-	                       .ids = ids != NULL, .payload = payload_without_ids(m, m->N, m->applied) };
+	                       .ids = ids != NULL, .attributed = (uint64_t)m->attributed, .payload = payload_without_ids(m, m->N, m->applied, (uint64_t)m->attributed) };
 	if (ids && idmap_rows(ids) != m->N) {
 		snprintf(reason, reason_len, "ids of %zu rows for %zu items", idmap_rows(ids), m->N);
 		return -EINVAL;
@@ -481,8 +485,8 @@ static int check_sizes(struct reader *r, const struct model *m, const struct siz
 
 	if (s->items > m->cfg.items_max)
 		return bad(r, -ENOSPC, "%llu items in the file, at most %zu here", (unsigned long long)s->items, m->cfg.items_max);
-	least = payload_without_ids(m, s->items, s->applied) + (s->ids ? s->items * sizeof(uint32_t) : 0);
-	if (s->applied > UINT32_MAX || s->ids > 1 || s->queue_count > m->cfg.queue || s->queue_next > m->cfg.queue
+	least = payload_without_ids(m, s->items, s->applied, s->attributed) + (s->ids ? s->items * sizeof(uint32_t) : 0);
+	if (s->applied > UINT32_MAX || s->ids > 1 || s->attributed > 1 || (s->attributed && !m->cfg.attributes) || s->queue_count > m->cfg.queue || s->queue_next > m->cfg.queue
 	    || (s->queue_next == m->cfg.queue && m->cfg.queue) || s->payload < least || (!s->ids && s->payload != least)
 	    || s->payload - least > s->items * MODEL_FILE_ID_MAX)
 		return bad(r, -EBADMSG, "its sizes do not fit each other");
@@ -597,6 +601,15 @@ static void get_items(struct reader *r, struct model *m, size_t items)
 	m->N = items;
 }
 
+static void get_attributes(struct reader *r, struct model *m)
+{
+	get(r, m->item_attribute, m->N * ATTRIBUTES_MAX * sizeof *m->item_attribute);
+	for (size_t i = 0; !r->code && i < m->N * ATTRIBUTES_MAX; i++)
+		if (m->item_attribute[i] > m->cfg.attributes)
+			bad(r, -EBADMSG, "item %zu has an attribute that is not there", i / ATTRIBUTES_MAX);
+	m->attributed = 1;
+}
+
 static void get_ids(struct reader *r, struct idmap **ret, size_t items, size_t items_max)
 {
 	char *id = malloc(MODEL_FILE_ID_MAX);
@@ -637,6 +650,8 @@ static void get_payload(struct reader *r, struct model *m, struct idmap **ret_id
 	m->queue_next = (size_t)s->queue_next;
 	get_history(r, m, s->applied);
 	get_items(r, m, (size_t)s->items);
+	if (s->attributed)
+		get_attributes(r, m);
 	if (s->ids)
 		get_ids(r, ret_ids, (size_t)s->items, m->cfg.items_max);
 	for (uint32_t i = 0; s->ids && !r->code && i < s->items; i++)

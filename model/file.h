@@ -9,6 +9,7 @@
  *         queue (queue, D) floats
  *         history: u64 steps (n), then float rates (n), oldest first
  *         item rows (N, floats of a row), u32 application of each row (N)
+ *         where items_attributed is 1: u16 attributes of each row (N, ATTRIBUTES_MAX)
  *         ids, when there are any: for each row u32 length and the bytes; length 0xffffffff = this row is no item (model_remove_item)
  *
  * Written to "<path>.tmp", fsync, rename, fsync of the folder: a crash leaves the old file or the new one. One writer a path.

@@ -165,9 +165,11 @@ int model_new(struct model **ret, const struct model_config *cfg)
 	m->gone = reserve(cfg->items_max);
 	m->item_step = reserve(cfg->items_max * sizeof(*m->item_step));
 	m->slot = reserve(cfg->items_max * sizeof(*m->slot));
+	m->item_attribute = cfg->attributes ? reserve(cfg->items_max * ATTRIBUTES_MAX * sizeof(*m->item_attribute)) : NULL;
+	m->whole = cfg->attributes ? reserve(cfg->items_max * D * sizeof(*m->whole)) : NULL;
 	m->target_slot = calloc(T, sizeof(*m->target_slot));
 	m->part = calloc(grad_norm_parts(m, (cfg->loss == LOSS_FULL ? cfg->items_max : touched_max(m)) * D) + 1, sizeof(*m->part));
-	if (!m->item || !m->gone || !m->item_step || !m->slot || !m->target_slot || !m->part)
+	if (!m->item || !m->gone || !m->item_step || !m->slot || !m->target_slot || !m->part || (cfg->attributes && (!m->item_attribute || !m->whole)))
 		goto out;
 	if (floats(&m->block_w, m->dense) | floats(&m->block_m, m->dense) | floats(&m->block_v, m->dense) | floats(&m->queue, cfg->queue * D)
 	    | rows(&m->view_item, 2 * U * cfg->L) | rows(&m->insert_pool, 2 * T) | floats(&m->hT, T * D) | floats(&m->dhT, T * D) | rows(&m->tgt, T) | rows(&m->neg, neg)
@@ -211,6 +213,8 @@ void model_free(struct model *m)
 	unreserve(m->gone, m->cfg.items_max);
 	unreserve(m->item_step, m->cfg.items_max * sizeof(*m->item_step));
 	unreserve(m->slot, m->cfg.items_max * sizeof(*m->slot));
+	unreserve(m->item_attribute, m->cfg.items_max * ATTRIBUTES_MAX * sizeof(*m->item_attribute));
+	unreserve(m->whole, m->cfg.items_max * m->cfg.D * sizeof(*m->whole));
 	free(m->target_slot); free(m->part);
 	free(m->block_w); free(m->block_m); free(m->block_v); free(m->queue); free(m->view_item); free(m->insert_pool);
 	free(m->hT); free(m->dhT); free(m->tgt); free(m->neg); free(m->tgt_w); free(m->neg_logq); free(m->dT); free(m->dN);
@@ -246,6 +250,8 @@ void model_remove_item(struct model *m, uint32_t row)
 	m->gone[row] = 1;
 	m->gones++;
 	memset(model_item_row(m, row), 0, m->item_stride * sizeof(float));
+	if (m->item_attribute)
+		memset(m->item_attribute + (size_t)row * ATTRIBUTES_MAX, 0, ATTRIBUTES_MAX * sizeof(*m->item_attribute));
 	m->item_step[row] = (uint32_t)m->applied;
 }
 
@@ -269,7 +275,7 @@ void model_blend_item(struct model *m, uint32_t row, const uint32_t *around, siz
 
 	memset(mean, 0, sizeof mean);
 	for (size_t i = 0; i < n; i++)
-		vmath_axpy(mean, 1 / (float)n, model_item_now(m, tmp, around[i]), D);
+		vmath_axpy(mean, 1 / (float)n, model_row_now(m, tmp, around[i]), D);
 	for (size_t d = 0; d < D; d++)
 		w[d] = (1 - share) * w[d] + share * mean[d];
 }
@@ -374,6 +380,10 @@ static void rows_of_sequences(struct model *m, const struct sequence *s, size_t 
 			if (s[i].item[j] != MASK_ROW)
 				away_want(m, s[i].item[j]);
 	away_return_wanted(m);
+	if (m->cfg.loss == LOSS_FULL)
+		whole_all(m);
+	for (size_t i = 0; m->cfg.loss != LOSS_FULL && i < seqs; i++)
+		whole_rows(m, s[i].item, s[i].n);
 }
 
 /* The same for n targets and their negatives. */
@@ -384,6 +394,8 @@ static void rows_of_targets(struct model *m, size_t n, size_t negatives)
 	for (size_t i = 0; i < negatives; i++)
 		away_want(m, m->neg[i]);
 	away_return_wanted(m);
+	whole_rows(m, m->tgt, n);
+	whole_rows(m, m->neg, negatives);
 }
 
 /* ---- the step: next item ---- */
@@ -436,7 +448,8 @@ static double next_item(struct model *m, struct grad *g, const struct batch *b, 
 {
 	const struct model_config *c = &m->cfg;
 	const float *h = encoder_h(m->enc);
-	size_t D = c->D, n = 0, k = c->negatives;
+	size_t D = c->D, n = 0, k = c->negatives, ld;
+	const float *E = whole_items(m, &ld);
 	double loss = 0;
 
 	for (size_t u = 0; u < b->B; u++)
@@ -472,7 +485,7 @@ static double next_item(struct model *m, struct grad *g, const struct batch *b, 
 	if (c->loss == LOSS_FULL) {
 		g->N = m->N;
 		if (n)
-			return nextitem_full(m->nextitem, m->dhT, g->item, m->hT, m->tgt, m->tgt_w, m->item, m->item_stride, m->gones ? m->gone : NULL, n, m->N);
+			return nextitem_full(m->nextitem, m->dhT, g->item, m->hT, m->tgt, m->tgt_w, E, ld, m->gones ? m->gone : NULL, n, m->N);
 		memset(g->item, 0, m->N * D * sizeof(float));
 		return 0;
 	}
@@ -483,9 +496,9 @@ static double next_item(struct model *m, struct grad *g, const struct batch *b, 
 		draw_negatives(m, b, step);
 	rows_of_targets(m, n, c->loss == LOSS_BCE ? n * k : k);
 	if (c->loss == LOSS_SAMPLED)
-		loss = nextitem_sampled(m->nextitem, m->dhT, m->dT, m->dN, m->hT, m->tgt, m->neg, m->tgt_w, m->neg_logq, m->item, m->item_stride, n);
+		loss = nextitem_sampled(m->nextitem, m->dhT, m->dT, m->dN, m->hT, m->tgt, m->neg, m->tgt_w, m->neg_logq, E, ld, n);
 	else
-		loss = nextitem_bce(m->nextitem, m->dhT, m->dT, m->dN, m->hT, m->tgt, m->neg, m->tgt_w, m->item, m->item_stride, n);
+		loss = nextitem_bce(m->nextitem, m->dhT, m->dT, m->dN, m->hT, m->tgt, m->neg, m->tgt_w, E, ld, n);
 	for (size_t i = 0; i < n; i++)
 		touch(m, g, m->tgt[i], m->dT + i * D);
 	for (size_t i = 0; i < (c->loss == LOSS_BCE ? n * k : k); i++)
@@ -500,8 +513,8 @@ void model_grad(struct model *m, struct grad *g, const struct batch *b, uint64_t
 	const struct model_config *c = &m->cfg;
 	struct views v = { m, b, step };
 	struct sequence *s = encoder_sequences(m->enc);
-	const float *dpooled = NULL, *de;
-	size_t B = b->B, D = c->D, V, seqs, T;
+	const float *dpooled = NULL, *de, *items;
+	size_t B = b->B, D = c->D, V, seqs, T, ld;
 
 	assert(B >= 1 && B <= m->users_max && b->T <= m->tokens_max && b->start[B] == b->T);
 	*ret = (struct step_stats){ .tokens = b->T };
@@ -522,7 +535,8 @@ void model_grad(struct model *m, struct grad *g, const struct batch *b, uint64_t
 	rows_of_sequences(m, s, seqs);
 
 	/* Forward; the losses with their gradients on h, z, mu and classifier; backward adds the encoder's. */
-	encoder_forward(m->enc, &m->w, m->item, m->item_stride, step);
+	items = whole_items(m, &ld);
+	encoder_forward(m->enc, &m->w, items, ld, step);
 	ret->loss_sr = next_item(m, g, b, step, &ret->targets);
 	memset(g->block, 0, m->dense * sizeof(float));
 	if (needs_z(c) || V == VIEWS) {
@@ -550,6 +564,7 @@ void model_grad(struct model *m, struct grad *g, const struct batch *b, uint64_t
 			}
 		}
 	assert(de == encoder_dinput(m->enc) + T * D);
+	whole_backward(m, g);
 	for (size_t i = 0; i < g->rows; i++)
 		m->slot[g->row[i]] = 0;
 

@@ -52,7 +52,7 @@ struct model_config {
 	float beta_1, beta_2, adam_eps, weight_decay; /* Adam .9 .999 1e-8 0 */
 	enum row_optimizer rows;
 	enum cluster_form cluster;
-	size_t attributes;               /* rows of attr, the embeddings of users' attributes; 0 = none */
+	size_t attributes;               /* rows of attr, the embeddings of users' and items' attributes; 0 = none */
 	uint64_t seed;
 	int threads;                     /* compute threads, >= 1; does not change the bits */
 	size_t items_max;                /* most item rows; memory is reserved, not touched */
@@ -120,6 +120,10 @@ size_t model_items(const struct model *m);
 void model_remove_item(struct model *m, uint32_t row);
 /* Such a row for a new item, drawn from (seed, row, applications so far). */
 void model_renew_item(struct model *m, uint32_t row);
+/* Up to ATTRIBUTES_MAX rows of attr, counted from 1; 0: no row. An item is its row and the sum of these, wherever it is read: as input, in the loss, ranked,
+ * published. A new item has none, and they go with it. */
+void model_set_item_attributes(struct model *m, uint32_t row, const uint16_t attribute[ATTRIBUTES_MAX]); /* with attributes above 0 alone */
+const uint16_t *model_item_attributes(const struct model *m, uint32_t row);                              /* NULL: attributes is 0 */
 int model_item_is_gone(const struct model *m, uint32_t row);
 size_t model_live_items(const struct model *m);
 /* Moves the weight of a new row towards the mean of n other rows as they stand: share 0 leaves it, 1 makes it that mean. n >= 1. */
@@ -149,7 +153,7 @@ void model_encode_last(struct model *m, float *out, const struct batch *b);
 /* z (B,D) of each user as it is clustered, but for norm: pooled, without dropout. For model_kmeans. */
 void model_encode_pooled(struct model *m, float *z, const struct batch *b);
 
-/* The published vector of an item: its embedding row, L2-normalised with cosine scores. out (D). */
+/* The published vector of an item: its embedding row with its attributes, L2-normalised with cosine scores. out (D). */
 void model_item_vector(const struct model *m, float *out, uint32_t row);
 void model_prototype_vector(const struct model *m, float *out, uint32_t k);
 /* argmax_k of mu_k . x (both normalised when cfg.norm), for x (n,D) -> k (n). */

@@ -18,6 +18,9 @@ struct model {
 	uint8_t *gone;          /* (N) 1 = the row is nobody's; reserved for items_max */
 	size_t gones;           /* how many */
 	uint32_t *item_step;    /* (N) the application after which a row stands as it is; full: always the last */
+	uint16_t *item_attribute; /* (N, ATTRIBUTES_MAX) reserved for items_max; NULL: cfg.attributes is 0 */
+	int attributed;         /* 1: an item has, or had, some */
+	float *whole;           /* (N,D) attributes.c: items as a step reads them, where attributed; reserved for items_max */
 	uint64_t applied;       /* model_apply so far */
 	void (*before)(void *ctx, uint32_t row); /* model_watch */
 	void *before_ctx;
@@ -99,7 +102,15 @@ void away_sweep(struct model *m);
 void away_applied(struct model *m, uint64_t step, float lr);
 void away_copy(struct model *to, const struct model *from); /* applications so far, and what follows from them */
 /* The weight (D) of a row as of the last application: the row itself, or made in tmp (D). Writes nothing else; any thread, between steps. */
+const float *model_row_now(const struct model *m, float *tmp, uint32_t row);
+/* The item: that with its attributes. */
 const float *model_item_now(const struct model *m, float *tmp, uint32_t row);
+
+/* attributes.c: items as a step reads them, *ret_ld floats apart: rows, or what whole_rows and whole_all made of them, whose rows are up to date. */
+const float *whole_items(const struct model *m, size_t *ret_ld);
+void whole_rows(struct model *m, const uint32_t *row, size_t n); /* MASK_ROW is passed over */
+void whole_all(struct model *m);
+void whole_backward(struct model *m, struct grad *g);            /* the gradient of item rows is complete */
 
 /* apply.c: global norm of the gradient; partial sums it needs room for (m->part). */
 double grad_norm(struct model *m, const struct grad *g);

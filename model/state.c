@@ -110,6 +110,9 @@ void model_copy(struct model *to, const struct model *from)
 	memcpy(to->gone, from->gone, from->N);
 	to->gones = from->gones;
 	to->N = from->N;
+	if (to->item_attribute)
+		memcpy(to->item_attribute, from->item_attribute, from->N * ATTRIBUTES_MAX * sizeof *from->item_attribute);
+	to->attributed = from->attributed;
 }
 
 void model_arrange(struct model *to, const struct model *from, const uint32_t *from_row, size_t n)
@@ -127,5 +130,7 @@ void model_arrange(struct model *to, const struct model *from, const uint32_t *f
 		assert(from_row[i] < from->N);
 		copy_floats(model_item_row(to, row), model_item_row(from, from_row[i]), from->item_stride);
 		to->item_step[row] = from->item_step[from_row[i]];
+		if (to->item_attribute)
+			model_set_item_attributes(to, row, model_item_attributes(from, from_row[i]));
 	}
 }

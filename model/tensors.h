@@ -19,7 +19,7 @@ enum tensor_init { INIT_ZERO, INIT_ONE, INIT_NORMAL, INIT_LOW_PASS };
 	X(mu,    "mu",         c->K, c->D, INIT_NORMAL, "prototypes") \
 	X(cls_w, "cls.weight", 2,    c->D, INIT_NORMAL, "head/tail classifier of the adversary") \
 	X(cls_b, "cls.bias",   1,    2,    INIT_ZERO,   "") \
-	X(attr,  "attr",       c->attributes, c->D, INIT_ZERO, "attributes of users; zeros: what was never seen says nothing")
+	X(attr,  "attr",       c->attributes, c->D, INIT_ZERO, "attributes of users and items; zeros: what was never seen says nothing")
 
 /* q, k, v are adjacent: one (3D,D) product makes all three. */
 #define BLOCK_TENSORS(X) \

@@ -83,7 +83,8 @@ static int open_json(struct events_file *f)
 	struct decoder_options o = {
 		.format = EVENT_JSON, .user_path = text_or_null(c->map_user), .item_path = text_or_null(c->map_item),
 		.time_path = text_or_null(c->map_time), .type_path = text_or_null(c->map_type), .weight_path = text_or_null(c->map_weight),
-		.event_id_path = text_or_null(c->map_event_id), .attribute_paths = c->map_user_attributes, .time_unit = (enum event_time_unit)c->time_unit,
+		.event_id_path = text_or_null(c->map_event_id), .attribute_paths = c->map_user_attributes,
+		.item_attribute_paths = c->map_item_attributes, .time_unit = (enum event_time_unit)c->time_unit,
 		.id_max_bytes = (size_t)c->id_max_bytes, .record_max_bytes = (size_t)c->record_max_bytes, .weight_max = c->weight_max,
 	};
 	const char *why = "out of memory";
@@ -101,6 +102,7 @@ static int open_delimited(struct events_file *f, const char *header, size_t len)
 	struct delimited_options o = {
 		.user = text_or_null(c->map_user), .item = text_or_null(c->map_item), .time = text_or_null(c->map_time),
 		.type = text_or_null(c->map_type), .weight = text_or_null(c->map_weight), .event_id = text_or_null(c->map_event_id), .attributes = c->map_user_attributes,
+		.item_attributes = c->map_item_attributes,
 		.time_unit = (enum event_time_unit)c->time_unit, .id_max_bytes = (size_t)c->id_max_bytes, .weight_max = c->weight_max,
 		.line_max_bytes = (size_t)c->record_max_bytes,
 	};

@@ -81,9 +81,9 @@ static void test_separators_and_columns(void **state)
 
 static void test_attributes(void **state)
 {
-	const struct delimited_options o = { .attributes = "country,agent|device" };
-	struct delimited *p = make("user,item,time,device,country", &o), *none = NULL;
-	const char *line = "u,i,5,tv,", *why = "";
+	const struct delimited_options o = { .attributes = "country,agent|device", .item_attributes = "brand,country" }, lacking = { .item_attributes = "brand" };
+	struct delimited *p = make("user,item,time,device,country,brand", &o), *none = NULL;
+	const char *line = "u,i,5,tv,,b", *why = "";
 	char reason[256];
 	struct event ev;
 
@@ -91,9 +91,13 @@ static void test_attributes(void **state)
 	assert_int_equal(ev.attribute[0].len, 0);
 	assert_text(ev.attribute[1].s, ev.attribute[1].len, "tv");
 	assert_int_equal(ev.attribute[2].len, 0);
+	assert_text(ev.item_attribute[0].s, ev.item_attribute[0].len, "b");
+	assert_int_equal(ev.item_attribute[1].len, 0);
 	delimited_free(p);
 	assert_int_equal(delimited_new(&none, &o, "user,item,time,device", 21, reason, sizeof reason), -EBADMSG);
 	assert_non_null(strstr(reason, "no column country"));
+	assert_int_equal(delimited_new(&none, &lacking, "user,item,time", 14, reason, sizeof reason), -EBADMSG);
+	assert_non_null(strstr(reason, "no column brand"));
 }
 
 static void test_header_refusals(void **state)

@@ -415,11 +415,17 @@ static void test_auto_tells_newline_from_item_tag(void **state)
 	decoder_free(d);
 }
 
-static void assert_attributes(const struct event *ev, const char *a, const char *b, const char *c, const char *d)
+static void assert_texts(const struct event_text got[EVENT_ATTRIBUTES_MAX], const char *a, const char *b, const char *c, const char *d)
 {
 	const char *want[] = { a, b, c, d };
 	for (int i = 0; i < EVENT_ATTRIBUTES_MAX; i++)
-		assert_text(ev->attribute[i].len ? ev->attribute[i].s : "", ev->attribute[i].len, want[i]);
+		assert_text(got[i].len ? got[i].s : "", got[i].len, want[i]);
+}
+
+static void assert_attributes(const struct event *ev, const char *a, const char *b, const char *c, const char *d)
+{
+	assert_texts(ev->attribute, a, b, c, d);
+	assert_texts(ev->item_attribute, "", "", "", "");
 }
 
 /* By path from JSON, by place from protobuf; what is not said keeps its place. */
@@ -460,6 +466,47 @@ static void test_attributes(void **state)
 	assert_string_equal(why, "more than four attributes");
 	assert_int_equal(decoder_new(&bad, &(struct decoder_options){ .attribute_paths = "a,,b" }, &why), -EINVAL);
 	assert_int_equal(decoder_new(&bad, &(struct decoder_options){ .attribute_paths = "a," }, &why), -EINVAL);
+}
+
+/* Beside those of the user, and one field may be both. */
+static void test_item_attributes(void **state)
+{
+	const struct decoder_options o = { .attribute_paths = "device,shop", .item_attribute_paths = "item.category|category,brand,shop", .id_max_bytes = 6 };
+	struct decoder *d = make(&o), *bad;
+	struct event ev, got;
+	const char *why = "", *json = "{\"id\":1,\"item_id\":\"i\",\"time\":1,\"device\":\"tv\",\"shop\":7,\"category\":\"shoes\"}";
+	S4rec__Interaction *m;
+	uint8_t buf[64];
+	size_t len;
+
+	assert_int_equal(decode(d, &ev, "u", json, &why), 0);
+	assert_texts(ev.attribute, "tv", "7", "", "");
+	assert_texts(ev.item_attribute, "shoes", "", "7", "");
+	assert_int_equal(event_encode(buf, sizeof buf, &len, &ev), 0);
+	m = s4rec__interaction__unpack(NULL, len, buf);
+	assert_non_null(m);
+	assert_int_equal(m->n_user_attribute, 2);
+	assert_int_equal(m->n_item_attribute, 3);
+	assert_string_equal(m->item_attribute[0], "shoes");
+	assert_string_equal(m->item_attribute[1], "");
+	assert_string_equal(m->item_attribute[2], "7");
+	assert_int_equal(s4rec__interaction__get_packed_size(m), len);
+	s4rec__interaction__free_unpacked(m, NULL);
+	assert_int_equal(decoder_decode(d, &got, "u", 1, buf, len, NOW, &why), 0);
+	assert_texts(got.attribute, "tv", "7", "", "");
+	assert_texts(got.item_attribute, "shoes", "", "7", "");
+
+	assert_int_equal(decoder_decode(d, &ev, "u", 1, BYTES("\x0a\x01" "i\x42\x01" "a\x42\x00\x42\x01" "c\x42\x01" "d\x42\x01" "e"), NOW, &why), 0);
+	assert_texts(ev.item_attribute, "a", "", "c", "d"); /* a fifth counts for nothing */
+	refuse(d, "u", BYTES("{\"item_id\":\"i\",\"time\":1,\"brand\":\"longest\"}"), NOW, -E2BIG, "oversized");
+	refuse(d, "u", BYTES("{\"item_id\":\"i\",\"time\":1,\"brand\":[\"a\"]}"), NOW, -EBADMSG, "undecodable");
+	refuse(d, "u", BYTES("{\"item_id\":\"i\",\"time\":1,\"brand\":1.5}"), NOW, -EBADMSG, "undecodable");
+	refuse(d, "u", BYTES("\x0a\x01" "i\x42\x01\xff"), NOW, -EBADMSG, "undecodable");
+	refuse(d, "u", BYTES("\x0a\x01" "i\x40\x01"), NOW, -EBADMSG, "undecodable"); /* another wire type */
+	decoder_free(d);
+
+	assert_int_equal(decoder_new(&bad, &(struct decoder_options){ .item_attribute_paths = "a,b,c,d,e" }, &why), -EINVAL);
+	assert_string_equal(why, "more than four attributes");
 }
 
 static void test_mapping(void **state)
@@ -568,7 +615,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_protobuf_roundtrip), cmocka_unit_test(test_protobuf_is_the_schema),
 		cmocka_unit_test(test_protobuf_refusals), cmocka_unit_test(test_keys_with_nul),
-		cmocka_unit_test(test_attributes), cmocka_unit_test(test_unknown_fields_and_repeats), cmocka_unit_test(test_time_window),
+		cmocka_unit_test(test_attributes), cmocka_unit_test(test_item_attributes), cmocka_unit_test(test_unknown_fields_and_repeats), cmocka_unit_test(test_time_window),
 		cmocka_unit_test(test_future_is_clamped), cmocka_unit_test(test_forget),
 		cmocka_unit_test(test_framed), cmocka_unit_test(test_json), cmocka_unit_test(test_json_times),
 		cmocka_unit_test(test_json_refusals), cmocka_unit_test(test_auto_tells_newline_from_item_tag),

@@ -23,7 +23,8 @@ static void test_item(void **state)
 		size_t n = check_below(N_MAX), p = check_below(N_MAX), len, need;
 		struct item_state s = { .row = (uint32_t)check_bits(), .values = values, .values_n = n, .row_step = check_bits() >> check_below(64),
 			.published = published, .published_n = p, .published_step = check_bits() >> check_below(64),
-			.event_time_ms = (int64_t)check_bits(), .popularity = (double)check_bits(), .events = (uint32_t)check_bits() }, got;
+			.event_time_ms = (int64_t)check_bits(), .popularity = (double)check_bits(), .events = (uint32_t)check_bits(),
+			.attributes = { 0, (uint32_t)check_bits(), 7, (uint32_t)check_below(9) }, .attributes_n = check_below(2) ? 4 : 0 }, got;
 		S4rec__ItemState *m;
 
 		random_floats(values, n);
@@ -37,13 +38,16 @@ static void test_item(void **state)
 		assert_true(got.row == s.row && got.row_step == s.row_step && got.published_step == s.published_step &&
 		            got.event_time_ms == s.event_time_ms && got.popularity == s.popularity && got.events == s.events && got.values_n == n && got.published_n == p);
 		assert_true((n == 0 || memcmp(got.values, values, n * 4) == 0) && (p == 0 || memcmp(got.published, published, p * 4) == 0));
+		assert_int_equal(got.attributes_n, s.attributes_n);
+		assert_memory_equal(got.attributes, s.attributes, s.attributes_n * sizeof *s.attributes);
 		if (n + p)
 			assert_int_equal(item_state_decode(&got, room, n + p - 1, buf, len), -E2BIG);
 
 		m = s4rec__item_state__unpack(NULL, len, buf);
 		assert_non_null(m);
 		assert_true(m->row == s.row && m->n_values == n && m->n_published == p && m->row_step == s.row_step && m->published_step == s.published_step &&
-		            m->event_time_ms == s.event_time_ms && m->popularity == s.popularity && m->events == s.events);
+		            m->event_time_ms == s.event_time_ms && m->popularity == s.popularity && m->events == s.events && m->n_attributes == s.attributes_n);
+		assert_memory_equal(m->attributes, s.attributes, s.attributes_n * sizeof *s.attributes);
 		assert_true(n == 0 || memcmp(m->values, values, n * 4) == 0);
 		assert_int_equal(s4rec__item_state__get_packed_size(m), len);
 		s4rec__item_state__free_unpacked(m, NULL);

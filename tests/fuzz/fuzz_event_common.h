@@ -26,8 +26,13 @@ static inline void check_event(const struct event *ev, size_t id_max)
 	MUST(ev->type_len <= id_max && !(ev->type_len && memchr(ev->type, 0, ev->type_len)));
 	MUST(ev->event_id_len <= id_max && !(ev->event_id_len && memchr(ev->event_id, 0, ev->event_id_len)));
 	for (int i = 0; i < EVENT_ATTRIBUTES_MAX; i++)
-		MUST(ev->attribute[i].len <= id_max);
+		MUST(ev->attribute[i].len <= id_max && ev->item_attribute[i].len <= id_max);
 	MUST(isfinite(ev->weight) && ev->weight >= 0 && ev->ts_ms >= 0 && ev->ts_ms <= 253402300799999);
+}
+
+static inline int same_text(const struct event_text *a, const struct event_text *b)
+{
+	return a->len == b->len && (a->len == 0 || memcmp(a->s, b->s, a->len) == 0);
 }
 
 /* decode(encode(ev)) = ev, with another decoder so that ev stays valid. Time 0 is not told from "absent". */
@@ -46,7 +51,7 @@ static inline void check_roundtrip(const struct event *ev, struct decoder *d)
 	MUST(got.type_len == ev->type_len && memcmp(got.type, ev->type, ev->type_len) == 0);
 	MUST(got.event_id_len == ev->event_id_len && memcmp(got.event_id, ev->event_id, ev->event_id_len) == 0);
 	for (int i = 0; i < EVENT_ATTRIBUTES_MAX; i++)
-		MUST(got.attribute[i].len == ev->attribute[i].len && (got.attribute[i].len == 0 || memcmp(got.attribute[i].s, ev->attribute[i].s, got.attribute[i].len) == 0));
+		MUST(same_text(&got.attribute[i], &ev->attribute[i]) && same_text(&got.item_attribute[i], &ev->item_attribute[i]));
 	MUST(got.ts_ms == ev->ts_ms && memcmp(&got.weight, &ev->weight, 4) == 0);
 }
 

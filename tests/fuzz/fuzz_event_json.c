@@ -9,7 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int r;
 
 	if (!d) {
-		d = must_decoder(&(struct decoder_options){ .format = EVENT_JSON, .item_path = "item|p.item|p.q.item", .record_max_bytes = 4096 });
+		d = must_decoder(&(struct decoder_options){ .format = EVENT_JSON, .item_path = "item|p.item|p.q.item", .attribute_paths = "a,p.a", .item_attribute_paths = "b,p.a|p.b",
+			.record_max_bytes = 4096 });
 		again = must_decoder(&(struct decoder_options){ .format = EVENT_PROTOBUF });
 	}
 

@@ -50,6 +50,7 @@ static inline void data_init(struct data *d, size_t B, size_t L, size_t N)
 	d->b = (struct batch){ .B = B, .T = d->start[B], .user = d->user, .start = d->start, .item = d->item, .target = d->target, .weight = d->weight, .head = d->head };
 }
 
+/* Where there are attributes, items have some. */
 static inline struct model *make(const struct model_config *c, size_t N, struct grad **g)
 {
 	struct model *m;
@@ -60,8 +61,15 @@ static inline struct model *make(const struct model_config *c, size_t N, struct 
 		fail_msg("%s", why);
 	assert_int_equal(model_new(&m, c), 0);
 	assert_int_equal(grad_new(g, m), 0);
-	for (size_t i = 0; i < N; i++)
+	for (size_t i = 0; i < N; i++) {
+		uint16_t attribute[ATTRIBUTES_MAX];
+
 		assert_int_equal(model_add_item(m, &row), 0);
+		for (size_t k = 0; k < ATTRIBUTES_MAX; k++)
+			attribute[k] = (uint16_t)rng_below(rng_bits(3, RNG_GENERATE, i, k, 10), c->attributes + 1);
+		if (c->attributes)
+			model_set_item_attributes(m, row, attribute);
+	}
 	/* Far from the start: weights of N(0, .02) leave most gradients too small to see in fp32. */
 	for (size_t i = 0; i < m->dense; i++)
 		m->block_w[i] += .3f * ((float)rng_unit(rng_bits(5, RNG_GENERATE, i, 9, 9)) - .5f);

@@ -231,7 +231,7 @@ static void test_joint(void **state)
 		}
 }
 
-/* The first token's sum of rows: users who share some, and have none; views get it, too. */
+/* Sums of rows: users and items that share some, and have none; views get them, too. */
 static void test_attributes(void **state)
 {
 	struct model_config c = small();
@@ -240,6 +240,57 @@ static void test_attributes(void **state)
 	c.beta1 = .5f; c.beta2 = .7f; c.lambda = .3f;
 	c.loss = LOSS_SAMPLED;
 	check_all(c, USERS, ITEMS, "joint sampled, attributes");
+	c.loss = LOSS_BCE;
+	c.cosine = 0;
+	check_all(c, USERS, ITEMS, "joint bce, attributes");
+}
+
+static void all_that_is_read(struct model *m, struct grad *g, const struct batch *b, float *h, uint32_t *rank, uint32_t *best, float *score, struct step_stats *st)
+{
+	float *item = h + b->T * m->cfg.D;
+	model_encode(m, h, b);
+	model_rank(m, rank, h, b->target, b->T, NULL);
+	model_topk(m, best, score, h, b->T, 3, NULL, NULL);
+	for (uint32_t r = 0; r < ITEMS; r++)
+		model_item_vector(m, item + r * m->cfg.D, r);
+	model_grad(m, g, b, 1, st);
+}
+
+/* The plain form: an item with attributes is in everything one whose row is the sum. */
+static void an_item_is_its_row_and_its_attributes(void **state)
+{
+	struct model_config c = small();
+	struct data *d = malloc(sizeof *d);
+	c.attributes = SMALL_ATTRIBUTES;
+	c.beta1 = .5f;
+	for (c.loss = LOSS_FULL; c.loss <= LOSS_BCE; c.loss++) {
+		static float h[2][(USERS * 7 + ITEMS) * 12], score[2][USERS * 7 * 3];
+		static uint32_t rank[2][USERS * 7], best[2][USERS * 7 * 3];
+		struct step_stats st[2];
+		struct grad *g[2];
+		struct model *m[2] = { make(&c, ITEMS, &g[0]), make(&c, ITEMS, &g[1]) };
+		const uint16_t none[ATTRIBUTES_MAX] = { 0 };
+		size_t rows, cols;
+		for (uint32_t r = 0; r < ITEMS; r++) {
+			attributes_forward(model_item_row(m[1], r), m[1]->w.attr, model_item_attributes(m[1], r), &c);
+			model_set_item_attributes(m[1], r, none);
+		}
+		m[1]->attributed = 0; /* rows are read in place */
+		data_init(d, USERS, c.L, ITEMS);
+		for (int i = 0; i < 2; i++)
+			all_that_is_read(m[i], g[i], &d->b, h[i], rank[i], best[i], score[i], &st[i]);
+		assert_memory_equal(h[0], h[1], sizeof h[0]);
+		assert_memory_equal(rank[0], rank[1], d->b.T * sizeof **rank);
+		assert_memory_equal(best[0], best[1], d->b.T * 3 * sizeof **best);
+		assert_memory_equal(score[0], score[1], d->b.T * 3 * sizeof **score);
+		assert_true(st[0].loss == st[1].loss);
+		assert_memory_equal(grad_tensor(m[0], g[0], "item.weight", &rows, &cols), grad_tensor(m[1], g[1], "item.weight", &rows, &cols), ITEMS * c.D * sizeof(float));
+		for (int i = 0; i < 2; i++) {
+			grad_free(g[i]);
+			model_free(m[i]);
+		}
+	}
+	free(d);
 }
 
 /* Without attributes a batch gives the bits of one that says nobody has any; one user's attributes are nobody else's business, and reach each of its views,
@@ -534,6 +585,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_next_item), cmocka_unit_test(test_attributes), cmocka_unit_test(attributes_are_of_their_user),
+		cmocka_unit_test(an_item_is_its_row_and_its_attributes),
 		cmocka_unit_test(test_sampled_estimates_full), cmocka_unit_test(test_joint), cmocka_unit_test(test_one_loss), cmocka_unit_test(test_cluster),
 		cmocka_unit_test(test_threads), cmocka_unit_test(test_encode), cmocka_unit_test(test_discard_and_learn),
 		cmocka_unit_test(test_state),

@@ -127,6 +127,7 @@ static void rows_may_be_arranged(void **state)
 		uint32_t from[ROWS + 1], row;
 		float a[64], b[64];
 
+		c.attributes = SMALL_ATTRIBUTES; /* they go with the rows */
 		m = make(&c, ROWS, &g);
 		train(m, g, 1, 60);
 		for (uint32_t i = 0; i <= ROWS; i++)
@@ -162,6 +163,7 @@ static void a_copy_trains_on_with_the_same_bits(void **state)
 			struct model *m, *kept;
 
 			c.rows = (enum row_optimizer)rows;
+			c.attributes = rows == ROWS_ADAM ? SMALL_ATTRIBUTES : 0;
 			m = make(&c, ROWS, &g);
 			keeps = c;
 			keeps.threads = 1;
@@ -379,6 +381,14 @@ static void impossible_values_are_refused(void **state)
 	m->queue_count = c.queue + 1;
 	assert_int_equal(model_save(path, m, NULL, why, sizeof why), 0);
 	refuses(&c, -EBADMSG, "its sizes do not fit each other");
+	grad_free(g);
+	model_free(m);
+
+	c.attributes = SMALL_ATTRIBUTES;
+	m = make(&c, 9, &g);
+	m->item_attribute[5 * ATTRIBUTES_MAX + 3] = SMALL_ATTRIBUTES + 1;
+	assert_int_equal(model_save(path, m, NULL, why, sizeof why), 0);
+	refuses(&c, -EBADMSG, "item 5 has an attribute that is not there");
 	grad_free(g);
 	model_free(m);
 }

@@ -13,7 +13,7 @@ static int begin_small(char **options)
 	const char *why;
 	char *argv[64] = { "test", "--width", "8", "--heads", "2", "--layers", "1", "--prototypes", "4", "--max.length", "6", "--warmup.steps", "0", "--sinkhorn.queue", "16",
 		"--max.items", "100", "--threads", "1" };
-	struct decoder_options o = { .format = EVENT_JSON, .record_max_bytes = 1 << 20, .weight_max = 1e6, .attribute_paths = "device,country" };
+	struct decoder_options o = { .format = EVENT_JSON, .record_max_bytes = 1 << 20, .weight_max = 1e6, .attribute_paths = "device,country", .item_attribute_paths = "category,brand" };
 	int n = 0;
 	while (argv[n])
 		n++;

@@ -65,6 +65,9 @@ static void test_line_format(void **state)
 
 	assert_int_equal(stream_format(line, sizeof(line), &e), strlen(want));
 	assert_string_equal(line, want);
+	e.category = 4;
+	stream_format(line, sizeof(line), &e);
+	assert_non_null(strstr(line, "\"type\":\"click\",\"category\":\"c3\"}\n"));
 	stream_format(line, sizeof(line), &bad);
 	assert_memory_equal(line, "!raw ", 5);
 }

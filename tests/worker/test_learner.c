@@ -452,15 +452,24 @@ static void test_drift_rehearses_more_for_a_while(void **state)
 	cfg.batch_users = 256;
 }
 
-static void event_from(struct record_list *batch, int user, int item, int64_t ms, const char *device)
+/* said: members of the event's object behind its time. */
+static void event_saying(struct record_list *batch, int user, int item, int64_t ms, const char *said)
 {
-	char key[16], value[128];
+	char key[16], value[160];
 	struct record *r;
 	int key_len = snprintf(key, sizeof key, "u%d", user);
-	int len = snprintf(value, sizeof value, "{\"item_id\":\"i%d\",\"timestamp\":%lld%s%s}", item, 1700000000000LL + (long long)ms, *device ? ",\"device\":" : "", device);
+	int len = snprintf(value, sizeof value, "{\"item_id\":\"i%d\",\"timestamp\":%lld%s}", item, 1700000000000LL + (long long)ms, said);
 	assert_int_equal(record_new(&r, pool, decoder, 1000, 0, offset++, 1800000000000LL, key, (size_t)key_len, value, (size_t)len), 0);
 	assert_null(r->reason);
 	record_push(batch, r);
+}
+
+static void event_from(struct record_list *batch, int user, int item, int64_t ms, const char *device)
+{
+	char said[64] = "";
+	if (*device)
+		snprintf(said, sizeof said, ",\"device\":%s", device);
+	event_saying(batch, user, item, ms, said);
 }
 
 /* All meet item 0, then one of two that only their device tells. Returned: the loss at last; ln 2 is what remains to who does not look. */
@@ -513,12 +522,95 @@ static void test_attributes_of_a_user(void **state)
 	cfg.attributes_buckets = 0;
 }
 
+/* All meet an item that nobody met before, then one of two that only its category tells. */
+static double loss_by_category(int64_t buckets)
+{
+	struct train_result t = { 0 };
+	cfg.attributes_buckets = buckets;
+	cfg.learning_rate = .02;
+	cfg.max_items = 2000;
+	struct learner *l = learner();
+	for (int i = 0; i < 60; i++) {
+		struct record_list batch = { 0 };
+		for (int u = 0; u < 16; u++) {
+			event_saying(&batch, 100 * i + u, 100 + 16 * i + u, 10 * i, u % 2 ? ",\"category\":\"shoes\"" : ",\"category\":7");
+			event_saying(&batch, 100 * i + u, 1 + u % 2, 10 * i + 1, "");
+		}
+		t = train(l, &batch, NULL);
+	}
+	learner_free(l);
+	cfg.max_items = 100;
+	cfg.learning_rate = .001;
+	cfg.attributes_buckets = 0;
+	return t.stats.loss_sr;
+}
+
+static void test_attributes_tell_items_apart(void **state)
+{
+	assert_true(loss_by_category(0) > .65);
+	assert_true(loss_by_category(1000) < .3);
+}
+
+static const uint16_t *of_item(struct learner *l, const char *id)
+{
+	return model_item_attributes(l->model, idmap_find(l->item_ids, id, strlen(id)));
+}
+
+static void test_attributes_of_an_item(void **state)
+{
+	cfg.attributes_buckets = 1000;
+	struct learner *l = learner();
+	struct record_list batch = { 0 };
+	event_saying(&batch, 1, 1, 1000, ",\"category\":\"shoes\"");
+	event_saying(&batch, 2, 2, 1000, ",\"category\":\"shoes\",\"device\":\"shoes\"");
+	event_saying(&batch, 3, 3, 1000, ",\"category\":\"hats\"");
+	event_saying(&batch, 3, 3, 2000, ",\"brand\":\"shoes\"");
+	train(l, &batch, NULL);
+	uint16_t shoes = of_item(l, "i1")[0], hats = of_item(l, "i3")[0];
+	assert_true(shoes > 0 && shoes <= 1000 && hats > 0 && hats != shoes);
+	assert_int_equal(of_item(l, "i2")[0], shoes);
+	assert_int_equal(of_item(l, "i1")[1], 0);
+	assert_true(of_item(l, "i3")[1] > 0 && of_item(l, "i3")[1] != shoes); /* a word of another field is another value ... */
+	assert_true(user(l, "u2")->attribute[0] > 0 && user(l, "u2")->attribute[0] != shoes); /* ... as is one of the user's */
+	event_saying(&batch, 4, 1, 500, ",\"category\":\"hats\""); /* older than what is known */
+	event_saying(&batch, 4, 2, 1000, ",\"category\":\"hats\"");
+	train(l, &batch, NULL);
+	assert_int_equal(of_item(l, "i1")[0], shoes);
+	assert_int_equal(of_item(l, "i2")[0], hats);
+	learner_free(l);
+	cfg.attributes_buckets = 0;
+}
+
+/* A model that is put back keeps what the log said; what only the file knows comes from there. */
+static void test_adopt_keeps_attributes(void **state)
+{
+	cfg.attributes_buckets = 1000;
+	struct learner *l = learner(), *f = learner();
+	struct record_list batch = { 0 };
+	event_saying(&batch, 1, 1, 1000, ",\"category\":\"hats\"");
+	event_saying(&batch, 1, 3, 1000, ",\"category\":\"hats\"");
+	train(f, &batch, NULL);
+	event_saying(&batch, 1, 2, 1000, ",\"category\":\"shoes\"");
+	event_saying(&batch, 1, 1, 1000, ",\"category\":\"shoes\"");
+	train(l, &batch, NULL);
+	uint16_t shoes = of_item(l, "i1")[0], hats = of_item(f, "i1")[0];
+	assert_int_equal(learner_adopt(l, f->model, f->item_ids), 0);
+	assert_int_equal(of_item(l, "i1")[0], shoes);
+	assert_int_equal(of_item(l, "i2")[0], shoes); /* the file has no such item */
+	assert_int_equal(of_item(l, "i3")[0], hats);
+	learner_free(l);
+	learner_free(f);
+	cfg.attributes_buckets = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_explosion), cmocka_unit_test(test_held), cmocka_unit_test(test_adopt),
 		cmocka_unit_test(test_late_in_place), cmocka_unit_test(test_refused_arrivals),
 		cmocka_unit_test(test_rehearsal_prefers_recent_users), cmocka_unit_test(test_rehearsal_prefers_great_losses), cmocka_unit_test(test_losses_of_users),
 		cmocka_unit_test(test_drift_raises_the_rate_for_a_while), cmocka_unit_test(test_drift_rehearses_more_for_a_while),
-		cmocka_unit_test(test_attributes_tell_users_apart), cmocka_unit_test(test_attributes_of_a_user) };
+		cmocka_unit_test(test_attributes_tell_users_apart), cmocka_unit_test(test_attributes_of_a_user),
+		cmocka_unit_test(test_attributes_tell_items_apart), cmocka_unit_test(test_attributes_of_an_item),
+		cmocka_unit_test(test_adopt_keeps_attributes) };
 	return cmocka_run_group_tests(tests, begin, end);
 }

@@ -226,6 +226,36 @@ static void an_event_is_a_copy(void **state)
 	decoder_free(d);
 }
 
+static uint64_t hash_of(struct decoder *d, const char *value)
+{
+	struct record *r;
+	assert_int_equal(record_new(&r, pool, d, 0, 0, 0, KAFKA_MS, "u", 1, value, strlen(value)), 0);
+	assert_null(r->reason);
+	uint64_t hash = record_hash(1, r);
+	record_free(r);
+	return hash;
+}
+
+/* Those of the user and those of the item; what is not mapped is not hashed. */
+static void attributes_are_part_of_the_hash(void **state)
+{
+	static const char *const said[] = { "{\"item_id\":\"i\",\"timestamp\":1600000000000}",
+		"{\"item_id\":\"i\",\"timestamp\":1600000000000,\"a\":\"x\"}", "{\"item_id\":\"i\",\"timestamp\":1600000000000,\"b\":\"x\"}",
+		"{\"item_id\":\"i\",\"timestamp\":1600000000000,\"b\":\"y\"}", "{\"item_id\":\"i\",\"timestamp\":1600000000000,\"a\":\"x\",\"b\":\"x\"}" };
+	struct decoder *plain = decoder(), *d;
+	const struct decoder_options o = { .format = EVENT_JSON, .attribute_paths = "a", .item_attribute_paths = "b" };
+	const char *why = "";
+	assert_int_equal(decoder_new(&d, &o, &why), 0);
+	for (int i = 0; i < 5; i++) {
+		assert_true(hash_of(plain, said[i]) == hash_of(plain, said[0]));
+		for (int k = 0; k < 5; k++)
+			assert_int_equal(hash_of(d, said[i]) == hash_of(d, said[k]), i == k);
+	}
+	assert_true(hash_of(d, said[0]) == hash_of(plain, said[0]));
+	decoder_free(plain);
+	decoder_free(d);
+}
+
 static void lists_count_records_and_bytes(void **state)
 {
 	struct decoder *d = decoder();
@@ -267,6 +297,7 @@ int main(void)
 		cmocka_unit_test(heads_at_their_end_do_not_count),     cmocka_unit_test(all_wait_for_one_that_is_awaited),
 		cmocka_unit_test(a_record_keeps_what_a_dead_letter_keeps),
 		cmocka_unit_test(an_event_is_a_copy),                cmocka_unit_test(lists_count_records_and_bytes),
+		cmocka_unit_test(attributes_are_part_of_the_hash),
 	};
 	return cmocka_run_group_tests(tests, make_pool, free_pool);
 }

@@ -32,10 +32,10 @@ static struct learner *learner(void)
 
 static void event(struct record_list *batch, int user, int item, int64_t ms, const char *id)
 {
-	char key[16], value[128];
+	char key[16], value[160];
 	struct record *r;
 	int key_len = snprintf(key, sizeof key, "u%d", user);
-	int len = snprintf(value, sizeof value, "{\"item_id\":\"i%d\",\"timestamp\":%lld,\"event_id\":\"%s\",\"country\":\"%d\"}", item, 1700000000000LL + (long long)ms, id, item % 3);
+	int len = snprintf(value, sizeof value, "{\"item_id\":\"i%d\",\"timestamp\":%lld,\"event_id\":\"%s\",\"country\":\"%d\",\"brand\":\"%d\"}", item, 1700000000000LL + (long long)ms, id, item % 3, item % 5);
 	assert_int_equal(record_new(&r, pool, decoder, 1000, 0, offset++, 1800000000000LL, key, (size_t)key_len, value, (size_t)len), 0);
 	assert_null(r->reason);
 	record_push(batch, r);
@@ -246,6 +246,28 @@ static void a_new_item_begins_in_its_context(void **state)
 	cfg.learning_rate = .001;
 }
 
+static void attributes_go_with_their_item(void **state)
+{
+	static const uint16_t nothing[ATTRIBUTES_MAX];
+	cfg.item_ttl_ms = 1600;
+	cfg.attributes_buckets = 1000;
+	struct learner *l = learner();
+	one(l, 1, 1, 0);
+	uint32_t row = item_row(l, 1);
+	uint16_t was = model_item_attributes(l->model, row)[1];
+	assert_true(was > 0);
+	one(l, 2, 2, 2000);
+	publish(l);
+	assert_int_equal(item_row(l, 1), UINT32_MAX);
+	assert_memory_equal(model_item_attributes(l->model, row), nothing, sizeof nothing);
+	one(l, 2, 3, 2001);
+	assert_int_equal(item_row(l, 3), row); /* its row is another's */
+	assert_true(model_item_attributes(l->model, row)[1] > 0 && model_item_attributes(l->model, row)[1] != was);
+	learner_free(l);
+	cfg.item_ttl_ms = 0;
+	cfg.attributes_buckets = 0;
+}
+
 /* ---- by way of the state ---- */
 
 static int copy_row(struct learner *to, struct learner *from, enum state_kind kind, uint32_t row)
@@ -417,7 +439,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(items_go_by_age), cmocka_unit_test(users_go_by_age), cmocka_unit_test(room_is_made_for_what_comes), cmocka_unit_test(the_limit_holds),
 		cmocka_unit_test(items_are_admitted_by_their_count), cmocka_unit_test(readers_get_an_item_from_its_min_count),
-		cmocka_unit_test(a_new_item_begins_in_its_context), cmocka_unit_test(a_copy_goes_on_alike), cmocka_unit_test(an_older_record_leaves_no_trace),
+		cmocka_unit_test(a_new_item_begins_in_its_context),
+		cmocka_unit_test(attributes_go_with_their_item), cmocka_unit_test(a_copy_goes_on_alike), cmocka_unit_test(an_older_record_leaves_no_trace),
 	};
 	return cmocka_run_group_tests(tests, begin, end);
 }

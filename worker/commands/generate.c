@@ -136,7 +136,7 @@ int command_generate(int argc, char **argv)
 	r = EX_USAGE;
 	live = strcmp(c.start, "now") == 0;
 	o = (struct stream_options){ .seed = (uint64_t)c.seed, .users = (uint64_t)c.users, .items = (uint64_t)c.items,
-		.interests = (uint64_t)c.interests, .malformed = c.malformed, .late = c.late, .duplicates = c.duplicates,
+		.interests = (uint64_t)c.interests, .categories = c.categories, .malformed = c.malformed, .late = c.late, .duplicates = c.duplicates,
 		.start_ms = 1767225600000 /* 2026-01-01 */ };
 	if (c.arg_count > 0) {
 		log_error("s4rec generate: unexpected argument '%s'", c.args[0]);

@@ -15,6 +15,8 @@ static int make_rows(struct model *m, const struct model *like)
 	for (row = 0; row < model_items(like); row++)
 		if (model_item_is_gone(like, row))
 			model_remove_item(m, row);
+		else if (model_item_attributes(m, row))
+			model_set_item_attributes(m, row, model_item_attributes(like, row));
 	return 0;
 }
 

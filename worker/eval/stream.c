@@ -67,7 +67,7 @@ static int age_model(struct stream *s, size_t which)
 	return 0;
 }
 
-/* The same rows live as in the learner's: catalogues are equal. */
+/* The same rows live as in the learner's, with what is known of them: catalogues are equal. */
 static int follow_items(struct stream *s, struct model *m)
 {
 	const struct model *now = s->l->model;
@@ -83,6 +83,8 @@ static int follow_items(struct stream *s, struct model *m)
 			model_remove_item(m, row);
 		else if (!gone && model_item_is_gone(m, row))
 			model_renew_item(m, row);
+		if (!gone && model_item_attributes(m, row))
+			model_set_item_attributes(m, row, model_item_attributes(now, row));
 	}
 	return 0;
 }

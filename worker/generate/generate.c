@@ -359,6 +359,7 @@ static int make_event(struct stream *s, uint64_t n, struct stream_event *e)
 	e->interest = u->interest - 1;
 	slot = draw_slot(s, u, n, e->interest);
 	e->item = slot_item(s, slot, n);
+	e->category = s->o.categories ? 1 + (uint32_t)(slot % s->o.interests) : 0;
 	r = observe(s, u, slot, e);
 	if (r < 0)
 		return r;
@@ -451,7 +452,7 @@ size_t stream_format(char *ret, size_t size, const struct stream_event *e)
 		"{\"user_id\":\"u1\",\"item_id\":\"i1\",\"timestamp\":\"9000-01-01T00:00:00.000Z\"}",
 	};
 	time_t seconds = (time_t)(e->ts_ms / 1000);
-	char when[32];
+	char when[32], category[32] = "";
 	struct tm tm;
 	int n;
 
@@ -460,9 +461,11 @@ size_t stream_format(char *ret, size_t size, const struct stream_event *e)
 	} else {
 		gmtime_r(&seconds, &tm);
 		strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
-		n = snprintf(ret, size, "{\"user_id\":\"u%llu\",\"item_id\":\"i%llu\",\"timestamp\":\"%s.%03dZ\",\"event_id\":\"e%llu\",\"type\":\"click\"}\n",
+		if (e->category)
+			snprintf(category, sizeof(category), ",\"category\":\"c%u\"", e->category - 1);
+		n = snprintf(ret, size, "{\"user_id\":\"u%llu\",\"item_id\":\"i%llu\",\"timestamp\":\"%s.%03dZ\",\"event_id\":\"e%llu\",\"type\":\"click\"%s}\n",
 		             (unsigned long long)e->user, (unsigned long long)e->item, when, (int)(e->ts_ms % 1000),
-		             (unsigned long long)e->id);
+		             (unsigned long long)e->id, category);
 	}
 	assert(n > 0 && (size_t)n < size);
 	return (size_t)n;

@@ -39,6 +39,7 @@ struct stream_options {
 	double late;                      /* share of events that arrive up to 50 events late */
 	double duplicates;                /* share of events that arrive once more, up to 20 events later */
 	int64_t start_ms;                 /* event time of the first event */
+	int categories;                   /* 1: events say the interest that their item belongs to */
 };
 
 struct stream_event {
@@ -51,6 +52,7 @@ struct stream_event {
 	int64_t ts_ms;      /* event time */
 	uint32_t late;      /* how many events late it arrives */
 	uint32_t interest;  /* hidden interest of the user at this event */
+	uint32_t category;  /* 1 + the interest that the item belongs to; 0 = not said */
 	double rank;        /* of the item by the best possible predictor, from 0, over the items alive; ties count half */
 	double log_p;       /* natural log of the probability that this predictor gave to the item */
 };

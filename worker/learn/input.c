@@ -51,6 +51,7 @@ static int decoder_from_config(struct decoder **ret, const struct config *c)
 		.weight_path = c->map_weight[0] ? c->map_weight : NULL,
 		.event_id_path = c->map_event_id[0] ? c->map_event_id : NULL,
 		.attribute_paths = c->map_user_attributes,
+		.item_attribute_paths = c->map_item_attributes,
 		.time_unit = (enum event_time_unit)c->time_unit,
 		.id_max_bytes = (size_t)c->id_max_bytes,
 		.record_max_bytes = (size_t)c->record_max_bytes,

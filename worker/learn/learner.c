@@ -164,6 +164,14 @@ static int find_file_rows(struct learner *l, const struct idmap *ids, uint32_t *
 	return 0;
 }
 
+/* The log said them, whatever the model was then. */
+static void keep_attributes(struct model *to, const struct model *from)
+{
+	for (uint32_t row = 0; model_item_attributes(to, row) && row < model_items(from); row++)
+		if (!model_item_is_gone(from, row))
+			model_set_item_attributes(to, row, model_item_attributes(from, row));
+}
+
 static void forget_scores(struct learner *l)
 {
 	size_t bytes;
@@ -193,6 +201,7 @@ int learner_adopt(struct learner *l, const struct model *m, const struct idmap *
 		return log_no_memory();
 	}
 	model_arrange(arranged, m, rows, idmap_rows(l->item_ids));
+	keep_attributes(arranged, l->model);
 	free(rows);
 	forget_scores(l);
 	l->space++;
@@ -289,8 +298,27 @@ void learner_clear_item(struct learner *l, uint32_t row)
 		popularity_restore(l->popularity, row, 0); /* it has room for the row */
 }
 
-static int know_item(struct learner *l, uint32_t row, int64_t ts_ms)
+_Static_assert(ATTRIBUTES_MAX == EVENT_ATTRIBUTES_MAX, "the model has a place for each");
+
+/* Those that an event says; what it does not say stays as it was. */
+static void note_attributes(const struct learner *l, uint16_t attribute[ATTRIBUTES_MAX], const uint64_t said[ATTRIBUTES_MAX])
 {
+	for (size_t i = 0; i < ATTRIBUTES_MAX; i++)
+		if (said[i])
+			attribute[i] = (uint16_t)(1 + said[i] % (uint64_t)l->cfg->attributes_buckets);
+}
+
+static void note_item_attributes(struct learner *l, uint32_t row, const uint64_t said[ATTRIBUTES_MAX])
+{
+	uint16_t attribute[ATTRIBUTES_MAX];
+	memcpy(attribute, model_item_attributes(l->model, row), sizeof attribute);
+	note_attributes(l, attribute, said);
+	model_set_item_attributes(l->model, row, attribute);
+}
+
+static int know_item(struct learner *l, uint32_t row, const struct record *record)
+{
+	int64_t ts_ms = record->ev.ts_ms;
 	int r = changes_row(l->changes, STATE_ITEM, row);
 	if (r == 0)
 		r = published_touch(l, row); /* it may be new, and no gradient may reach it */
@@ -298,6 +326,8 @@ static int know_item(struct learner *l, uint32_t row, int64_t ts_ms)
 		r = learner_reserve_items(l, (size_t)row + 1);
 	if (r < 0)
 		return r;
+	if (l->cfg->attributes_buckets && ts_ms >= l->item_ms[row])
+		note_item_attributes(l, row, record->item_attribute);
 	if (ts_ms > l->item_ms[row])
 		l->item_ms[row] = ts_ms;
 	l->item_events[row] += l->item_events[row] < UINT32_MAX;
@@ -343,16 +373,16 @@ static int is_admitted(struct learner *l, const struct event *ev)
 	return !l->sketch || sketch_add(l->sketch, ev->item, ev->item_len) >= (unsigned)l->cfg->admit_count;
 }
 
-static int intern_item(struct learner *l, const struct event *ev, uint32_t user, uint32_t *ret)
+static int intern_item(struct learner *l, const struct record *record, uint32_t user, uint32_t *ret)
 {
-	int is_new, r = idmap_intern(l->item_ids, ret, &is_new, ev->item, ev->item_len);
+	int is_new, r = idmap_intern(l->item_ids, ret, &is_new, record->ev.item, record->ev.item_len);
 	if (r == 0 && is_new) {
 		l->born_items++;
 		r = make_item(l, *ret);
 		if (r == 0)
 			place_in_context(l, *ret, user);
 	}
-	return r ? r : know_item(l, *ret, ev->ts_ms);
+	return r ? r : know_item(l, *ret, record);
 }
 
 static int intern_user(struct learner *l, const struct event *ev, uint32_t *ret)
@@ -366,8 +396,9 @@ static int intern_user(struct learner *l, const struct event *ev, uint32_t *ret)
 
 /* The rows of an event, made at first sight; *ret_item NO_ITEM: it was not seen often enough. Sets *ret_reason when a limit forbids a new one: then
  * neither is made. */
-static int find_rows(struct learner *l, const struct event *ev, uint32_t *ret_user, uint32_t *ret_item, const char **ret_reason)
+static int find_rows(struct learner *l, const struct record *record, uint32_t *ret_user, uint32_t *ret_item, const char **ret_reason)
 {
+	const struct event *ev = &record->ev;
 	int r = 0;
 	*ret_user = idmap_find(l->user_ids, ev->user, ev->user_len);
 	*ret_item = idmap_find(l->item_ids, ev->item, ev->item_len);
@@ -381,7 +412,7 @@ static int find_rows(struct learner *l, const struct event *ev, uint32_t *ret_us
 		return 0;
 	}
 	if (admitted)
-		r = intern_item(l, ev, *ret_user, ret_item);
+		r = intern_item(l, record, *ret_user, ret_item);
 	if (r == -ENOSPC) { /* in a replay: the limit that held then was a higher one */
 		log_error("max.items=%lld is below the items that this model has: raise it", (long long)l->cfg->max_items);
 		return EX_CONFIG;
@@ -441,23 +472,14 @@ static int refuse_late(struct learner *l, const struct record *r, struct staged 
 	return l->cfg->late_events == DLQ ? dead_letter(l, r, "late", out) : 0;
 }
 
-_Static_assert(ATTRIBUTES_MAX == EVENT_ATTRIBUTES_MAX, "the model has a place for each");
-
-/* Those that the newest event says; what it does not say stays as it was. The user's row has been noted as changed. */
-static void note_attributes(struct learner *l, const struct record *r, uint32_t user)
-{
-	struct user *u = users_get(l->users, user);
-	for (size_t i = 0; l->cfg->attributes_buckets && r->ev.ts_ms >= u->newest_ms && i < ATTRIBUTES_MAX; i++)
-		if (r->attribute[i])
-			u->attribute[i] = (uint16_t)(1 + r->attribute[i] % (uint64_t)l->cfg->attributes_buckets);
-}
-
 static int add_visit(struct learner *l, const struct record *r, const struct scored *p, uint32_t fresh)
 {
 	struct visit visit = { .item = p->item, .weight = r->ev.weight, .id = r->id, .fresh = fresh };
 	if (changes_row(l->changes, STATE_USER, p->user) < 0 || users_add(l->users, p->user, visit, r->ev.ts_ms) < 0)
 		return log_no_memory();
-	note_attributes(l, r, p->user);
+	struct user *u = users_get(l->users, p->user);
+	if (l->cfg->attributes_buckets && r->ev.ts_ms >= u->newest_ms)
+		note_attributes(l, u->attribute, r->attribute);
 	return 0;
 }
 
@@ -482,7 +504,7 @@ static int fold_event(struct learner *l, const struct record *r, struct scored *
 	}
 	*p = (struct scored){ .r = r, .at = UINT32_MAX };
 	p->sampled = is_sampled(l, *n);
-	int code = find_rows(l, &r->ev, &p->user, &p->item, &reason);
+	int code = find_rows(l, r, &p->user, &p->item, &reason);
 	if (code)
 		return code;
 	if (reason) {

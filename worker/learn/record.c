@@ -100,22 +100,23 @@ static uint64_t hash_id(const struct event *ev)
 	return ev->event_id_len && hash == 0 ? 1 : hash;
 }
 
-static void hash_attributes(struct record *r, const struct event *ev)
+enum { USER_PLACES = 1, ITEM_PLACES = USER_PLACES + EVENT_ATTRIBUTES_MAX }; /* a field's place is its seed: one word in two fields is two values */
+
+/* Empties the texts. */
+static void hash_attributes(uint64_t *ret, struct event_text *t, uint64_t places)
 {
 	for (uint64_t i = 0; i < EVENT_ATTRIBUTES_MAX; i++) {
-		const struct event_text *t = &ev->attribute[i];
-		uint64_t hash = t->len ? XXH3_64bits_withSeed(t->s, t->len, i + 1) : 0;
-		r->attribute[i] = t->len && hash == 0 ? 1 : hash;
-		r->ev.attribute[i] = (struct event_text){ "", 0 };
+		uint64_t hash = t[i].len ? XXH3_64bits_withSeed(t[i].s, t[i].len, places + i) : 0;
+		ret[i] = t[i].len && hash == 0 ? 1 : hash;
+		t[i] = (struct event_text){ "", 0 };
 	}
 }
 
-static int has_attributes(const struct record *r)
+/* The hash of a record without any is that of before there were any. */
+static uint64_t hash_hashes(uint64_t hash, const uint64_t attribute[EVENT_ATTRIBUTES_MAX])
 {
-	int any = 0;
-	for (int i = 0; i < EVENT_ATTRIBUTES_MAX; i++)
-		any |= r->attribute[i] != 0;
-	return any;
+	static const uint64_t none[EVENT_ATTRIBUTES_MAX];
+	return memcmp(attribute, none, sizeof none) ? XXH3_64bits_withSeed(attribute, sizeof none, hash) : hash;
 }
 
 int record_new(struct record **ret, struct record_pool *pool, struct decoder *d, size_t kept_max, int32_t partition, int64_t offset, int64_t ts_ms,
@@ -151,7 +152,8 @@ int record_new(struct record **ret, struct record_pool *pool, struct decoder *d,
 	r->key_kept = key_kept;
 	r->value_kept = value_kept;
 	r->ev = ev;
-	hash_attributes(r, &ev);
+	hash_attributes(r->attribute, r->ev.attribute, USER_PLACES);
+	hash_attributes(r->item_attribute, r->ev.item_attribute, ITEM_PLACES);
 	r->ev.user = copy(&at, ev.user, ev.user_len);
 	r->ev.item = copy(&at, ev.item, ev.item_len);
 	r->ev.event_id = copy(&at, ev.event_id, ev.event_id_len);
@@ -193,8 +195,8 @@ uint64_t record_hash(uint64_t hash, const struct record *r)
 	fixed.forget = (uint32_t)r->ev.forget;
 	fixed.refused = r->reason != NULL;
 	hash = XXH3_64bits_withSeed(&fixed, sizeof fixed, hash);
-	if (has_attributes(r))
-		hash = XXH3_64bits_withSeed(r->attribute, sizeof r->attribute, hash);
+	hash = hash_hashes(hash, r->attribute);
+	hash = hash_hashes(hash, r->item_attribute);
 	hash = XXH3_64bits_withSeed(r->ev.user, r->ev.user_len, hash);
 	return XXH3_64bits_withSeed(r->ev.item, r->ev.item_len, hash);
 }

@@ -20,6 +20,7 @@ struct record {
 	int64_t kafka_ms;   /* the record's own timestamp; -1 = it has none */
 	uint64_t id;        /* hash of the event id; 0 = it has none */
 	uint64_t attribute[EVENT_ATTRIBUTES_MAX]; /* hashes of the user's attributes, each with its place; 0 = not said. Their texts are not kept */
+	uint64_t item_attribute[EVENT_ATTRIBUTES_MAX]; /* likewise of the item's, whose places are others */
 	const char *reason; /* static text: why it is a dead letter; NULL = ev is valid */
 	struct event ev;    /* strings point into bytes[] */
 	const void *key, *value; /* as they came, for a dead letter, as much of them as one keeps; point into bytes[]; NULL = none */

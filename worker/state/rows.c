@@ -17,6 +17,29 @@ size_t state_value_max(const struct learner *l)
 	return most > dense ? most : dense;
 }
 
+/* ---- attributes ---- */
+
+/* How many are written: those of a row that has none are not. */
+static size_t save_attributes(uint32_t *ret, const uint16_t *attribute)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < ATTRIBUTES_MAX; i++) {
+		ret[i] = attribute[i];
+		n = attribute[i] ? ATTRIBUTES_MAX : n;
+	}
+	return n;
+}
+
+static int load_attributes(const struct learner *l, uint16_t *ret, const uint32_t *attribute, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (attribute[i] > (uint64_t)l->cfg->attributes_buckets)
+			return -EBADMSG;
+		ret[i] = (uint16_t)attribute[i];
+	}
+	return 0;
+}
+
 /* ---- items ---- */
 
 static int save_item(struct learner *l, uint32_t row, void *value, size_t size, size_t *ret_len)
@@ -30,6 +53,8 @@ static int save_item(struct learner *l, uint32_t row, void *value, size_t size, 
 	struct item_state s = { .row = row, .values = values, .values_n = model_row_floats(l->model), .row_step = *row_step, .published = seen,
 		.published_n = *at_step ? D : 0, .published_step = *at_step, .event_time_ms = l->item_ms[row], .popularity = popularity_count(l->popularity, row),
 		.events = l->item_events[row] };
+	if (l->cfg->attributes_buckets)
+		s.attributes_n = save_attributes(s.attributes, model_item_attributes(l->model, row));
 	return item_state_encode(value, size, ret_len, &s);
 }
 
@@ -38,9 +63,12 @@ static int load_item(struct learner *l, const char *id, size_t id_len, const voi
 	size_t D = (size_t)l->cfg->width, floats = model_row_floats(l->model);
 	float room[floats + D];
 	struct item_state s;
+	uint16_t attribute[ATTRIBUTES_MAX] = { 0 };
 	uint32_t *row_step;
 	uint64_t *at_step;
 	int r = item_state_decode(&s, room, floats + D, value, len);
+	if (r == 0)
+		r = load_attributes(l, attribute, s.attributes, s.attributes_n);
 	if (r < 0)
 		return r;
 	if (s.values_n != floats || (s.published_n != 0 && s.published_n != D) || (s.published_n == 0) != (s.published_step == 0))
@@ -63,6 +91,8 @@ static int load_item(struct learner *l, const char *id, size_t id_len, const voi
 	*at_step = s.published_step;
 	l->item_ms[s.row] = s.event_time_ms;
 	l->item_events[s.row] = s.events;
+	if (l->cfg->attributes_buckets)
+		model_set_item_attributes(l->model, s.row, attribute);
 	*ret_row = s.row;
 	return 0;
 }
@@ -84,10 +114,7 @@ static int save_user(struct learner *l, uint32_t row, void *value, size_t size, 
 	struct user_state s = { .row = row, .items = items, .weights = weights, .before_ms = before_ms, .ids = ids, .n = u->len, .events = u->events,
 		.newest_ms = u->newest_ms, .published = u->published, .encoded_step = u->encoded_step, .waiting = u->dirty,
 		.loss = u->loss };
-	for (size_t i = 0; i < ATTRIBUTES_MAX; i++) {
-		s.attributes[i] = u->attribute[i];
-		s.attributes_n = u->attribute[i] ? ATTRIBUTES_MAX : s.attributes_n;
-	}
+	s.attributes_n = save_attributes(s.attributes, u->attribute);
 	return user_state_encode(value, size, ret_len, &s);
 }
 
@@ -110,11 +137,10 @@ static int load_user(struct learner *l, const char *id, size_t id_len, const voi
 	}
 	struct user u = { .visits = visits, .len = (uint16_t)s.n, .published = s.published != 0, .events = s.events, .newest_ms = s.newest_ms,
 		.encoded_step = s.encoded_step, .dirty = s.waiting != 0, .loss = s.loss };
-	for (size_t i = 0; i < s.attributes_n; i++) {
-		if (s.attributes[i] > (uint64_t)l->cfg->attributes_buckets)
-			return -EBADMSG;
-		u.attribute[i] = (uint16_t)s.attributes[i];
-	}
+	r = load_attributes(l, u.attribute, s.attributes, s.attributes_n);
+	if (r < 0)
+		return r;
+
 	r = idmap_place(l->user_ids, s.row, id, id_len);
 	if (r == 0)
 		r = users_restore(l->users, s.row, &u);
