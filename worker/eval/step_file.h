@@ -1,5 +1,8 @@
 /* step_file.h - a text file whose lines belong to steps of the fold, in their order: what eval.out and eval.windows name. Like the model it is a function
  * of the log: a run that goes on from step n first drops the lines of later steps, which it will write again. Not thread-safe.
+ * Known: nothing fences a file. A worker that was stopped amid a turn and woken after another one on its machine took over writes the lines of that turn, before
+ * it finds out, into what the other has written meanwhile, where both name one file. (A copy under a new name at each start would keep it out, and
+ * read and write all of the file each time.)
  */
 #ifndef S4REC_EVAL_STEP_FILE_H
 #define S4REC_EVAL_STEP_FILE_H
