@@ -119,11 +119,16 @@ expect 0 export "$TMP/d.model" -t "$D"
 same_file "$TMP/c.model" "$TMP/d.model" "a trained model, imported and exported"
 
 # 8. a worker that had begun a new model, but committed nothing, is fenced by an import: it must not put its own first cut there
-E=${PREFIX}_e
-expect 0 topics create -t "$E"
-start "$TMP/young.log" train -t "$E"; young=$pid
-eventually 60 logged ' new model ' "$TMP/young.log"
-expect 0 import "$TMP/a.model" -t "$E"
+for E in ${PREFIX}_e1 ${PREFIX}_e2 ${PREFIX}_e3 ${PREFIX}_e4; do
+	expect 0 topics create -t "$E"
+	start "$TMP/young.log" train -t "$E"; young=$pid
+	eventually 60 logged ' new model ' "$TMP/young.log"
+	kill -STOP "$young"
+	! "$S4REC" import "$TMP/a.model" -t "$E" >"$TMP/import.log" 2>&1 || break
+	logged 'is not empty' "$TMP/import.log" || fail "import over a young worker fails: $(tail -n 1 "$TMP/import.log")"
+	kill -KILL "$young"; ends "$young" 137 # it had committed before it was stopped
+done
+kill -CONT "$young"
 "$S4REC" load -t "$E" "$TMP/events.jsonl" >"$TMP/load.log" 2>&1
 ends "$young" 75
 expect 0 train -t "$E" --until end
