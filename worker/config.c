@@ -338,8 +338,9 @@ static int apply_arguments(struct config *c, const struct asked *a)
 /* Not refused: a model that began so could not go on, since both options shape it. */
 static void warn_unused_attributes(const struct config *c)
 {
-	if (*c->map_user_attributes && c->attributes_buckets == 0)
-		log_warn("map.user.attributes=%s is not looked at, since attributes.buckets=0: a new model with attributes needs some ten times as many buckets as there are values", c->map_user_attributes);
+	const char *name = *c->map_user_attributes ? "user" : "item", *paths = *c->map_user_attributes ? c->map_user_attributes : c->map_item_attributes;
+	if (*paths && c->attributes_buckets == 0)
+		log_warn("map.%s.attributes=%s is not looked at, since attributes.buckets=0: a new model with attributes needs some ten times as many buckets as there are values", name, paths);
 }
 
 /* Options of a stream, which has no epochs. */

@@ -341,6 +341,9 @@ static void test_every_number_of_the_model_arrives(void **state)
 	assert_int_equal(parse(&c, "--map.user.attributes=device", NULL), 0); /* one without the other does nothing */
 	assert_non_null(strstr(said, "map.user.attributes=device is not looked at, since attributes.buckets=0"));
 	config_release(&c);
+	assert_int_equal(parse(&c, "--map.item.attributes=brand", NULL), 0);
+	assert_non_null(strstr(said, "map.item.attributes=brand is not looked at, since attributes.buckets=0"));
+	config_release(&c);
 }
 
 /* Options with two or three values: each alone moves its own member, and no other. */

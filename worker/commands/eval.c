@@ -194,8 +194,8 @@ static int eval_loo(const struct config *c)
 		return EX_USAGE;
 	}
 	if (c->model_in[0] && c->attributes_buckets) {
-		log_error("s4rec eval loo: attributes.buckets=%lld: a file of sequences says no attributes, and without them a model that has learned them ranks worse "
-		          "than it can; `s4rec eval prequential` knows them", (long long)c->attributes_buckets);
+		log_error("s4rec eval loo: attributes.buckets=%lld: a file of sequences says no attributes of users, and without them a model that has learned them ranks "
+		          "worse than it can; `s4rec eval prequential` knows them", (long long)c->attributes_buckets);
 		return EX_CONFIG;
 	}
 	r = c->model_out[0] ? model_file_check(c->model_out) : 0;

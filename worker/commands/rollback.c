@@ -6,6 +6,7 @@
  */
 #include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <sysexits.h>
 
 #include "model/kernel.h"
@@ -37,7 +38,7 @@ static int apply(const struct config *c, const struct model *m, const struct idm
 static void keep_if_there(char *path)
 {
 	struct stat st;
-	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || access(path, W_OK) < 0)
 		path[0] = '\0';
 }
 
@@ -66,12 +67,12 @@ int command_rollback(int argc, char **argv)
 		log_error("name one FILE to read; see s4rec rollback --help");
 		r = EX_USAGE;
 	} else {
-		keep_if_there(c.eval_out);
-		keep_if_there(c.eval_windows);
 		c.from[0] = '\0';
 		c.attempts_max = c.skip_batch = c.accept_gap = 0; /* a trainer's */
 		c.take_over = 1; /* standbys wait until it is done */
 		r = side_resolve(&c);
+		keep_if_there(c.eval_out);
+		keep_if_there(c.eval_windows);
 		if (r == 0)
 			r = rollback(&c, c.args[0]);
 	}

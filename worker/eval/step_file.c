@@ -123,26 +123,55 @@ static int copy(int to, int from, off_t end)
 	return 0;
 }
 
+/* A name that was given outlives the machine. */
+static void sync_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/'); /* realpath: there is one */
+	char *folder = strndup(path, slash == path ? 1 : (size_t)(slash - path));
+	int dir = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (dir >= 0) {
+		fsync(dir);
+		close(dir);
+	}
+	free(folder);
+}
+
+/* A copy of the first end bytes, of the same owner, group and mode, under name (of mkstemp). NULL: errno. */
+static FILE *copy_of(FILE *from, off_t end, const struct stat *st, char *name)
+{
+	int fd = mkostemp(name, O_CLOEXEC);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r+");
+	if (f && copy(fd, fileno(from), end) == 0 && fchown(fd, st->st_uid, st->st_gid) == 0 && fchmod(fd, st->st_mode & 07777) == 0 && fsync(fd) == 0)
+		return f;
+	int error = errno;
+	if (fd >= 0)
+		unlink(name);
+	if (f)
+		fclose(f);
+	else if (fd >= 0)
+		close(fd);
+	errno = error;
+	return NULL;
+}
+
 /* The lines that stay, as another file under the same name: whoever led before may only be stopped, with lines that it has not written yet, and would write
- * them where it stood. Where the folder takes no other file (or the name is a mount), the old one goes on. */
-static void renew(struct step_file *s, off_t end, mode_t mode)
+ * them where it stood. Where the folder takes no other file, or another owner's, the old one goes on. */
+static void renew(struct step_file *s, off_t end, const struct stat *st)
 {
 	char *real = realpath(s->path, NULL), *name = NULL;
-	if (real && asprintf(&name, "%s.new", real) < 0)
+	if (real && asprintf(&name, "%s.~XXXXXX", real) < 0)
 		name = NULL;
-	if (name)
-		unlink(name);
-	int fd = name ? open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode & 0777) : -1;
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "r+");
-	if (f && copy(fd, fileno(s->f), end) == 0 && rename(name, real) == 0) {
+	FILE *f = name ? copy_of(s->f, end, st, name) : NULL;
+	if (f && rename(name, real) == 0) {
 		fclose(s->f);
 		s->f = f;
-	} else if (fd >= 0) {
-		unlink(name);
-		if (f)
+		sync_folder(real);
+	} else {
+		log_warn("%s: goes on as it is, without a new file (%s): a trainer that led before and is only stopped might still write into it", s->path, strerror(errno));
+		if (f) {
+			unlink(name);
 			fclose(f);
-		else
-			close(fd);
+		}
 	}
 	free(real);
 	free(name);
@@ -165,7 +194,8 @@ int step_file_resume(struct step_file *s, uint64_t step)
 		return code;
 	if (step && st.st_size == 0)
 		log_warn("%s begins at step %llu: it was not there before (%s)", s->path, (unsigned long long)step + 1, s->form->option);
-	renew(s, end, st.st_mode);
+	if (st.st_size > 0)
+		renew(s, end, &st);
 	if (fseeko(s->f, end, SEEK_SET) < 0 || ftruncate(fileno(s->f), end) < 0)
 		return failed(s);
 	if (end == 0)

@@ -35,8 +35,6 @@ struct election {
 	int closing;
 	int doubt;           /* the partition went to another one, who may be dead */
 	int64_t patience_ms; /* with take.over: when it ends (monotonic) */
-	int64_t polled_ms;   /* the last poll (monotonic) */
-	int64_t woke_ms;     /* the last poll before which the group may have forgotten us, unseen so far */
 };
 
 static int64_t clock_ms(clockid_t clock)
@@ -230,8 +228,7 @@ int election_new(struct election **ret, const struct config *c)
 
 	e->cfg = c;
 	e->self.pid = (long)getpid();
-	e->polled_ms = clock_ms(CLOCK_MONOTONIC);
-	e->patience_ms = e->polled_ms + c->election_timeout_ms;
+	e->patience_ms = clock_ms(CLOCK_MONOTONIC) + c->election_timeout_ms;
 	topic_name(e->topic, sizeof e->topic, c->topic_prefix, TOPIC_BATCHES);
 	name_machine(e->self.machine, sizeof e->self.machine);
 	int r = draw_number(e);
@@ -249,21 +246,10 @@ int election_new(struct election **ret, const struct config *c)
 	return 0;
 }
 
-static void note_sleep(struct election *e)
-{
-	int64_t now = clock_ms(CLOCK_MONOTONIC);
-	if (now - e->polled_ms > e->cfg->election_timeout_ms)
-		e->woke_ms = now;
-	e->polled_ms = now;
-}
-
 void election_free(struct election *e)
 {
 	if (!e)
 		return;
-	note_sleep(e);
-	/* Who was stopped may not be in the group any more. Leaving it would first join it again, under a number that is before the new leader's. */
-	e->expired |= e->woke_ms && e->polled_ms - e->woke_ms < e->cfg->election_timeout_ms;
 	e->closing = 1;
 	/* A join that still waits for dead members would hold up the leaving, too, for longer than it is worth. */
 	if (e->rk && e->joined && !e->expired)
@@ -276,7 +262,6 @@ void election_free(struct election *e)
 int election_poll(struct election *e, int timeout_ms, enum election_role *ret)
 {
 	int r = 0;
-	note_sleep(e);
 	rd_kafka_message_t *m = rd_kafka_consumer_poll(e->rk, timeout_ms);
 	if (m) {
 		if (m->err)

@@ -14,9 +14,9 @@
  * does not let go is waited for as long, then no longer.
  *
  * This is about who tries; what makes two trainers harmless is the transactional id, by which the one that starts later fences the other (txn.h).
- * Who was stopped (SIGSTOP) for longer than the timeout is out of the group. A leader then ends without joining again, not even to leave. Known: one to
- * whom the group had not given the partition yet joins again by itself, under its old number, and may take the lead over once, though only to end (a
- * leader whose join was not through) or to work (a standby): the one who led ends with 75, and is started again.
+ * Known: who was stopped (SIGSTOP) for longer than the timeout while the group had not given it the partition (a standby, or a leader whose join was not
+ * through, since dead members are waited for) joins again by itself, under its old number, and may take the lead over once, though only to end (a
+ * leader) or to work (a standby): the one who led ends with 75, and is started again.
  * Source: KIP-62 (timeouts), KIP-394 (member ids). Not thread-safe.
  */
 #ifndef S4REC_ELECTION_H

@@ -112,7 +112,7 @@ static void hash_attributes(uint64_t *ret, struct event_text *t, uint64_t places
 	}
 }
 
-/* The hash of a record without any is that of before there were any. */
+/* A record without any is hashed as if there were none. */
 static uint64_t hash_hashes(uint64_t hash, const uint64_t attribute[EVENT_ATTRIBUTES_MAX])
 {
 	static const uint64_t none[EVENT_ATTRIBUTES_MAX];

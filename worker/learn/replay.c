@@ -517,6 +517,8 @@ int loop_replay(struct loop *w, const volatile sig_atomic_t *stop)
 	if (r == 0 && progress_new(&w->progress, w->cfg, w->learner, w->input, w->committer) < 0)
 		r = log_no_memory();
 	if (r == 0)
+		r = loop_check_lead(w); /* a successor has begun these files anew by now */
+	if (r == 0)
 		r = learner_resume_scores(w->learner, w->scored);
 	if (r == 0)
 		r = replay_cuts(w, log, from, stop);
