@@ -6,13 +6,12 @@ set -euo pipefail
 export S4REC_BOOTSTRAP_SERVERS="$BROKER" S4REC_TOPIC_PREFIX="bench_failover_$$"
 S4REC=$BUILD/s4rec KILLS=${KILLS:-10} TIMEOUT_MS=${TIMEOUT_MS:-6000} RATE=${RATE:-200}
 TMP=$(mktemp -d)
-PIDS=
-trap 'for p in $PIDS; do kill -9 "$p" 2>/dev/null || :; done; rm -rf "$TMP"' EXIT
+trap 'jobs -p >"$TMP/jobs"; while read -r p; do kill -9 "$p" 2>/dev/null || :; done <"$TMP/jobs"; rm -rf "$TMP"' EXIT
 trap 'exit 130' INT TERM HUP
 "$S4REC" topics create >/dev/null 2>&1
 "$S4REC" generate --events 5000 2>/dev/null | "$S4REC" load - 2>/dev/null
-"$S4REC" generate --skip 5000 --events 100000000 --rate "$RATE" 2>/dev/null | "$S4REC" load - >/dev/null 2>&1 & PIDS="$PIDS $!"
-"$S4REC" read --vectors 0 2>/dev/null | grep --line-buffered '^{"key":"model",' >"$TMP/follow" & PIDS="$PIDS $!"
+"$S4REC" generate --skip 5000 --events 100000000 --rate "$RATE" 2>/dev/null | "$S4REC" load - >/dev/null 2>&1 &
+"$S4REC" read --vectors 0 2>/dev/null | grep --line-buffered '^{"key":"model",' >"$TMP/follow" &
 
 now() { date +%s%3N; }
 newest() { tail -n 4 "$TMP/follow" | sed -n 's/.*"version":\([0-9]*\),.*/\1/p' | sort -n | tail -n 1; } # of four partitions
@@ -23,7 +22,6 @@ until_log() { # PATTERN LOG
 worker() { # LOG
 	: >"$1"
 	"$S4REC" train --election.timeout.ms "$TIMEOUT_MS" --state.flush.ms 2000 --progress.ms 200 >"$1" 2>&1 & pid=$!
-	PIDS="$PIDS $pid"
 }
 led_ms() { date -d "$(sed -n 's/ info leading .*//p' "$1" | tail -n 1)" +%s%3N; }
 # fell LOG: since the kill at $killed_ms, until a new version is seen; LOG is of the worker that goes on

@@ -43,7 +43,6 @@ sed 's/^/        /' "$TMP/load.log"
 
 say "the worker learns the history (every event is ranked before it is learned)"
 "$S4REC" train --eval.out "$TMP/eval.tsv" >"$TMP/train.log" 2>&1 & TRAIN=$!
-PIDS="$PIDS $TRAIN"
 caught_up 60
 
 say "live: $RATE events a second for $LIVE_S s, event time = now; a reader follows"
@@ -51,7 +50,6 @@ LIVE_MS=$(date +%s)000
 "$S4REC" read --vectors 0 >"$TMP/follow.jsonl" 2>"$TMP/follow.log" & FOLLOW=$!
 "$S4REC" generate --skip "$HISTORY" --events $((RATE * LIVE_S)) --rate "$RATE" --start now --truth "$TMP/truth.tsv" --truth.items "$TMP/items.tsv" \
 	2>"$TMP/live.log" | tee "$TMP/live.jsonl" | "$S4REC" load - >"$TMP/load_live.log" 2>&1 & LIVE=$!
-PIDS="$PIDS $FOLLOW $LIVE"
 i=0
 while kill -0 "$LIVE" 2>/dev/null; do
 	alive; sleep 1; i=$((i + 1))

@@ -11,10 +11,16 @@ PREFIX=${NAME}_$$_$(date +%s) # a broker may see many runs, and process ids come
 export S4REC_TOPIC_PREFIX="$PREFIX"
 export S4REC_ATTEMPTS_MAX=0 # tests kill for reasons of their own
 TMP=$(mktemp -d)
-PIDS=
+# Our own children that still run, and none else: a process id comes again before a long test has ended.
+kill_children() {
+	jobs >/dev/null # dash: those that have ended are forgotten then
+	jobs -p >"$TMP/jobs"
+	while read -r pid; do kill -9 "$pid" 2>/dev/null || :; done <"$TMP/jobs"
+}
 cleanup() {
 	code=$?
-	for pid in $PIDS; do kill -9 "$pid" 2>/dev/null || :; done
+	kill_children
+	[ ! -e "$TMP/broker/pid" ] || tests/broker/broker.sh kill "$TMP/broker" # of its own
 	[ "$code" = 0 ] || { echo "FAILED $NAME (exit $code); its last output:"; tail -n 15 "$TMP"/*.log 2>/dev/null || :; } >&2
 	rm -rf "$TMP"
 }
@@ -46,7 +52,6 @@ start() {
 	log=$1; shift
 	: >"$log"
 	"$S4REC" "$@" >"$log" 2>&1 & pid=$!
-	PIDS="$PIDS $pid"
 }
 # ends PID CODE: waits for a process of ours
 ends() { code=0; wait "$1" || code=$?; [ "$code" = "$2" ] || fail "expected exit $2, got $code"; }

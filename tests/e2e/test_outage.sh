@@ -7,7 +7,6 @@ DIR=$TMP/broker
 BROKER=$(tests/broker/broker.sh start "$DIR") || fail "no broker"
 export BROKER S4REC_BOOTSTRAP_SERVERS="$BROKER"
 broker=$(cat "$DIR/pid")
-PIDS="$PIDS $broker" # whatever happens: it is ours
 stopped() { kill -STOP "$broker"; since=$(date +%s); }
 goes_on() { kill -CONT "$broker"; }
 # ends_within SECONDS CODE: the worker $pid, though the broker does not answer
@@ -22,7 +21,7 @@ ends_within() {
 live="--linger.ms 50 --commit.ms 100 --progress.ms 500"
 "$S4REC" generate --events 3000 --users 300 --items 80 --interests 4 --malformed 0 --duplicates 0 --late 0 >"$TMP/events.jsonl" 2>"$TMP/gen.log"
 "$S4REC" generate --events 4000 --skip 3000 --users 300 --items 80 --interests 4 --malformed 0 --duplicates 0 --late 0 >"$TMP/more.jsonl" 2>"$TMP/gen.log"
-feed() { "$S4REC" load -t "$1" --rate "$3" "$2" >"$TMP/load.log" 2>&1 & PIDS="$PIDS $!"; }
+feed() { "$S4REC" load -t "$1" --rate "$3" "$2" >"$TMP/load.log" 2>&1 & }
 # all PREFIX EVENTS: learned, each once, whatever is still to do; as a supervisor would, since the broker needs some seconds, too
 all() {
 	tries=0 code=1

@@ -37,7 +37,7 @@ read -r all new <"$TMP/restored"
 # 2. live: stopped for longer than the timeout, the leader comes back as a zombie: 75, and nothing of it is seen
 C=${PREFIX}_c
 "$S4REC" topics create -t "$C" >"$TMP/create.log" 2>&1
-"$S4REC" read -t "$C" --vectors 0 >"$TMP/follow.jsonl" 2>"$TMP/follow.log" & follow=$!; PIDS="$PIDS $follow"
+"$S4REC" read -t "$C" --vectors 0 >"$TMP/follow.jsonl" 2>"$TMP/follow.log" & follow=$!
 live() { log=$1; shift; start "$log" train -t "$C" --linger.ms 50 --commit.ms 100 --state.flush.ms 100 $elect $(small) "$@"; }
 newest() { sed -n 's/^{"key":"model",.*"version":\([0-9]*\),.*/\1/p' "$TMP/follow.jsonl" | sort -n | tail -n 1; }
 beyond() { [ "$(newest)" -gt "$1" ] 2>/dev/null; }

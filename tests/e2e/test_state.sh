@@ -17,7 +17,7 @@ killed() {
 	kills=0 restored=0
 	: >"$TMP/b.log"
 	while :; do
-		"$S4REC" train -t "$b" --until end $(small --state.flush.ms 50) --eval.out "$TMP/b.ranks" "$@" >"$TMP/b1.log" 2>&1 & pid=$!; PIDS="$PIDS $pid"
+		"$S4REC" train -t "$b" --until end $(small --state.flush.ms 50) --eval.out "$TMP/b.ranks" "$@" >"$TMP/b1.log" 2>&1 & pid=$!
 		want='replay done\|new model'; [ $((kills % 2)) = 1 ] || want='state flushed' # killed soon after a start, or with state behind it
 		[ "$kills" -ge 4 ] || eventually 60 logged "$want" "$TMP/b1.log"
 		[ "$kills" -ge 4 ] || sleep "0.0$((1 + kills * 7 % 9))"

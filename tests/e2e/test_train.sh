@@ -35,7 +35,7 @@ seen() { sed -n 's/^{"key":"model",.*"version":\([0-9]*\),.*/\1/p' "$1" | sort -
 reader_beyond() { [ "$(seen "$TMP/follow.jsonl")" -gt "$1" ] 2>/dev/null; }
 caught_up() { tail -n 1 "$1" | grep -q ' lag=0 '; }
 "$S4REC" topics create -t "$C" >"$TMP/create.log" 2>&1
-"$S4REC" read -t "$C" --vectors 0 >"$TMP/follow.jsonl" 2>"$TMP/follow.log" & follow=$!; PIDS="$PIDS $follow"
+"$S4REC" read -t "$C" --vectors 0 >"$TMP/follow.jsonl" 2>"$TMP/follow.log" & follow=$!
 split -l 2000 "$TMP/events.jsonl" "$TMP/part."
 for part in aa ab ac; do
 	before=$(seen "$TMP/follow.jsonl")

@@ -45,7 +45,6 @@ fi
 start "$TMP/live.log" train -t "$A" --state.flush.ms 2000 --progress.ms 1000 $(small)
 eventually 60 logged 'replay done' "$TMP/live.log"
 "$S4REC" generate --events 4000 --rate 400 --users 300 --items 80 --interests 4 --start now 2>"$TMP/gen.log" | "$S4REC" load -t "$A" - >"$TMP/load.log" 2>&1 &
-PIDS="$PIDS $!"
 eventually 60 sh -c "[ \$(grep -c 'state flushed' '$TMP/live.log') -ge 2 ]"
 expect 0 verify -t "$A" --wait 30 $model
 prints "equal: $A"

@@ -36,7 +36,6 @@ undisturbed() {
 follow() {
 	FOLLOWED=$1
 	"$RECORDS" follow "$1" >"$TMP/follow.dump" 2>"$TMP/follow.log" & FOLLOWER=$!
-	PIDS="$PIDS $FOLLOWER"
 }
 stop_following() {
 	kill -TERM "$FOLLOWER"; ends "$FOLLOWER" 0

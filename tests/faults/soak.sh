@@ -25,10 +25,10 @@ split -l $((RATE * 5)) "$TMP/events.jsonl" "$TMP/part."
 (for part in "$TMP"/part.*; do
 	timeout 60 "$S4REC" load -t "$PREFIX" --rate "$RATE" "$part" >>"$TMP/load.log" 2>&1 || echo "a part is not whole" >>"$TMP/load.log"
 	[ ! -e "$TMP/no_more" ] || exit 0
-done) & loading=$!; PIDS="$PIDS $loading"
+done) & loading=$!
 read -r listen port <"$FAULTS/proxied"
 mkfifo "$TMP/orders"
-"$BUILD/faults/proxy" "$listen" "$port" <"$TMP/orders" >"$TMP/did" 2>"$TMP/proxy.log" & PIDS="$PIDS $!"
+"$BUILD/faults/proxy" "$listen" "$port" <"$TMP/orders" >"$TMP/did" 2>"$TMP/proxy.log" &
 exec 3>"$TMP/orders"
 
 # ---- the supervisor: one worker, started again whenever it has ended ----
@@ -37,7 +37,6 @@ start_worker() { # start_worker [POINT:N]
 	workers=$((workers + 1)) worker_log=$TMP/worker.$((workers % 100)).log
 	# shellcheck disable=SC2046,SC2086
 	CRASH_POINT=${1:-} S4REC_BOOTSTRAP_SERVERS="127.0.0.1:$port" "$S4REC" $(worker "$P" $live $more) >"$worker_log" 2>&1 & worker_pid=$!
-	PIDS="$PIDS $worker_pid"
 	worker_started=$(now)
 }
 running() { kill -0 "$1" 2>/dev/null; }

@@ -7,7 +7,6 @@ P=${PREFIX}_p; prefix_new "$P"; follow "$P"
 read -r listen port <"$FAULTS/proxied"
 mkfifo "$TMP/orders"
 "$BUILD/faults/proxy" "$listen" "$port" <"$TMP/orders" >"$TMP/did" 2>"$TMP/proxy.log" & proxy=$!
-PIDS="$PIDS $proxy"
 exec 3>"$TMP/orders"
 export S4REC_BOOTSTRAP_SERVERS="127.0.0.1:$port"
 did() { [ "$(wc -l <"$TMP/did")" -ge "$1" ]; }
@@ -35,7 +34,6 @@ kill -STOP "$proxy"
 export S4REC_BOOTSTRAP_SERVERS="$BROKER"
 # shellcheck disable=SC2046
 CRASH_POINT=commit.after_end:4 "$S4REC" $(worker "$P" --until end) >"$TMP/successor.log" 2>&1 & successor=$!
-PIDS="$PIDS $successor"
 ends "$successor" 137
 kill -CONT "$proxy"
 ends "$pid" 75

@@ -17,7 +17,6 @@ for flush in 50 3600000; do
 	prefix_new "$P"
 	for point in chosen founded in_pass:3 pass_done caught_up released; do
 		CRASH_POINT=backfill.$point "$S4REC" $(worker "$P" $backfill --state.flush.ms "$flush") >"$TMP/crash.log" 2>&1 & pid=$!
-		PIDS="$PIDS $pid"
 		ends "$pid" 137
 		logged "^crash point backfill.${point%:*}" "$TMP/crash.log" || fail "$point: it ended elsewhere"
 		points=$(echo "$points" | grep -v "^backfill.${point%:*}$" || :)
@@ -32,7 +31,6 @@ done
 dies_in_pass() { # dies_in_pass NTH OPTIONS...
 	nth=$1; shift
 	CRASH_POINT=backfill.in_pass:$nth "$S4REC" $(worker "$P" $backfill --state.flush.ms 3600000 "$@") >"$TMP/crash.log" 2>&1 & pid=$!
-	PIDS="$PIDS $pid"
 	ends "$pid" 137
 }
 for P in ${PREFIX}_skip ${PREFIX}_skip_killed; do

@@ -12,7 +12,7 @@ for topic in state batches; do
 	start "$TMP/first.log" $(worker "$P" --until end --state.flush.ms 50)
 	unset DELAY_POINT
 	eventually 60 logged 'state flushed' "$TMP/first.log"
-	"$RECORDS" open "$P.$topic" "foreign.$topic" >"$TMP/foreign" 2>&1 & foreign=$!; PIDS="$PIDS $foreign"
+	"$RECORDS" open "$P.$topic" "foreign.$topic" >"$TMP/foreign" 2>&1 & foreign=$!
 	eventually 20 logged open "$TMP/foreign"
 	flushes=$(grep -c 'state flushed' "$TMP/first.log")
 	more_flushes() { [ "$(grep -c 'state flushed' "$TMP/first.log")" -ge $((flushes + 2)) ]; }

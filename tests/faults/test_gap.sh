@@ -12,7 +12,6 @@ gone() { for p in 0 1 2 3; do "$TOOL" delete-records "$P.interactions" "$p" -1; 
 dies_at() { # dies_at POINT OPTIONS...
 	point=$1; shift
 	CRASH_POINT=$point "$S4REC" train -t "$P" --until end $model "$@" >"$TMP/crash.log" 2>&1 & pid=$!
-	PIDS="$PIDS $pid"
 	ends "$pid" 137
 	logged "^crash point ${point%:*}" "$TMP/crash.log" || fail "$point: it ended elsewhere"
 }

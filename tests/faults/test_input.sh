@@ -38,7 +38,6 @@ judge "$TMP/$B.dump" "$B" "$TMP/a.dump" "$A" 7
 
 # a duration is one before the newest record that counts, however many aborted ones stand behind it
 "$RECORDS" open "$INPUT" "$PREFIX.owner" 200 >"$TMP/open.log" & pid=$!
-PIDS="$PIDS $pid"
 eventually 30 logged open "$TMP/open.log"
 kill -TERM "$pid"; ends "$pid" 0
 D=${PREFIX}_d; prefix_new "$D"

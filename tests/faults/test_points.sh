@@ -11,7 +11,6 @@ points=$(grep -rhoE 'crash_point\("[^"]+"' worker --include='*.c' | cut -d'"' -f
 dies_at() { # dies_at POINT[:N] FLUSH-MS
 	# shellcheck disable=SC2046
 	CRASH_POINT=$1 "$S4REC" $(worker "$P" --until end --state.flush.ms "$2") >"$TMP/crash.log" 2>&1 & pid=$!
-	PIDS="$PIDS $pid"
 	ends "$pid" 137
 	logged "^crash point ${1%:*}" "$TMP/crash.log" || fail "$1: it ended elsewhere"
 }
@@ -27,7 +26,7 @@ try() {
 # A new model first, then whatever comes while there is input, at last how it stops.
 all="$(echo "$points" | grep new_model) $(echo "$points" | grep -v '^stop\|new_model') $(echo "$points" | grep '^stop')"
 chain() {
-	P=${PREFIX}_$1 TMP=$TMP/$1 PIDS='' i=0
+	P=${PREFIX}_$1 TMP=$TMP/$1 i=0
 	mkdir "$TMP"
 	trap cleanup EXIT
 	prefix_new "$P"; follow "$P"

@@ -9,7 +9,6 @@ never="--state.flush.ms 3600000" always="--state.flush.ms 0"
 dies_at() { # dies_at POINT PREFIX OPTIONS...
 	point=$1 p=$2; shift 2
 	CRASH_POINT=$point "$S4REC" $(worker "$p" "$@") >"$TMP/crash.log" 2>&1 & pid=$!
-	PIDS="$PIDS $pid"
 	ends "$pid" 137
 	logged "^crash point ${point%:*}" "$TMP/crash.log" || fail "$point: it ended elsewhere"
 }

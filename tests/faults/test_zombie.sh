@@ -16,7 +16,6 @@ for k in 1 2 3 4 5 6; do
 	# the last one must leave some input, too
 	# shellcheck disable=SC2046
 	DELAY_POINT=commit.before_begin:3 CRASH_POINT=commit.after_end:6 "$S4REC" $(worker "$P" --until end --take.over --transaction.timeout.ms 10000) >"$TMP/twin$k.log" 2>&1 & pid=$!
-	PIDS="$PIDS $pid"
 	[ -z "$older" ] || left "$older"
 	older=$pid
 	eventually 60 logged ' train events=\|replay done\|new model' "$TMP/twin$k.log"
@@ -30,12 +29,10 @@ for when in commit.before_end commit.before_offsets commit.after_end flush.befor
 	# the process stops itself just there
 	# shellcheck disable=SC2046
 	STOP_POINT=$when:3 "$S4REC" $(worker "$P" --until end --election.timeout.ms 2500) >"$TMP/zombie.log" 2>&1 & zombie=$!
-	PIDS="$PIDS $zombie"
 	eventually 60 logged "^stop point $when" "$TMP/zombie.log"
 	case $when in *before*) sleep 3 ;; esac # transaction.timeout.ms is 2000, and the broker looks every second
 	# shellcheck disable=SC2046
 	DELAY_POINT=commit.before_offsets:2 CRASH_POINT=commit.after_end:4 "$S4REC" $(worker "$P" --until end --transaction.timeout.ms 10000) >"$TMP/successor.log" 2>&1 & successor=$!
-	PIDS="$PIDS $successor"
 	case $when in
 	*before_offsets) eventually 60 logged '^delay point' "$TMP/successor.log" ;; # woken while its successor's transaction is open
 	*) ends "$successor" 137 ;;
@@ -54,11 +51,9 @@ done
 # 3. stopped amid its restore, with the end of the cuts known and the state still to be read; its successor commits and flushes
 # shellcheck disable=SC2046
 STOP_POINT=replay.begins "$S4REC" $(worker "$P" --until end --election.timeout.ms 2500) >"$TMP/restoring.log" 2>&1 & zombie=$!
-PIDS="$PIDS $zombie"
 eventually 60 logged '^stop point' "$TMP/restoring.log"
 # shellcheck disable=SC2046
 CRASH_POINT=flush.after_end:3 "$S4REC" $(worker "$P" --until end --take.over --election.timeout.ms 1000) >"$TMP/successor.log" 2>&1 & successor=$!
-PIDS="$PIDS $successor"
 ends "$successor" 137
 kill -CONT "$zombie"
 ends "$zombie" 75
@@ -68,12 +63,10 @@ zombies=$((zombies + 1))
 # 4. as in 2., but its lead outlives its transaction: nobody tells it at once that another one leads, so it must not abort by itself
 # shellcheck disable=SC2046
 STOP_POINT=commit.before_offsets:3 "$S4REC" $(worker "$P" --until end --election.timeout.ms 12000) >"$TMP/leading.log" 2>&1 & zombie=$!
-PIDS="$PIDS $zombie"
 eventually 60 logged '^stop point' "$TMP/leading.log"
 sleep 3
 # shellcheck disable=SC2046
 DELAY_POINT=commit.before_offsets:2 CRASH_POINT=commit.after_end:4 "$S4REC" $(worker "$P" --until end --take.over --election.timeout.ms 1000 --transaction.timeout.ms 10000) >"$TMP/successor.log" 2>&1 & successor=$!
-PIDS="$PIDS $successor"
 eventually 60 logged '^delay point' "$TMP/successor.log"
 kill -CONT "$zombie"
 ends "$zombie" 75
