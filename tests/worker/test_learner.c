@@ -603,6 +603,59 @@ static void test_adopt_keeps_attributes(void **state)
 	cfg.attributes_buckets = 0;
 }
 
+/* An item moves with its attributes, also where no gradient reaches its row: when it is beyond publish.epsilon, readers get it within publish.max.steps. */
+static void test_moved_attributes_are_published(void **state)
+{
+	double epsilon = cfg.publish_epsilon;
+	int64_t max_steps = cfg.publish_max_steps, negatives = cfg.negatives;
+	cfg.attributes_buckets = 1000;
+	cfg.learning_rate = .02;
+	cfg.max_items = 1000;
+	cfg.loss = LOSS_BCE; /* one negative: most rows are left alone ... */
+	cfg.negatives = 1;
+	cfg.rows = ROWS_ADAGRAD; /* ... and rest */
+	cfg.publish_epsilon = .05;
+	cfg.publish_max_steps = 10;
+	struct learner *l = learner();
+	struct record_list batch = { 0 };
+	for (int i = 0; i < 400; i++)
+		event_saying(&batch, 100 + i / 2, 100 + i, 1000 + i % 2, "");
+	event_saying(&batch, 1, 1, 1000, ",\"category\":\"shoes\"");
+	event_saying(&batch, 1, 2, 1000, ",\"category\":\"shoes\"");
+	train(l, &batch, NULL);
+	publish(l, 1);
+
+	uint32_t *at, first, row;
+	uint64_t *sent;
+	float own[9], seen[8], now[8];
+	memcpy(now, vector(l, "i1", &row), sizeof now);
+	assert_int_equal(model_row_floats(l->model), 9);
+	memcpy(own, model_row_state(l->model, row, &at), sizeof own);
+	first = *at;
+	memcpy(seen, published_item(l, row, &sent), sizeof seen);
+	assert_int_equal(*sent, l->step);
+	for (uint64_t i = 0; i < 10; i++) {
+		event_saying(&batch, 600 + (int)i, 100 + (int)i, 2000, "");
+		event_saying(&batch, 600 + (int)i, 2, 2001, "");
+		train(l, &batch, NULL);
+		publish(l, 2 + i);
+	}
+	assert_memory_equal(own, model_row_state(l->model, row, &at), sizeof own);
+	assert_int_equal(first, *at);
+	assert_true(memcmp(now, vector(l, "i1", &row), sizeof now) != 0);
+	assert_true(memcmp(seen, published_item(l, row, &sent), sizeof seen) != 0);
+	assert_in_range(*sent, l->step - 9, l->step);
+	learner_free(l);
+	cfg.publish_max_steps = max_steps;
+	cfg.publish_epsilon = epsilon;
+	cfg.negatives = negatives;
+	cfg.rows = ROWS_ADAM;
+	cfg.loss = LOSS_FULL;
+	cfg.max_items = 100;
+	cfg.learning_rate = .001;
+	cfg.attributes_buckets = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_explosion), cmocka_unit_test(test_held), cmocka_unit_test(test_adopt),
@@ -611,6 +664,6 @@ int main(void)
 		cmocka_unit_test(test_drift_raises_the_rate_for_a_while), cmocka_unit_test(test_drift_rehearses_more_for_a_while),
 		cmocka_unit_test(test_attributes_tell_users_apart), cmocka_unit_test(test_attributes_of_a_user),
 		cmocka_unit_test(test_attributes_tell_items_apart), cmocka_unit_test(test_attributes_of_an_item),
-		cmocka_unit_test(test_adopt_keeps_attributes) };
+		cmocka_unit_test(test_adopt_keeps_attributes), cmocka_unit_test(test_moved_attributes_are_published) };
 	return cmocka_run_group_tests(tests, begin, end);
 }
