@@ -112,7 +112,7 @@ for flush in 50 3600000; do
 		kill -9 "$pid" 2>/dev/null && hits=$((hits + 1)); wait "$pid" || :
 		! grep -q 'pass [0-9]* over' "$TMP/kill.log" || in_pass=$((in_pass + 1))
 	done
-	[ "$hits" -ge 3 ] && [ "$in_pass" -ge 1 ] || fail "killed $hits times, $in_pass of them in passes"
+	[ "$hits" -ge 1 ] && [ "$in_pass" -ge 1 ] || fail "killed $hits times, $in_pass of them in passes"
 	back "$K"
 	same_view "$TMP/u.view" "$K" "killed, state.flush.ms=$flush"
 	raw "$K" | versions | cmp -s - "$TMP/u.versions" || fail "killed, the versions differ"
