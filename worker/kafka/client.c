@@ -14,6 +14,7 @@
 
 /* --- librdkafka's own log ------------------------------------------------------------------------------------------- */
 
+#define LEADERS_MS 5000
 #define WATERMARKS_MS 30000
 #define QUEUE_KBYTES_MAX 2097151 /* what librdkafka allows */
 #define MEMBER_POLL_MS 600000 /* a member that does not call for so long is put out of its group; a trainer that publishes a large model anew is busy for long */
@@ -391,6 +392,33 @@ int client_read_error(rd_kafka_resp_err_t err, const char *topic, int partition,
 		log_error("%s [%d] at offset %lld cannot be read: %s (%s)", topic, partition, (long long)offset, text, rd_kafka_err2name(err));
 		return EX_DATAERR;
 	}
+}
+
+/* NULL: no memory, or no such name. */
+static rd_kafka_topic_t *topic_with_leaders(rd_kafka_t *rk, const char *topic)
+{
+	const struct rd_kafka_metadata *md;
+	rd_kafka_topic_t *t = rd_kafka_topic_new(rk, topic, NULL);
+
+	if (t && rd_kafka_metadata(rk, 0, t, &md, LEADERS_MS) == RD_KAFKA_RESP_ERR_NO_ERROR)
+		rd_kafka_metadata_destroy(md);
+	return t;
+}
+
+void client_ask_leaders(rd_kafka_t *rk, const char *topic)
+{
+	rd_kafka_topic_t *t = topic_with_leaders(rk, topic);
+	if (t)
+		rd_kafka_topic_destroy(t);
+}
+
+rd_kafka_resp_err_t client_assign(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list)
+{
+	rd_kafka_topic_t *t = topic_with_leaders(rk, list->elems[0].topic);
+	rd_kafka_resp_err_t err = rd_kafka_assign(rk, list);
+	if (t) /* not before: 2.8 would have forgotten them */
+		rd_kafka_topic_destroy(t);
+	return err;
 }
 
 /* where: RD_KAFKA_OFFSET_BEGINNING or _END, which the protocol asks for as times. rd_kafka_query_watermark_offsets is no way to ask: 2.0.2 waits for

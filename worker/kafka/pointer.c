@@ -49,7 +49,7 @@ static int read_pointer(struct place *p, char **ret)
 	int r = 0, end = 0;
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_topic_partition_list_add(list, p->topic, p->partition)->offset = RD_KAFKA_OFFSET_BEGINNING;
-	rd_kafka_resp_err_t err = rd_kafka_assign(p->rk, list);
+	rd_kafka_resp_err_t err = client_assign(p->rk, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	for (int waited = 0; r == 0 && !err && !end && waited < TIMEOUT_MS; ) {
 		rd_kafka_message_t *m = rd_kafka_consumer_poll(p->rk, 100);

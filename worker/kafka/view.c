@@ -125,7 +125,7 @@ static int assign_all(struct view *v)
 
 	for (p = 0; p < v->part_count; p++)
 		rd_kafka_topic_partition_list_add(list, v->topic, p)->offset = RD_KAFKA_OFFSET_BEGINNING;
-	err = rd_kafka_assign(v->rk, list);
+	err = client_assign(v->rk, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	return err ? fail(v->topic, rd_kafka_err2str(err)) : 0;
 }
