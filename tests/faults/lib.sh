@@ -32,6 +32,30 @@ undisturbed() {
 	mv "$TMP/new.dump" "$dump"
 }
 
+# crashes POINT[:N] ARGUMENTS...: s4rec with these ends at that place, and nowhere else
+crashes() {
+	where=$1; shift
+	CRASH_POINT=$where "$S4REC" "$@" >"$TMP/crash.log" 2>&1 & pid=$!
+	ends "$pid" 137
+	logged "^crash point ${where%:*}" "$TMP/crash.log" || fail "$where: it ended elsewhere"
+}
+# killed COUNT LEAST MS OPTIONS...: at random moments of a worker of $P, within MS of its first sign, at least LEAST times before it is through; then to its end
+killed() {
+	count=$1 least=$2 within=$3 kills=0; shift 3
+	for k in $(seq "$count"); do
+		# shellcheck disable=SC2046
+		start "$TMP/kill.log" $(worker "$P" --until end --state.flush.ms 100 "$@")
+		[ $((k % 3)) = 0 ] || eventually 60 logged ' train events=\|replaying' "$TMP/kill.log" # else anywhere, in the start too
+		draw "$within"; sleep "0.$(printf %03d "$drawn")"
+		kill -9 "$pid" 2>/dev/null || break # through already
+		code=0; wait "$pid" || code=$?
+		[ "$code" = 137 ] || break
+		kills=$((kills + 1))
+	done
+	[ "$kills" -ge "$least" ] || fail "only $kills kills came in time"
+	through "$P" "$@"
+}
+
 # follow PREFIX: a read_committed reader beside the worker; stop_following: nothing came twice, nothing is missing, nothing was taken back
 follow() {
 	FOLLOWED=$1

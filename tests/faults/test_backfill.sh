@@ -16,9 +16,7 @@ for flush in 50 3600000; do
 	P=${PREFIX}_$flush
 	prefix_new "$P"
 	for point in chosen founded in_pass:3 pass_done caught_up released; do
-		CRASH_POINT=backfill.$point "$S4REC" $(worker "$P" $backfill --state.flush.ms "$flush") >"$TMP/crash.log" 2>&1 & pid=$!
-		ends "$pid" 137
-		logged "^crash point backfill.${point%:*}" "$TMP/crash.log" || fail "$point: it ended elsewhere"
+		crashes "backfill.$point" $(worker "$P" $backfill --state.flush.ms "$flush")
 		points=$(echo "$points" | grep -v "^backfill.${point%:*}$" || :)
 	done
 	"$S4REC" $(worker "$P" $backfill) >"$TMP/last.log" 2>&1 || fail "the last start fails: $(tail -n 3 "$TMP/last.log")"
@@ -28,11 +26,7 @@ done
 [ -z "$points" ] || fail "no run ends at: $points"
 
 # A batch of a pass that ends start after start is passed by, and a replay passes it, too: one that was killed behind it ends as one that was not.
-dies_in_pass() { # dies_in_pass NTH OPTIONS...
-	nth=$1; shift
-	CRASH_POINT=backfill.in_pass:$nth "$S4REC" $(worker "$P" $backfill --state.flush.ms 3600000 "$@") >"$TMP/crash.log" 2>&1 & pid=$!
-	ends "$pid" 137
-}
+dies_in_pass() { nth=$1; shift; crashes "backfill.in_pass:$nth" $(worker "$P" $backfill --state.flush.ms 3600000 "$@"); } # dies_in_pass NTH OPTIONS...
 for P in ${PREFIX}_skip ${PREFIX}_skip_killed; do
 	prefix_new "$P"
 	expect 0 $(worker "$P" $backfill --epochs 0)
@@ -59,7 +53,7 @@ says 'are due when publishing goes on'
 expect 69 promote default -t "$A"
 says 'and it has no row yet'
 "$RECORDS" dump "$A" >"$TMP/a.dump"
-CRASH_POINT=backfill.released "$S4REC" $(worker "$P" $held) >"$TMP/crash.log" 2>&1 && fail "it did not end" || :
+crashes backfill.released $(worker "$P" $held)
 for start in 1 2; do expect 0 $(worker "$P" $held); done
 "$RECORDS" dump "$P" >"$TMP/p.dump"
 judge "$TMP/p.dump" "$P" "$TMP/a.dump" "$A" 7

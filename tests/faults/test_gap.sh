@@ -9,12 +9,7 @@ grep -v '^!' "$TMP/events.jsonl" >"$TMP/all.jsonl"
 head -n 2000 "$TMP/all.jsonl" >"$TMP/first.jsonl"
 tail -n 4000 "$TMP/all.jsonl" >"$TMP/second.jsonl"
 gone() { for p in 0 1 2 3; do "$TOOL" delete-records "$P.interactions" "$p" -1; done; }
-dies_at() { # dies_at POINT OPTIONS...
-	point=$1; shift
-	CRASH_POINT=$point "$S4REC" train -t "$P" --until end $model "$@" >"$TMP/crash.log" 2>&1 & pid=$!
-	ends "$pid" 137
-	logged "^crash point ${point%:*}" "$TMP/crash.log" || fail "$point: it ended elsewhere"
-}
+dies_at() { at=$1; shift; crashes "$at" train -t "$P" --until end $model "$@"; } # dies_at POINT OPTIONS...
 accepted() { # accepted OPTIONS...
 	for point in flush.dense_copied flush.before_rows flush.before_end; do dies_at "$point" --accept-gap "$@"; done
 	expect 0 train -t "$P" --until end --accept-gap $model "$@"

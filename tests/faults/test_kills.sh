@@ -3,25 +3,8 @@
 # keep: an input whose laws change, and a run over it that nobody disturbs.
 . "$(dirname "$0")/lib.sh"
 
-# killed COUNT LEAST OPTIONS...: at random moments of a worker of $P, at least LEAST times before it is through
-killed() {
-	count=$1 least=$2 kills=0; shift 2
-	for k in $(seq "$count"); do
-		# shellcheck disable=SC2046
-		start "$TMP/kill.log" $(worker "$P" --until end --state.flush.ms 100 "$@")
-		[ $((k % 3)) = 0 ] || eventually 60 logged ' train events=\|replaying' "$TMP/kill.log" # else anywhere, in the start too
-		draw 600; sleep "0.$(printf %03d "$drawn")"
-		kill -9 "$pid" 2>/dev/null || break # through already
-		code=0; wait "$pid" || code=$?
-		[ "$code" = 137 ] || break
-		kills=$((kills + 1))
-	done
-	[ "$kills" -ge "$least" ] || fail "only $kills kills came in time"
-	through "$P" "$@"
-}
-
 P=${PREFIX}_p; prefix_new "$P"; follow "$P"
-killed "${KILLS:-6}" 3
+killed "${KILLS:-6}" 3 600
 as_if_nothing_happened "$P"
 first=$kills
 
@@ -38,7 +21,7 @@ undisturbed "$U" "$TMP/u.dump" $options
 logged ' drifts=[1-9]' "$TMP/undisturbed.log" || fail "no drift was found"
 prefix_new "$P"; follow "$P"
 # shellcheck disable=SC2086
-killed 2 1 $options
+killed 2 1 600 $options
 stop_following
 judge "$TMP/$P.dump" "$P" "$TMP/u.dump" "$U" 7
 echo "ok $NAME: $first and $kills kills, seed $SEED"

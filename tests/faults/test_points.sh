@@ -10,9 +10,7 @@ points=$(grep -rhoE 'crash_point\("[^"]+"' worker --include='*.c' | cut -d'"' -f
 
 dies_at() { # dies_at POINT[:N] FLUSH-MS
 	# shellcheck disable=SC2046
-	CRASH_POINT=$1 "$S4REC" $(worker "$P" --until end --state.flush.ms "$2") >"$TMP/crash.log" 2>&1 & pid=$!
-	ends "$pid" 137
-	logged "^crash point ${1%:*}" "$TMP/crash.log" || fail "$1: it ended elsewhere"
+	crashes "$1" $(worker "$P" --until end --state.flush.ms "$2")
 }
 try() {
 	case $1 in

@@ -6,12 +6,7 @@
 model=$(small | sed 's/--commit.steps [0-9]* //')
 behind=0:1,1:1,2:1,3:1 # an end that is behind us: nothing new is trained
 never="--state.flush.ms 3600000" always="--state.flush.ms 0"
-dies_at() { # dies_at POINT PREFIX OPTIONS...
-	point=$1 p=$2; shift 2
-	CRASH_POINT=$point "$S4REC" $(worker "$p" "$@") >"$TMP/crash.log" 2>&1 & pid=$!
-	ends "$pid" 137
-	logged "^crash point ${point%:*}" "$TMP/crash.log" || fail "$point: it ended elsewhere"
-}
+dies_at() { at=$1; shift; crashes "$at" $(worker "$@"); } # dies_at POINT PREFIX OPTIONS...
 scores() { echo --eval.out "$TMP/$1.tsv" --eval.windows "$TMP/$1.jsonl" --eval.window.ms 60000; }
 
 # 1. lines of scores

@@ -21,7 +21,6 @@
 
 #define KEY_MAX_BYTES (16 + 4096)
 #define POLL_VIEW_MS 1000
-#define SILENCE_S 30
 
 /* As long as something comes: somebody else's open transaction may hide what is left. */
 static int read_to_end(struct loop *w, struct view *v)

@@ -13,6 +13,7 @@
 
 #define POLL_MS 50
 #define CUTS_MAX 1024 /* steps in one commit at most */
+#define SILENCE_S 30  /* what must come, but does not for so long, is given up */
 
 struct loop {
 	const struct config *cfg;

@@ -13,8 +13,6 @@
 #include "worker/crash_point.h"
 #include "worker/log.h"
 
-#define SILENCE_S 30
-
 /* Positions without a model: maybe its topics were emptied. It may as well be another model that reads the same input. */
 static void warn_used_group(struct loop *w)
 {
