@@ -20,6 +20,12 @@ void model_set_item_attributes(struct model *m, uint32_t row, const uint16_t att
 	}
 }
 
+void model_copy_item_attributes(struct model *to, uint32_t row, const struct model *from, uint32_t from_row)
+{
+	if (to->item_attribute)
+		model_set_item_attributes(to, row, model_item_attributes(from, from_row));
+}
+
 const uint16_t *model_item_attributes(const struct model *m, uint32_t row)
 {
 	return m->item_attribute ? m->item_attribute + (size_t)row * ATTRIBUTES_MAX : NULL;

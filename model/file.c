@@ -290,7 +290,7 @@ static int write_file(int fd, const struct model *m, const struct idmap *ids, co
 }
 
 /* The rename is durable when the folder is. */
-static int sync_folder(const char *path)
+int sync_folder(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");

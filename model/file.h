@@ -39,4 +39,6 @@ int model_file_config(struct model_config *ret, size_t *ret_items, const char *p
  * May differ: what only future steps depend on (dropout, views, temperatures, weights of losses, negatives, clip, seed).
  * ret_ids: the items' ids, at most items_max; NULL = not asked for; *ret_ids NULL = the file has none. Both returned owned. */
 int model_load(struct model **ret, struct idmap **ret_ids, const struct model_config *c, const char *path, char *reason, size_t reason_len);
+/* The folder of path outlives the machine as it is now, such as the name that a rename has given there. 0 or -errno. */
+int sync_folder(const char *path);
 #endif

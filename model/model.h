@@ -123,6 +123,7 @@ void model_renew_item(struct model *m, uint32_t row);
 /* Up to ATTRIBUTES_MAX rows of attr, counted from 1; 0: no row. An item is its row and the sum of these, wherever it is read: as input, in the loss, ranked,
  * published. A new item has none, and they go with it. */
 void model_set_item_attributes(struct model *m, uint32_t row, const uint16_t attribute[ATTRIBUTES_MAX]); /* with attributes above 0 alone */
+void model_copy_item_attributes(struct model *to, uint32_t row, const struct model *from, uint32_t from_row); /* of one configuration; attributes 0: nothing */
 const uint16_t *model_item_attributes(const struct model *m, uint32_t row);                              /* NULL: attributes is 0 */
 int model_item_is_gone(const struct model *m, uint32_t row);
 size_t model_live_items(const struct model *m);

@@ -130,7 +130,6 @@ void model_arrange(struct model *to, const struct model *from, const uint32_t *f
 		assert(from_row[i] < from->N);
 		copy_floats(model_item_row(to, row), model_item_row(from, from_row[i]), from->item_stride);
 		to->item_step[row] = from->item_step[from_row[i]];
-		if (to->item_attribute)
-			model_set_item_attributes(to, row, model_item_attributes(from, from_row[i]));
+		model_copy_item_attributes(to, row, from, from_row[i]);
 	}
 }

@@ -4,19 +4,23 @@
 #include "model/schedule.h"
 #include "worker/log.h"
 
-/* The learner's rows, each as it would be at first sight. */
-static int make_rows(struct model *m, const struct model *like)
+int follow_items(struct model *m, const struct model *like)
 {
 	uint32_t row;
 
 	while (model_items(m) < model_items(like))
 		if (model_add_item(m, &row) < 0)
 			return log_no_memory();
-	for (row = 0; row < model_items(like); row++)
-		if (model_item_is_gone(like, row))
+	for (row = 0; row < model_items(like); row++) {
+		int gone = model_item_is_gone(like, row);
+
+		if (gone && !model_item_is_gone(m, row))
 			model_remove_item(m, row);
-		else if (model_item_attributes(m, row))
-			model_set_item_attributes(m, row, model_item_attributes(like, row));
+		else if (!gone && model_item_is_gone(m, row))
+			model_renew_item(m, row);
+		if (!gone)
+			model_copy_item_attributes(m, row, like, row);
+	}
 	return 0;
 }
 
@@ -62,7 +66,7 @@ int retrain(struct model **ret, struct learner *l, uint64_t epochs)
 {
 	struct model *m = NULL;
 	struct grad *g = NULL;
-	int code = model_new(&m, model_config(l->model)) < 0 || grad_new(&g, m) < 0 ? log_no_memory() : make_rows(m, l->model);
+	int code = model_new(&m, model_config(l->model)) < 0 || grad_new(&g, m) < 0 ? log_no_memory() : follow_items(m, l->model);
 
 	if (code == 0)
 		code = train(l, m, g, epochs);

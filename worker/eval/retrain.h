@@ -10,4 +10,6 @@
 
 /* *ret: a model with the rows of the learner's, the caller's. 0 or an exit code; errors are logged. */
 int retrain(struct model **ret, struct learner *l, uint64_t epochs);
+/* The same rows live in m as in like, with what is known of them, so that catalogues are equal; a new one is drawn. 0 or an exit code. */
+int follow_items(struct model *m, const struct model *like);
 #endif

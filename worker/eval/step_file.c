@@ -11,6 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "model/file.h"
 #include "worker/log.h"
 
 struct step_file {
@@ -121,19 +122,6 @@ static int copy(int to, int from, off_t end)
 		if (sendfile(to, from, &at, (size_t)(end - at)) <= 0)
 			return -1;
 	return 0;
-}
-
-/* A name that was given outlives the machine. */
-static void sync_folder(const char *path)
-{
-	const char *slash = strrchr(path, '/'); /* realpath: there is one */
-	char *folder = strndup(path, slash == path ? 1 : (size_t)(slash - path));
-	int dir = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	if (dir >= 0) {
-		fsync(dir);
-		close(dir);
-	}
-	free(folder);
 }
 
 /* A copy of the first end bytes, of the same owner, group and mode, under name (of mkstemp). NULL: errno. */

@@ -67,28 +67,6 @@ static int age_model(struct stream *s, size_t which)
 	return 0;
 }
 
-/* The same rows live as in the learner's, with what is known of them: catalogues are equal. */
-static int follow_items(struct stream *s, struct model *m)
-{
-	const struct model *now = s->l->model;
-	uint32_t row;
-
-	while (model_items(m) < model_items(now))
-		if (model_add_item(m, &row) < 0)
-			return log_no_memory();
-	for (row = 0; row < model_items(now); row++) {
-		int gone = model_item_is_gone(now, row);
-
-		if (gone && !model_item_is_gone(m, row))
-			model_remove_item(m, row);
-		else if (!gone && model_item_is_gone(m, row))
-			model_renew_item(m, row);
-		if (!gone && model_item_attributes(m, row))
-			model_set_item_attributes(m, row, model_item_attributes(now, row));
-	}
-	return 0;
-}
-
 static int night_falls(struct stream *s)
 {
 	struct model *m = NULL;
@@ -179,7 +157,7 @@ static int rank_by_aged(struct stream *s, size_t which, const struct batch *b, c
 {
 	struct model *m = s->aged[which];
 	size_t D = model_config(m)->D, asked = 0;
-	int code = follow_items(s, m);
+	int code = follow_items(m, s->l->model);
 
 	if (code)
 		return code;
@@ -284,7 +262,7 @@ static int forget_gone(struct stream *s)
 		any += s->gone[i];
 	}
 	for (size_t m = 0; code == 0 && any && m < MODELS; m++)
-		code = s->aged[m] ? follow_items(s, s->aged[m]) : 0;
+		code = s->aged[m] ? follow_items(s->aged[m], s->l->model) : 0;
 	return code == 0 && any && baselines_drop(s->baselines, s->gone, rows) < 0 ? log_no_memory() : code;
 }
 

@@ -167,9 +167,9 @@ static int find_file_rows(struct learner *l, const struct idmap *ids, uint32_t *
 /* The log said them, whatever the model was then. */
 static void keep_attributes(struct model *to, const struct model *from)
 {
-	for (uint32_t row = 0; model_item_attributes(to, row) && row < model_items(from); row++)
+	for (uint32_t row = 0; row < model_items(from); row++)
 		if (!model_item_is_gone(from, row))
-			model_set_item_attributes(to, row, model_item_attributes(from, row));
+			model_copy_item_attributes(to, row, from, row);
 }
 
 static void forget_scores(struct learner *l)
