@@ -187,6 +187,7 @@ static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_
 		{ "retry.backoff.max.ms", "50" },    /* newer librdkafka doubles it up to here */
 		{ "reconnect.backoff.max.ms", "1000" },
 		{ "socket.nagle.disable", "true" }, { "log.connection.close", "false" },
+		{ "enable.metrics.push", "false" },  /* KIP-714: newer librdkafka may wait a second at each handle's end to push its last ones */
 	};
 	const struct pair producer[] = {
 		{ "partitioner", "murmur2_random" }, /* Java's; everybody must agree where a key lives */
