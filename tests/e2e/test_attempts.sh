@@ -55,4 +55,15 @@ expect 0 train -t "$A" --until end $(small)
 "$S4REC" generate --events 6000 --skip 6000 --users 300 --items 80 --interests 4 --malformed 0.01 --duplicates 0 --late 0 2>"$TMP/gen.log" | "$S4REC" load -t "$A" - >"$TMP/load.log" 2>&1
 dies "$A"; dies "$A"
 expect 0 train -t "$A" --until end $(small)
+
+# 6. readers' topic made anew, too: the number is still the batch's, and all rows go out with it
+"$S4REC" generate --events 6000 --skip 6000 --users 300 --items 80 --interests 4 2>"$TMP/gen.log" | "$S4REC" load -t "$B" - >"$TMP/load.log" 2>&1
+"$TOOL" delete-topic "$B.embeddings"; expect 0 topics create -t "$B"
+expect 64 train -t "$B" --until end --skip-batch 999999 $(small)
+next=$(sed -n 's/.*the next batch is that of step \([0-9]*\).*/\1/p' "$TMP/err.log")
+expect 0 train -t "$B" --until end --skip-batch "$next" $(small)
+says "$B.embeddings: 4 of 4 partitions are empty"
+logged "step=$next skipped: its [1-9]" "$TMP/err.log" || fail "the batch was not skipped"
+expect 0 read -e -t "$B"; says 'complete: '
+[ "$(grep -o '"key":"user/[^"]*"' "$TMP/out.log" | LC_ALL=C sort -u | wc -l)" -ge 290 ] || fail "the rows did not come back"
 echo "ok $NAME: $skipped records skipped"

@@ -422,10 +422,12 @@ static int after_backlog(struct loop *w)
 
 /* ---- the loop ---- */
 
-/* What a start owes to readers who wait. What the guard holds back goes out when it lets go: a version for that would hold nothing, and each start add one. */
+/* What a start owes to readers who wait. What the guard holds back goes out when it lets go: a version for that would hold nothing, and each start add one.
+ * A batch that is to be skipped must have its number: what is owed goes out with it. */
 static int publish_owed(struct loop *w)
 {
-	return w->learner->catching_up || w->learner->guard.held ? 0 : publish_due(w);
+	const struct learner *l = w->learner;
+	return l->catching_up || l->guard.held || is_skipped(w, l->step + 1) ? 0 : publish_due(w);
 }
 
 /* With cut=log a signal must not decide where a batch or a commit ends: the loop goes on to the next commit, which is at most
