@@ -1,7 +1,7 @@
 #!/bin/bash
 # From kill -9 of the trainer to the next version that a reader sees, events coming in all the time: with a standby that takes over, and alone,
-# started again at once. Goal: under 3 s beyond the detection (election.timeout.ms) and the restore. KILLS of each kind (50: as goals are told),
-# TIMEOUT_MS of the election, RATE of events.
+# started again at once. Goal: under 3 s beyond the detection (election.timeout.ms) and the restore, i.e. behind "replay done". KILLS of each kind (50: as
+# goals are told), TIMEOUT_MS of the election, RATE of events.
 set -euo pipefail
 export S4REC_BOOTSTRAP_SERVERS="$BROKER" S4REC_TOPIC_PREFIX="bench_failover_$$"
 S4REC=$BUILD/s4rec KILLS=${KILLS:-10} TIMEOUT_MS=${TIMEOUT_MS:-6000} RATE=${RATE:-200}
@@ -23,21 +23,22 @@ worker() { # LOG
 	: >"$1"
 	"$S4REC" train --election.timeout.ms "$TIMEOUT_MS" --state.flush.ms 2000 --progress.ms 200 >"$1" 2>&1 & pid=$!
 }
-led_ms() { date -d "$(sed -n 's/ info leading .*//p' "$1" | tail -n 1)" +%s%3N; }
+logged_ms() { date -d "$(sed -n "s/ info $1 .*//p" "$2" | tail -n 1)" +%s%3N; }
 # fell LOG: since the kill at $killed_ms, until a new version is seen; LOG is of the worker that goes on
 fell() {
 	before=$1
 	left=6000
 	until [ "$(newest)" -gt "$before" ]; do left=$((left - 1)); [ "$left" -gt 0 ] || { echo "no new version" >&2; tail -n 5 "$2" >&2; exit 1; }; sleep 0.01; done
 	seen_ms=$(now)
-	echo "$((seen_ms - killed_ms)) $(($(led_ms "$2") - killed_ms))" >>"$TMP/$3"
+	led_ms=$(logged_ms leading "$2")
+	echo "$((seen_ms - killed_ms)) $((led_ms - killed_ms)) $(($(logged_ms 'replay done:' "$2") - led_ms))" >>"$TMP/$3"
 }
 percentiles() {
-	sort -n "$TMP/$1" | awk -v what="$2" '{ all[NR] = $1; wait[NR] = $2; rest[NR] = $1 - $2 }
+	sort -n "$TMP/$1" | awk -v what="$2" '{ all[NR] = $1; wait[NR] = $2; fold[NR] = $3; rest[NR] = $1 - $2 - $3 }
 		function at(a, q, i, j, t, n) { n = NR; for (i = 1; i <= n; i++) b[i] = a[i]; for (i = 2; i <= n; i++) for (j = i; j > 1 && b[j] < b[j-1]; j--) { t = b[j]; b[j] = b[j-1]; b[j-1] = t }
 			i = int(n * q) + 1; return b[i > n ? n : i] }
-		END { printf "failover %s kills=%d kill_to_version_ms p50=%d p99=%d; until it leads p50=%d p99=%d; from there p50=%d p99=%d\n", what, NR, at(all, .5), at(all, .99),
-			at(wait, .5), at(wait, .99), at(rest, .5), at(rest, .99) }'
+		END { printf "failover %s kills=%d kill_to_version_ms p50=%d p99=%d; until it leads p50=%d p99=%d; restore and replay p50=%d p99=%d; from there p50=%d p99=%d\n", what, NR,
+			at(all, .5), at(all, .99), at(wait, .5), at(wait, .99), at(fold, .5), at(fold, .99), at(rest, .5), at(rest, .99) }'
 }
 
 worker "$TMP/log.0"; until_log ' lag=[0-9][0-9]\{0,2\} ' "$TMP/log.0"; leader=$pid

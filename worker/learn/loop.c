@@ -440,7 +440,7 @@ static int may_stop(const struct loop *w)
 int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 {
 	int r = 0, refused = 0;
-	w->commit_ms = monotonic_ms();
+	w->commit_ms = monotonic_ms() - w->cfg->commit_ms; /* readers have waited for this start: its first batch is committed at once */
 	if (!*stop)
 		r = publish_owed(w);
 	while (r == 0 && !(*stop && may_stop(w)) && !backfill_finished(w)) {
