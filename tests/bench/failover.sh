@@ -24,14 +24,15 @@ worker() { # LOG
 	"$S4REC" train --election.timeout.ms "$TIMEOUT_MS" --state.flush.ms 2000 --progress.ms 200 >"$1" 2>&1 & pid=$!
 }
 logged_ms() { date -d "$(sed -n "s/ info $1 .*//p" "$2" | tail -n 1)" +%s%3N; }
-# fell LOG: since the kill at $killed_ms, until a new version is seen; LOG is of the worker that goes on
+# fell LOG KIND: since the kill at $killed_ms, until the first version is seen that is not the killed worker's; LOG is of the one that goes on
 fell() {
-	before=$1
+	until_log ' info leading ' "$1"
+	before=$(newest) # what the killed one has committed is visible by now
 	left=6000
-	until [ "$(newest)" -gt "$before" ]; do left=$((left - 1)); [ "$left" -gt 0 ] || { echo "no new version" >&2; tail -n 5 "$2" >&2; exit 1; }; sleep 0.01; done
+	until [ "$(newest)" -gt "$before" ]; do left=$((left - 1)); [ "$left" -gt 0 ] || { echo "no new version" >&2; tail -n 5 "$1" >&2; exit 1; }; sleep 0.01; done
 	seen_ms=$(now)
-	led_ms=$(logged_ms leading "$2")
-	echo "$((seen_ms - killed_ms)) $((led_ms - killed_ms)) $(($(logged_ms 'replay done:' "$2") - led_ms))" >>"$TMP/$3"
+	led_ms=$(logged_ms leading "$1")
+	echo "$((seen_ms - killed_ms)) $((led_ms - killed_ms)) $(($(logged_ms 'replay done:' "$1") - led_ms))" >>"$TMP/$2"
 }
 percentiles() {
 	sort -n "$TMP/$1" | awk -v what="$2" '{ all[NR] = $1; wait[NR] = $2; fold[NR] = $3; rest[NR] = $1 - $2 - $3 }
@@ -48,12 +49,10 @@ while [ "$i" -lt "$KILLS" ]; do
 	i=$((i + 1))
 	until_log 'state flushed' "$TMP/log.$((i - 1))" # else the replay grows with each kill
 	sleep "0.$((i * 37 % 100))"
-	before=$(newest)
 	kill -9 "$leader"; wait "$leader" 2>/dev/null || :
 	killed_ms=$(now)
 	worker "$TMP/log.$i"; leader=$pid
-	until_log ' info leading ' "$TMP/log.$i"
-	fell "$before" "$TMP/log.$i" alone
+	fell "$TMP/log.$i" alone
 done
 percentiles alone "alone, started again at once"
 
@@ -65,10 +64,8 @@ while [ "$i" -lt "$((last + KILLS))" ]; do
 	until_log 'standing by' "$TMP/log.$i"
 	until_log 'state flushed' "$TMP/log.$((i - 1))" # else the replay grows with each kill
 	sleep "0.$((i * 37 % 100))"
-	before=$(newest)
 	kill -9 "$leader"; killed_ms=$(now); wait "$leader" 2>/dev/null || :
-	until_log ' info leading ' "$TMP/log.$i"
-	fell "$before" "$TMP/log.$i" standby
+	fell "$TMP/log.$i" standby
 	leader=$standby
 done
 percentiles standby "standby, election.timeout.ms=$TIMEOUT_MS"
