@@ -1,5 +1,5 @@
 /* alloc.c - LD_PRELOAD: the N-th allocation that the program itself makes fails (ALLOC_FAIL=N), or the N-th of so many
- * bytes (ALLOC_FAIL=N:BYTES), counted over all threads; says so. */
+ * bytes (ALLOC_FAIL=N:BYTES), counted over all threads, from the place ALLOC_POINT on where there is one (crash_point.c); says so. */
 #include "tests/faults/caller.h"
 
 #include <errno.h>
@@ -13,6 +13,9 @@ void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t n);
 void *__libc_memalign(size_t alignment, size_t n);
 
+extern _Atomic int alloc_count;
+_Atomic int alloc_count; /* they are counted */
+
 static int fails(const void *caller, size_t bytes)
 {
 	static _Atomic long count;
@@ -22,8 +25,9 @@ static int fails(const void *caller, size_t bytes)
 		const char *s = getenv("ALLOC_FAIL");
 		of = s && strchr(s, ':') ? atol(strchr(s, ':') + 1) : 0;
 		nth = s ? atol(s) : 0;
+		alloc_count = !getenv("ALLOC_POINT");
 	}
-	if (!nth || (of && bytes != (size_t)of) || !from_program(caller) || atomic_fetch_add(&count, 1) + 1 != nth)
+	if (!nth || !alloc_count || (of && bytes != (size_t)of) || !from_program(caller) || atomic_fetch_add(&count, 1) + 1 != nth)
 		return 0;
 	errno = ENOMEM;
 	return write(2, said, sizeof said - 1) > 0;

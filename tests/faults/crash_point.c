@@ -1,6 +1,7 @@
 /* crash_point.c - see worker/crash_point.h; linked into build/faults/s4rec only. */
 #include "worker/crash_point.h"
 
+#include <dlfcn.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -20,7 +21,11 @@ static int is_here(const char *variable, _Atomic int *hits, const char *name)
 
 void crash_point(const char *name)
 {
-	static _Atomic int crash_hits, stop_hits, delay_hits;
+	static _Atomic int crash_hits, stop_hits, delay_hits, alloc_hits;
+	if (is_here("ALLOC_POINT", &alloc_hits, name)) { /* alloc.c is preloaded */
+		void *count = dlsym(RTLD_DEFAULT, "alloc_count");
+		*(_Atomic int *)count = 1;
+	}
 	if (is_here("DELAY_POINT", &delay_hits, name)) {
 		fprintf(stderr, "delay point %s\n", name);
 		sleep(getenv("DELAY_S") ? (unsigned)atoi(getenv("DELAY_S")) : 2);
