@@ -40,5 +40,7 @@ running=
 for c in $(seq 0 $((CHAINS - 1))); do
 	(chain "$c") & running="$running $!"
 done
-for pid in $running; do ends "$pid" 0; done
+failed=0
+for pid in $running; do wait "$pid" || failed=1; done # each to its end: it clears up itself
+[ "$failed" = 0 ] || fail "said above"
 echo "ok $NAME: $(echo "$points" | wc -l) points"
