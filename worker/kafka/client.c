@@ -14,20 +14,10 @@
 
 /* --- librdkafka's own log ------------------------------------------------------------------------------------------- */
 
-#define LEADERS_MS 5000
-#define WATERMARKS_MS 30000
 #define QUEUE_KBYTES_MAX 2097151 /* what librdkafka allows */
 #define MEMBER_POLL_MS 600000 /* a member that does not call for so long is put out of its group; a trainer that publishes a large model anew is busy for long */
 #define LOG_KINDS 16
 #define LOG_EVERY_MS 10000
-
-static int64_t clock_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* Lines of one kind (librdkafka's "facility") are printed once in LOG_EVERY_MS; the others are counted. */
 static struct {
@@ -41,7 +31,7 @@ static struct {
 static void on_log(const rd_kafka_t *rk, int level, const char *fac, const char *buf)
 {
 	const char *text = strstr(buf, ": ");
-	int64_t now_ms = clock_ms();
+	int64_t now_ms = base_clock_ms();
 	unsigned i, swallowed = 0;
 	int print = 0;
 
@@ -103,69 +93,16 @@ void delivery_wait(rd_kafka_t *rk, const struct delivery *d)
 
 /* --- settings ------------------------------------------------------------------------------------------------------- */
 
-/* Keys that a promise of ours hangs on. */
-static const char *const owned_keys[][2] = {
-	{ "transactional.id", "--topic.prefix" }, { "group.id", "--group.id" }, { "transaction.timeout.ms", "--transaction.timeout.ms" },
-	{ "isolation.level", NULL }, { "enable.auto.commit", NULL }, { "enable.auto.offset.store", NULL }, { "enable.idempotence", NULL },
-	{ "enable.partition.eof", NULL }, { "auto.offset.reset", NULL }, { "delivery.report.only.error", NULL },
-	{ "session.timeout.ms", "--election.timeout.ms" }, { "group.instance.id", NULL }, { "group.protocol", NULL },
-	{ "partition.assignment.strategy", NULL },
-};
-
-struct pair { const char *key, *value; };
-
-/* Our own settings: a refusal is a programming mistake, except for keys that this librdkafka does not know. */
-static int set_all(rd_kafka_conf_t *conf, const struct pair *p, size_t n)
-{
-	char err[512];
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		rd_kafka_conf_res_t r = rd_kafka_conf_set(conf, p[i].key, p[i].value, err, sizeof err);
-
-		if (r == RD_KAFKA_CONF_INVALID) {
-			log_error("%s=%s: %s", p[i].key, p[i].value, err);
-			return EX_CONFIG;
-		}
-	}
-	return 0;
-}
-
-static int set_user(rd_kafka_conf_t *conf, const struct config *c)
-{
-	char err[512];
-	size_t i, k;
-
-	for (i = 0; i < c->kafka_count; i++) {
-		const char *key = c->kafka[2 * i], *value = c->kafka[2 * i + 1];
-
-		for (k = 0; k < sizeof owned_keys / sizeof *owned_keys; k++) {
-			if (strcmp(key, owned_keys[k][0]) != 0)
-				continue;
-			if (owned_keys[k][1])
-				log_error("kafka.%s cannot be set here; use %s", key, owned_keys[k][1]);
-			else
-				log_error("kafka.%s cannot be set: exactly-once depends on the value that s4rec gives it", key);
-			return EX_CONFIG;
-		}
-		if (rd_kafka_conf_set(conf, key, value, err, sizeof err) != RD_KAFKA_CONF_OK) {
-			log_error("kafka.%s: %s (the keys are those of librdkafka %s, CONFIGURATION.md)", key, err, rd_kafka_version_str());
-			return EX_CONFIG;
-		}
-	}
-	return 0;
-}
-
 static int is_consumer(enum client_kind kind)
 {
 	return kind == CLIENT_CONSUMER || kind == CLIENT_CONSUMER_UNCOMMITTED || kind == CLIENT_MEMBER;
 }
 
 /* After the user's settings: the order of the members hangs on them. */
-static int set_member(rd_kafka_conf_t *conf, const struct config *c, const struct client_member *m)
+static int set_member(rd_kafka_conf_t *conf, const struct config *c, const struct client_member *m, char *reterr, size_t size)
 {
 	char group[512], session[32], heartbeat[32], poll[32];
-	const struct pair own[] = {
+	const struct base_pair own[] = {
 		{ "group.id", group }, { "client.id", m->client_id }, { "session.timeout.ms", session }, { "heartbeat.interval.ms", heartbeat },
 		{ "max.poll.interval.ms", poll }, { "partition.assignment.strategy", "range" },
 	};
@@ -175,36 +112,20 @@ static int set_member(rd_kafka_conf_t *conf, const struct config *c, const struc
 	snprintf(poll, sizeof poll, "%lld", (long long)(c->election_timeout_ms > MEMBER_POLL_MS ? c->election_timeout_ms : MEMBER_POLL_MS));
 	rd_kafka_conf_set_opaque(conf, m->opaque);
 	rd_kafka_conf_set_rebalance_cb(conf, m->on_rebalance);
-	return set_all(conf, own, sizeof own / sizeof *own);
+	return base_set(conf, own, sizeof own / sizeof *own, reterr, size);
 }
 
 /* queue_kbytes: what waits per partition; 0 = librdkafka's own limit. m: of a CLIENT_MEMBER, else NULL. */
 static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_kind kind, size_t queue_kbytes, const struct client_member *m)
 {
-	const struct pair common[] = {
-		{ "bootstrap.servers", c->bootstrap_servers }, { "client.id", "s4rec" },
-		{ "retry.backoff.ms", "5" },         /* else each commit waits 100 ms for the previous one's markers */
-		{ "retry.backoff.max.ms", "50" },    /* newer librdkafka doubles it up to here */
-		{ "reconnect.backoff.max.ms", "1000" },
-		{ "socket.nagle.disable", "true" }, { "log.connection.close", "false" },
-		{ "enable.metrics.push", "false" },  /* KIP-714: newer librdkafka may wait a second at each handle's end to push its last ones */
-	};
-	const struct pair producer[] = {
+	const struct base_pair producer[] = {
 		{ "partitioner", "murmur2_random" }, /* Java's; everybody must agree where a key lives */
 		{ "enable.idempotence", "true" }, { "compression.codec", "zstd" }, { "linger.ms", "2" },
 		{ "queue.buffering.max.messages", "200000" },
 	};
-	const struct pair consumer[] = {
-		{ "check.crcs", "true" }, { "auto.offset.reset", "error" }, { "enable.auto.commit", "false" },
-		{ "enable.auto.offset.store", "false" }, { "enable.partition.eof", "true" }, { "fetch.wait.max.ms", "50" },
-		/* A full queue makes librdkafka 2.0 pause a partition for a second; memory is bounded by queued.max.messages.kbytes. */
-		{ "queued.min.messages", "1000000" }, { "fetch.queue.backoff.ms", "10" },
-		{ "isolation.level", kind == CLIENT_CONSUMER ? "read_committed" : "read_uncommitted" },
-		{ "group.id", c->group_id }, /* assign() asks for one; nobody joins it */
-	};
-	char id[512], timeout[32], kbytes[32];
-	const struct pair bounded = { "queued.max.messages.kbytes", kbytes };
-	const struct pair txn[] = { { "transactional.id", id }, { "transaction.timeout.ms", timeout } };
+	char id[512], timeout[32], kbytes[32], err[1024];
+	const struct base_pair bounded = { "queued.max.messages.kbytes", kbytes };
+	const struct base_pair txn[] = { { "transactional.id", id }, { "transaction.timeout.ms", timeout } };
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	int r;
 
@@ -215,24 +136,25 @@ static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_
 
 	snprintf(kbytes, sizeof kbytes, "%zu", queue_kbytes);
 	rd_kafka_conf_set_log_cb(conf, on_log);
-	r = set_all(conf, common, sizeof common / sizeof *common);
+	r = base_set_common(conf, c->bootstrap_servers, err, sizeof err);
 	if (r == 0 && is_consumer(kind))
-		r = set_all(conf, consumer, sizeof consumer / sizeof *consumer);
+		r = base_set_consumer(conf, kind == CLIENT_CONSUMER, c->group_id, err, sizeof err);
 	else if (r == 0) {
 		rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-		r = set_all(conf, producer, sizeof producer / sizeof *producer);
+		r = base_set(conf, producer, sizeof producer / sizeof *producer, err, sizeof err);
 	}
 	if (r == 0 && queue_kbytes)
-		r = set_all(conf, &bounded, 1);
+		r = base_set(conf, &bounded, 1, err, sizeof err);
 	if (r == 0 && (kind == CLIENT_TXN_PRODUCER || state))
-		r = set_all(conf, txn, sizeof txn / sizeof *txn);
+		r = base_set(conf, txn, sizeof txn / sizeof *txn, err, sizeof err);
 	if (r == 0)
-		r = set_user(conf, c);
+		r = base_set_user(conf, c->kafka, c->kafka_count, err, sizeof err);
 	if (r == 0 && m)
-		r = set_member(conf, c, m);
-	if (r) {
+		r = set_member(conf, c, m, err, sizeof err);
+	if (r < 0) {
+		log_error("%s", err);
 		rd_kafka_conf_destroy(conf);
-		return r;
+		return EX_CONFIG;
 	}
 	*ret = conf;
 	return 0;
@@ -243,12 +165,12 @@ static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_
 /* Asks for the metadata of all topics: proof of a connection, and without it the first produce or assign costs a second. */
 static int connect_broker(rd_kafka_t *rk, const struct config *c)
 {
-	int64_t end_ms = clock_ms() + c->connect_timeout_ms, left_ms;
+	int64_t end_ms = base_clock_ms() + c->connect_timeout_ms, left_ms;
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__TIMED_OUT;
 	const struct rd_kafka_metadata *md;
 	char why[512];
 
-	while ((left_ms = end_ms - clock_ms()) > 0) {
+	while ((left_ms = end_ms - base_clock_ms()) > 0) {
 		err = rd_kafka_metadata(rk, 1, NULL, &md, (int)left_ms);
 		if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
 			rd_kafka_metadata_destroy(md);
@@ -351,42 +273,17 @@ void client_input_topic(char *ret, size_t size, const struct config *c)
 
 int client_read_error(rd_kafka_resp_err_t err, const char *topic, int partition, int64_t offset, const char *text)
 {
-	switch (err) {
-	case RD_KAFKA_RESP_ERR__TRANSPORT:
-	case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-	case RD_KAFKA_RESP_ERR__RESOLVE:
-	case RD_KAFKA_RESP_ERR__TIMED_OUT:
-	case RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE:
-	case RD_KAFKA_RESP_ERR__WAIT_COORD:
-	case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
-	case RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION:
-	case RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE:
-	case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
-	case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
-	case RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE:
-	case RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS:
-	case RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE:
-	case RD_KAFKA_RESP_ERR_NOT_COORDINATOR:
-	case RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR:
-	case RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH:
-	case RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH:
-	case RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE:
+	switch (base_read_error(err)) {
+	case BASE_PASSES:
 		log_warn("%s [%d] at offset %lld: %s; trying on", topic, partition, (long long)offset, text);
 		return 0;
-	case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
-	case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+	case BASE_OFFSET_GONE:
 		log_error("%s [%d] no longer has offset %lld: %s; was it removed by retention, or the topic made anew?", topic, partition, (long long)offset, text);
 		return EX_DATAERR;
-	case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-	case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+	case BASE_TOPIC_GONE:
 		log_error("%s [%d] is gone: %s; was the topic deleted?", topic, partition, text);
 		return EX_CONFIG;
-	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-	case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-	case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-	case RD_KAFKA_RESP_ERR__AUTHENTICATION:
-	case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+	case BASE_DENIED:
 		log_error("%s [%d]: %s; does this user have the right to read it?", topic, partition, text);
 		return EX_NOPERM;
 	default:
@@ -395,62 +292,12 @@ int client_read_error(rd_kafka_resp_err_t err, const char *topic, int partition,
 	}
 }
 
-/* NULL: no memory, or no such name. */
-static rd_kafka_topic_t *topic_with_leaders(rd_kafka_t *rk, const char *topic)
-{
-	const struct rd_kafka_metadata *md;
-	rd_kafka_topic_t *t = rd_kafka_topic_new(rk, topic, NULL);
-
-	if (t && rd_kafka_metadata(rk, 0, t, &md, LEADERS_MS) == RD_KAFKA_RESP_ERR_NO_ERROR)
-		rd_kafka_metadata_destroy(md);
-	return t;
-}
-
-void client_ask_leaders(rd_kafka_t *rk, const char *topic)
-{
-	rd_kafka_topic_t *t = topic_with_leaders(rk, topic);
-	if (t)
-		rd_kafka_topic_destroy(t);
-}
-
-rd_kafka_resp_err_t client_assign(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list)
-{
-	rd_kafka_topic_t *t = topic_with_leaders(rk, list->elems[0].topic);
-	rd_kafka_resp_err_t err = rd_kafka_assign(rk, list);
-	if (t) /* not before: 2.8 would have forgotten them */
-		rd_kafka_topic_destroy(t);
-	return err;
-}
-
-/* where: RD_KAFKA_OFFSET_BEGINNING or _END, which the protocol asks for as times. rd_kafka_query_watermark_offsets is no way to ask: 2.0.2 waits for
- * ever in it for a broker that has stopped, whatever its timeout. */
-static rd_kafka_resp_err_t ask_offset(rd_kafka_t *rk, const char *topic, int partition, int64_t where, int64_t *ret)
-{
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-	rd_kafka_resp_err_t err;
-
-	rd_kafka_topic_partition_list_add(list, topic, partition)->offset = where;
-	err = rd_kafka_offsets_for_times(rk, list, 5000);
-	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-		err = list->elems[0].err;
-	*ret = list->elems[0].offset;
-	rd_kafka_topic_partition_list_destroy(list);
-	return err;
-}
-
 int client_watermarks(rd_kafka_t *rk, const char *topic, int partition, int64_t *ret_low, int64_t *ret_high)
 {
-	rd_kafka_resp_err_t err;
-	int64_t end_ms = clock_ms() + WATERMARKS_MS;
+	rd_kafka_resp_err_t err = base_watermarks(rk, topic, partition, ret_low, ret_high);
 
-	do { /* a leader that moves is no reason to give up */
-		err = ask_offset(rk, topic, partition, RD_KAFKA_OFFSET_BEGINNING, ret_low);
-		if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-			err = ask_offset(rk, topic, partition, RD_KAFKA_OFFSET_END, ret_high);
-		if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-			return 0;
-		usleep(100000);
-	} while (clock_ms() < end_ms);
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return 0;
 	log_error("kafka no_watermarks topic=%s partition=%d: %s", topic, partition, rd_kafka_err2str(err));
 	return -EIO;
 }
@@ -484,18 +331,11 @@ int client_input_watermarks(const struct config *c, int partitions, int64_t *ret
 /* *ret: its partitions, 0 = there is no such topic. */
 static int find_topic(rd_kafka_t *rk, const char *name, const struct config *c, int *ret)
 {
-	const struct rd_kafka_metadata *md;
-	*ret = 0;
-	rd_kafka_resp_err_t err = rd_kafka_metadata(rk, 1, NULL, &md, (int)c->connect_timeout_ms);
-	if (err) {
-		log_error("cannot list the topics at %s: %s", c->bootstrap_servers, rd_kafka_err2str(err));
-		return EX_UNAVAILABLE;
-	}
-	for (int i = 0; i < md->topic_cnt; i++)
-		if (strcmp(md->topics[i].topic, name) == 0)
-			*ret = md->topics[i].partition_cnt;
-	rd_kafka_metadata_destroy(md);
-	return 0;
+	rd_kafka_resp_err_t err = base_partitions(rk, name, (int)c->connect_timeout_ms, ret);
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return 0;
+	log_error("cannot list the topics at %s: %s", c->bootstrap_servers, rd_kafka_err2str(err));
+	return EX_UNAVAILABLE;
 }
 
 int client_has_topic(const struct config *c, const char *name, int *ret)

@@ -6,6 +6,7 @@
 #define S4REC_KAFKA_CLIENT_H
 #include <librdkafka/rdkafka.h>
 #include "worker/config.h"
+#include "worker/kafka/base.h"
 
 enum client_kind { CLIENT_PLAIN_PRODUCER, CLIENT_TXN_PRODUCER, CLIENT_STATE_PRODUCER, CLIENT_CONSUMER, CLIENT_CONSUMER_UNCOMMITTED, CLIENT_MEMBER };
 
@@ -36,11 +37,6 @@ int client_has_topic(const struct config *c, const char *name, int *ret);
 int client_input_partitions(const struct config *c, int *ret);
 /* A plain producer and the input topic, which must be there; the topic is to be destroyed before the producer. Exit code. */
 int client_input_producer(rd_kafka_t **ret, rd_kafka_topic_t **ret_topic, const struct config *c);
-/* The handle knows the leaders of a topic from here on. librdkafka 2.8 else looks for those of a topic that it has not heard of once a second only, and a start
- * has several handles. While no broker answers it takes up to 5 s, and says nothing: the handle goes on asking. */
-void client_ask_leaders(rd_kafka_t *rk, const char *topic);
-/* rd_kafka_assign behind that, for partitions of one topic. */
-rd_kafka_resp_err_t client_assign(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list);
 /* Low and high watermark, as the handle sees them: with CLIENT_CONSUMER the high one stands before the first open transaction. 0 or -EIO. */
 int client_watermarks(rd_kafka_t *rk, const char *topic, int partition, int64_t *ret_low, int64_t *ret_high);
 /* The same of all partitions of a topic, open transactions or not: low, high (partitions), NULL = not asked for. Exit code. */
