@@ -89,6 +89,8 @@ $(BUILD)/%.o: %.c | $(GEN) $(BUILD)/.checked
 $(BUILD)/model/%.o: EXTRA = -fno-math-errno -fno-trapping-math
 # sums in any order, but divisions stay divisions: -ffast-math would estimate them by an instruction whose bits differ between CPUs
 $(BUILD)/model/vmath.o: EXTRA = -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math -ffinite-math-only
+# sums in any order
+$(BUILD)/worker/reader/top.o: EXTRA = -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math
 # sqrt of these loops is one instruction on many numbers only when it need not set errno; the numbers are the same
 $(BUILD)/model/adam.o $(BUILD)/model/away.o: EXTRA = -fno-math-errno
 

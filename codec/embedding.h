@@ -13,6 +13,8 @@ enum row_kind { ROW_ITEM, ROW_USER, ROW_PROTOTYPE, ROW_MODEL, ROW_KINDS };
 struct embedding {
 	const float *vector; /* (D); decode: points into the caller's buffer */
 	size_t D;
+	const int8_t *int8;  /* decode: where the bytes are of the int8 format, its coordinates in them, each to be multiplied by scale; else NULL */
+	float scale;
 	uint64_t version;
 	int64_t event_time_ms;
 	uint32_t generation;
@@ -50,6 +52,9 @@ void embedding_roundtrip(float *out, const float *x, size_t D, enum embedding_fo
 int version_encode(void *ret, size_t size, size_t *ret_len, enum embedding_format f, const struct version *v);
 /* offsets (offset_max) receives the offsets. */
 int version_decode(struct version *ret, int64_t *offsets, size_t offset_max, const void *buf, size_t len);
+
+/* The key that leads readers to another model: topics/embedding.proto. No key of a row. */
+#define POINTER_KEY "pointer"
 
 /* Keys: "item/<id>", "user/<id>", "prototype/<k>", "model". ret is not NUL-terminated. -ENOSPC. */
 int row_key(char *ret, size_t size, size_t *ret_len, enum row_kind kind, const char *id, size_t id_len);

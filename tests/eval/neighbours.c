@@ -144,8 +144,7 @@ static uint32_t control(uint32_t item, uint32_t neighbour)
 int main(int argc, char **argv)
 {
 	struct config c;
-	struct view *v;
-	int end = 0;
+	struct s4rec_reader *v;
 	if (argc < 2) {
 		fprintf(stderr, "usage: neighbours EVENTS.tsv [s4rec options]\n");
 		return 64;
@@ -157,26 +156,25 @@ int main(int argc, char **argv)
 	argv[1] = argv[0];
 	int r = config_parse(&c, C_QUERY, "neighbours EVENTS.tsv [OPTION]...", "neighbours events.tsv -b 127.0.0.1:9092", argc - 1, argv + 1);
 	if (r == 0)
-		r = view_new(&v, &c, 1, NULL, NULL);
-	while (r == 0 && !end)
-		r = view_poll(v, 1000, &end);
+		r = view_open(&v, &c, &(struct view_options){ .stay = 1 });
+	if (r == 0)
+		r = view_code(s4rec_reader_bootstrap(v, NULL, NULL));
 	if (r)
 		return r < 0 ? 0 : r;
 
-	size_t n = view_rows(v, ROW_ITEM), D = view_dimension(v), scored = 0;
+	size_t n = s4rec_reader_count(v, S4REC_ITEM), D = s4rec_reader_dimension(v), scored = 0;
+	float *vec = malloc(D * sizeof *vec);
 	float *x = malloc(n * D * sizeof *x);
 	uint32_t *row = malloc(n * sizeof *row);
 	for (size_t i = 0; i < n; i++) {
-		size_t len;
-		int32_t k;
-		const char *id = view_id(v, ROW_ITEM, i, &len);
-		const float *vec = view_vector(v, ROW_ITEM, i, &k);
+		struct s4rec_row of;
+		s4rec_reader_get(v, S4REC_ITEM, i, &of, vec);
 		double norm = 0;
 		for (size_t d = 0; d < D; d++)
 			norm += (double)vec[d] * (double)vec[d];
 		for (size_t d = 0; d < D; d++)
 			x[i * D + d] = (float)(vec[d] / (__builtin_sqrt(norm) + 1e-12));
-		row[i] = idmap_find(items, id, len);
+		row[i] = idmap_find(items, of.id, of.id_len);
 	}
 	double near = 0, far = 0;
 	for (size_t i = 0; i < n; i++) {
@@ -206,7 +204,7 @@ int main(int argc, char **argv)
 	}
 	printf("items=%zu pairs=%zu users_in_common: neighbours@%d %.4f, matched by popularity %.4f, ratio %.1f\n", n, scored, NEIGHBOURS,
 	       near / (double)scored, far / (double)scored, near / far);
-	view_free(v);
+	s4rec_reader_close(v);
 	config_release(&c);
 	return 0;
 }

@@ -3,6 +3,7 @@
  * Nothing is moved and nobody is stopped: both models go on, each with its own trainer, until somebody ends one of them. A model whose rows are not all
  * there is refused, since its readers would see less than they have.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -15,37 +16,34 @@
 #include "worker/learn/side.h"
 #include "worker/log.h"
 
-/* A model that was held when it had caught up has a version, but no row. */
-static int is_empty(const struct view *v)
+static int is_ready(const struct config *c, const struct s4rec_reader *v)
 {
-	return view_newest(v)->held && view_rows(v, ROW_ITEM) + view_rows(v, ROW_USER) == 0;
+	const struct s4rec_version *newest;
+	uint64_t version = s4rec_reader_version(v, &newest);
+
+	if (newest->held && s4rec_reader_count(v, S4REC_ITEM) + s4rec_reader_count(v, S4REC_USER) == 0) { /* it was held when it had caught up */
+		log_error("model %s is not ready for readers: publishing is held (%s), and it has no row yet", c->model_id, newest->held_why);
+		return EX_UNAVAILABLE;
+	}
+	if (strcmp(newest->model_id, c->model_id)) {
+		log_error("%s.embeddings has vectors of model %s, not of %s", c->topic_prefix, newest->model_id, c->model_id);
+		return EX_CONFIG;
+	}
+	log_info("model %s is complete: version %llu, space %s", c->model_id, (unsigned long long)version, newest->space_id);
+	return 0;
 }
 
-static int check_complete(const struct config *c)
+static int check_ready(const struct config *c)
 {
-	struct view *v = NULL;
-	char why[512];
-	uint64_t version;
-	int end = 0, r = view_new(&v, c, 0, NULL, NULL);
-	while (r == 0 && !end && !interrupt_seen())
-		r = view_poll(v, 200, &end);
+	struct s4rec_reader *v = NULL;
+	char before[256];
+	int r = view_open(&v, c, &(struct view_options){ .stay = 1, .count_only = 1 });
+	snprintf(before, sizeof before, "model %s is not ready for readers", c->model_id);
 	if (r == 0)
-		r = view_settle(v, interrupt_seen);
-	if (r == 0 && !view_complete(v, &version, why, sizeof why)) {
-		log_error("model %s is not ready for readers: %s", c->model_id, why);
-		r = EX_UNAVAILABLE;
-	}
-	if (r == 0 && is_empty(v)) {
-		log_error("model %s is not ready for readers: publishing is held (%s), and it has no row yet", c->model_id, view_newest(v)->held_why);
-		r = EX_UNAVAILABLE;
-	}
-	if (r == 0 && strcmp(view_newest(v)->model_id, c->model_id)) {
-		log_error("%s.embeddings has vectors of model %s, not of %s", c->topic_prefix, view_newest(v)->model_id, c->model_id);
-		r = EX_CONFIG;
-	}
+		r = view_bootstrap(v, interrupt_seen, before, "");
 	if (r == 0)
-		log_info("model %s is complete: version %llu, space %s", c->model_id, (unsigned long long)version, view_newest(v)->space_id);
-	view_free(v);
+		r = is_ready(c, v);
+	s4rec_reader_close(v);
 	return r;
 }
 
@@ -53,7 +51,7 @@ static int promote(struct config *c, const char *prefix)
 {
 	int r = side_resolve(c);
 	if (r == 0)
-		r = check_complete(c);
+		r = check_ready(c);
 	if (r)
 		return r;
 	int own = !strcmp(prefix, c->topic_prefix);

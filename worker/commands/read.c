@@ -1,10 +1,10 @@
 /* read.c - `s4rec read`: follow or dump the embeddings topic as JSON lines; the summary goes to stderr. */
 #include "worker/command.h"
 #include "worker/commands/interrupt.h"
-#include "worker/kafka/pointer.h"
 #include "worker/kafka/view.h"
 #include "worker/log.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 
 struct reader {
 	const struct config *cfg;
-	uint64_t rows, deletes;
+	uint64_t rows, deletes, builds;
 	char out[1 << 16];     /* stdout's buffer */
 };
 
@@ -34,11 +34,11 @@ static void put_text(const char *s, size_t len)
 	}
 }
 
-static void put_version(const struct version *v, int32_t partition)
+static void put_version(const struct s4rec_version *v)
 {
 	size_t i;
 
-	printf("{\"key\":\"model\",\"partition\":%d,\"version\":%" PRIu64 ",\"step\":%" PRIu64 ",\"model_id\":\"", partition, v->version, v->step);
+	printf("{\"key\":\"model\",\"partition\":%d,\"version\":%" PRIu64 ",\"step\":%" PRIu64 ",\"model_id\":\"", v->partition, v->version, v->step);
 	put_text(v->model_id, strlen(v->model_id));
 	printf("\",\"space_id\":\"");
 	put_text(v->space_id, strlen(v->space_id));
@@ -57,55 +57,72 @@ static void put_version(const struct version *v, int32_t partition)
 	printf("]}\n");
 }
 
-static void put_vector(const struct embedding *e)
+static void put_vector(const struct s4rec_row *row)
 {
 	size_t i;
 
 	printf(",\"vector\":[");
-	for (i = 0; i < e->D; i++)
-		printf("%s%.9g", i ? "," : "", e->vector[i]);
+	for (i = 0; i < row->dimension; i++)
+		printf("%s%.9g", i ? "," : "", row->vector[i]);
 	putchar(']');
 }
 
-static void on_row(void *ctx, enum row_kind kind, const char *id, size_t id_len, const struct embedding *e, const struct version *v,
-                   int32_t partition)
+static void put_row(struct reader *rd, const struct s4rec_row *row)
 {
 	static const char *const prefix[] = { "item/", "user/", "prototype/" };
-	struct reader *rd = ctx;
 
-	if (kind == ROW_MODEL) {
-		put_version(v, partition);
-		return;
-	}
-	printf("{\"key\":\"%s", prefix[kind]);
-	put_text(id, id_len);
+	printf("{\"key\":\"%s", prefix[row->kind]);
+	put_text(row->id, row->id_len);
 	putchar('"');
-	if (e == NULL) {
+	if (row->vector == NULL) {
 		rd->deletes++;
 		printf(",\"deleted\":true}\n");
 		return;
 	}
 	rd->rows++;
-	printf(",\"version\":%" PRIu64 ",\"event_time_ms\":%" PRId64 ",\"generation\":%u", e->version, e->event_time_ms, e->generation);
-	if (e->prototype >= 0)
-		printf(",\"prototype\":%d", e->prototype);
+	printf(",\"version\":%" PRIu64 ",\"event_time_ms\":%" PRId64 ",\"generation\":%u", row->version, row->event_time_ms, row->generation);
+	if (row->prototype >= 0)
+		printf(",\"prototype\":%d", row->prototype);
 	if (rd->cfg->vectors)
-		put_vector(e);
+		put_vector(row);
 	printf("}\n");
 }
 
-/* 1: the view is complete. */
-static int summary(const struct reader *rd, const struct view *v)
+/* A view that follows another one: what was printed before goes when the new one is complete. */
+static void put_build(struct reader *rd, const struct s4rec_event *e)
 {
-	const struct version *newest = view_newest(v);
-	struct timespec ts;
-	uint64_t version;
-	char why[512];
-	int complete = view_complete(v, &version, why, sizeof why);
+	if (rd->builds++ == 0)
+		return;
+	printf("{\"key\":\"rebuild\",\"topic\":\"%s\",\"why\":\"", e->topic);
+	put_text(e->why, strlen(e->why));
+	printf("\"}\n");
+}
 
+static void on_event(void *ctx, const struct s4rec_event *e)
+{
+	struct reader *rd = ctx;
+
+	switch (e->type) {
+	case S4REC_BUILD: put_build(rd, e); break;
+	case S4REC_ROW: put_row(rd, e->row); break;
+	case S4REC_VERSION: put_version(e->version); break;
+	case S4REC_COMPLETE: if (rd->builds > 1) printf("{\"key\":\"complete\"}\n"); break;
+	}
+}
+
+/* 1: the view is complete. */
+static int summary(const struct reader *rd, const struct s4rec_reader *v)
+{
+	const struct s4rec_version *newest;
+	struct timespec ts;
+	uint64_t version = s4rec_reader_version(v, &newest);
+	char why[512];
+	int complete = s4rec_reader_ready(v);
+
+	s4rec_reader_missing(v, why, sizeof why);
 	clock_gettime(CLOCK_REALTIME, &ts);
 	fprintf(stderr, "read %" PRIu64 " rows and %" PRIu64 " deletes; now %zu items, %zu users, %zu prototypes\n", rd->rows, rd->deletes,
-	        view_rows(v, ROW_ITEM), view_rows(v, ROW_USER), view_rows(v, ROW_PROTOTYPE));
+	        s4rec_reader_count(v, S4REC_ITEM), s4rec_reader_count(v, S4REC_USER), s4rec_reader_count(v, S4REC_PROTOTYPE));
 	if (newest->version)
 		fprintf(stderr, "version %" PRIu64 " of model %s, space %s, published %.1f s ago; event to publish p50 %" PRId64 " ms, p99 %" PRId64 " ms\n",
 		        version, newest->model_id, newest->space_id,
@@ -117,12 +134,25 @@ static int summary(const struct reader *rd, const struct view *v)
 	return complete;
 }
 
+static int stopped(void *ctx)
+{
+	return interrupt_seen();
+}
+
+/* A transaction becomes visible partition by partition. What is missing after that is in the summary. */
+static int settle(struct s4rec_reader *v)
+{
+	int r = s4rec_reader_bootstrap(v, stopped, NULL);
+
+	return r == -EAGAIN ? 0 : view_code(r);
+}
+
 int command_read(int argc, char **argv)
 {
 	struct config c;
 	struct reader *rd = calloc(1, sizeof *rd);
-	struct view *v = NULL;
-	int r, end = 0;
+	struct s4rec_reader *v = NULL;
+	int r;
 
 	r = config_parse(&c, C_READ, "s4rec read [OPTION ...]", "s4rec read -b 127.0.0.1:9092 -e > rows.jsonl", argc, argv);
 	if (r) {
@@ -141,22 +171,20 @@ int command_read(int argc, char **argv)
 
 	setvbuf(stdout, rd->out, _IOFBF, sizeof rd->out);
 	interrupt_install();
-	r = c.pointer ? pointer_follow(&c) : 0;
-	if (r == 0)
-		r = view_new(&v, &c, 0, on_row, rd);
-	while (r == 0 && !interrupt_seen() && !(end && c.exit_at_end)) {
-		r = view_poll(v, 100, &end);
+	r = view_open(&v, &c, &(struct view_options){ .stay = !c.pointer, .count_only = 1, .on_event = on_event, .ctx = rd });
+	while (r == 0 && !interrupt_seen() && !(c.exit_at_end && s4rec_reader_progress(v, NULL))) {
+		r = view_code(s4rec_reader_poll(v, 100));
 		if (fflush(stdout) != 0) { /* a follower's reader wants it now */
 			log_error("cannot write to stdout");
 			r = EX_IOERR;
 		}
 	}
 	if (r == 0 && c.exit_at_end)
-		r = view_settle(v, interrupt_seen);
+		r = settle(v);
 	if (v && !summary(rd, v) && r == 0 && c.exit_at_end && !interrupt_seen())
 		r = EX_UNAVAILABLE;
 out:
-	view_free(v);
+	s4rec_reader_close(v);
 	fflush(stdout);
 	setvbuf(stdout, NULL, _IONBF, 0); /* its buffer goes away here */
 	free(rd);

@@ -23,7 +23,7 @@
 #define POLL_VIEW_MS 1000
 
 /* As long as something comes: somebody else's open transaction may hide what is left. */
-static int read_to_end(struct loop *w, struct view *v)
+static int read_to_end(struct loop *w, struct s4rec_reader *v)
 {
 	uint64_t records = 0;
 	int64_t since_ms = monotonic_ms(); /* a poll ends early with whatever the client has to say */
@@ -31,10 +31,11 @@ static int read_to_end(struct loop *w, struct view *v)
 	while (r == 0 && !end && monotonic_ms() - since_ms < SILENCE_S * 1000) {
 		r = loop_check_lead(w);
 		if (r == 0)
-			r = view_poll(v, POLL_VIEW_MS, &end);
-		if (view_records(v) != records)
+			r = view_code(s4rec_reader_poll(v, POLL_VIEW_MS));
+		uint64_t before = records;
+		end = s4rec_reader_progress(v, &records);
+		if (records != before)
 			since_ms = monotonic_ms();
-		records = view_records(v);
 	}
 	if (r || end)
 		return r;
@@ -42,17 +43,19 @@ static int read_to_end(struct loop *w, struct view *v)
 	return EX_UNAVAILABLE;
 }
 
-static int read_view(struct loop *w, struct view **ret)
+static int read_view(struct loop *w, struct s4rec_reader **ret)
 {
 	const struct config *c = w->cfg;
 	char why[256];
 	uint64_t version, expected = w->version;
-	int r = view_new(ret, c, 0, NULL, NULL);
+	int r = view_open(ret, c, &(struct view_options){ .stay = 1, .count_only = 1 });
 	if (r == 0)
 		r = read_to_end(w, *ret);
 	if (r)
 		return r;
-	if (view_complete(*ret, &version, why, sizeof why)) {
+	s4rec_reader_missing(*ret, why, sizeof why);
+	if (s4rec_reader_ready(*ret)) {
+		version = s4rec_reader_version(*ret, NULL);
 		if (version == expected)
 			return 0;
 		snprintf(why, sizeof why, "it is at version %llu, the cuts at %llu", (unsigned long long)version, (unsigned long long)expected);
@@ -83,16 +86,17 @@ static int counts(struct learner *l, enum row_kind kind, const char *id, size_t 
 
 /* What readers have from what is lost: unknown here, or known and not published yet, such as an item that is too rare again. What is published
  * now comes behind its delete. */
-static int delete_lost(const struct loop *w, struct staged *out, const struct view *v, enum row_kind kind)
+static int delete_lost(const struct loop *w, struct staged *out, const struct s4rec_reader *v, enum row_kind kind)
 {
 	char key[KEY_MAX_BYTES];
-	size_t key_len, len;
+	size_t key_len;
 	int r = 0;
-	for (size_t i = 0; r == 0 && i < view_rows(v, kind); i++) {
-		const char *id = view_id(v, kind, i, &len);
-		if (counts(w->learner, kind, id, len))
+	for (size_t i = 0; r == 0 && i < s4rec_reader_count(v, (enum s4rec_kind)kind); i++) {
+		struct s4rec_row row;
+		s4rec_reader_get(v, (enum s4rec_kind)kind, i, &row, NULL);
+		if (counts(w->learner, kind, row.id, row.id_len))
 			continue;
-		r = row_key(key, sizeof key, &key_len, kind, id, len);
+		r = row_key(key, sizeof key, &key_len, kind, row.id, row.id_len);
 		if (r == 0)
 			r = staged_record(out, TOPIC_EMBEDDINGS, partition_of(key, key_len, w->embedding_partitions), key, key_len, NULL, 0);
 	}
@@ -100,14 +104,14 @@ static int delete_lost(const struct loop *w, struct staged *out, const struct vi
 }
 
 /* Items that readers had, but have no more. */
-static int unpublish_deleted(struct learner *l, const struct view *v)
+static int unpublish_deleted(struct learner *l, const struct s4rec_reader *v)
 {
 	size_t len;
 	uint64_t *sent;
 	int r = 0;
 	for (uint32_t row = 0; r == 0 && row < model_items(l->model); row++) {
 		const char *id = idmap_id(l->item_ids, row, &len);
-		if (!id || !published_item(l, row, &sent) || !*sent || view_find(v, ROW_ITEM, id, len) != SIZE_MAX)
+		if (!id || !published_item(l, row, &sent) || !*sent || s4rec_reader_find(v, S4REC_ITEM, id, len) != SIZE_MAX)
 			continue;
 		r = changes_row(l->changes, STATE_ITEM, row);
 		*sent = 0;
@@ -116,20 +120,22 @@ static int unpublish_deleted(struct learner *l, const struct view *v)
 }
 
 /* Who was published, or, of a state from before the model had caught up, must have been when it had. */
-static int forget_deleted(struct learner *l, const struct view *v)
+static int forget_deleted(struct learner *l, const struct s4rec_reader *v)
 {
+	const struct s4rec_version *newest;
+	s4rec_reader_version(v, &newest);
 	size_t len;
-	int r = 0, released = l->catching_up && !view_newest(v)->held;
+	int r = 0, released = l->catching_up && !newest->held;
 	for (uint32_t row = 0; r == 0 && row < users_rows(l->users); row++) {
 		const char *id = idmap_id(l->user_ids, row, &len);
 		const struct user *u = users_get(l->users, row);
-		if (id && (u->published || (released && u->known)) && view_find(v, ROW_USER, id, len) == SIZE_MAX)
+		if (id && (u->published || (released && u->known)) && s4rec_reader_find(v, S4REC_USER, id, len) == SIZE_MAX)
 			r = published_forget_user(l, row);
 	}
 	return r;
 }
 
-static int match(const struct loop *w, struct staged *out, const struct view *v)
+static int match(const struct loop *w, struct staged *out, const struct s4rec_reader *v)
 {
 	int r = 0;
 	for (enum row_kind k = 0; r == 0 && k < ROW_MODEL; k++)
@@ -142,7 +148,7 @@ static int match(const struct loop *w, struct staged *out, const struct view *v)
 /* Nothing was published before version 1, nor before a model has caught up: then only a state that is as new as the cuts knows who was forgotten. */
 static int reconcile(struct loop *w, struct staged *out, const struct cut *last, uint64_t base)
 {
-	struct view *v = NULL;
+	struct s4rec_reader *v = NULL;
 	if (w->version == 0 || (last->catching_up && last->step == base))
 		return 0;
 	if (last->catching_up) {
@@ -154,7 +160,7 @@ static int reconcile(struct loop *w, struct staged *out, const struct cut *last,
 	int r = read_view(w, &v);
 	if (r == 0 && match(w, out, v) < 0)
 		r = log_no_memory();
-	view_free(v);
+	s4rec_reader_close(v);
 	return r;
 }
 
