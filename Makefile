@@ -48,7 +48,18 @@ LIB_CODEC := $(BUILD)/libcodec.a
 LIB_MODEL := $(BUILD)/libmodel.a
 OBJ_WORKER := $(call obj,$(filter-out worker/main.c,$(WORKER)))
 
+# the readers' library: what reads the embeddings topic, with the decoders and the id map that it stands on; neither protobuf-c, zstd nor OpenBLAS
+READER    := $(wildcard worker/reader/*.c) worker/kafka/base.c topics/topics.c model/idmap.c $(addprefix codec/,embedding.c embedding_json.c partition.c utf8.c)
+READER_VERSION := 0.1.0
+READER_ABI     := 0
+READER_SO := libs4rec-reader.so.$(READER_VERSION)
+READER_PKGS := rdkafka yajl
+PREFIX    ?= /usr/local
+LIBDIR    ?= $(PREFIX)/lib
+
 all: $(BUILD)/s4rec ## the binary build/s4rec
+
+lib: $(BUILD)/$(READER_SO) $(BUILD)/libs4rec-reader.a ## libs4rec-reader, shared and static: the vectors in a service's memory (worker/reader)
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9%-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS='	' read -r t h; do printf '%-12s %s\n' "$$t" "$$h"; done
@@ -67,6 +78,25 @@ $(LIB_CODEC): $(call obj,$(TOPICS) $(CODEC)) $(GEN:.c=.o)
 	$(archive)
 $(LIB_MODEL): $(call obj,$(MODEL))
 	$(archive)
+
+# Only what s4rec-reader.h declares is to be seen: in the shared library by visibility, in the static one since all of it is one object whose other
+# names are made local.
+$(BUILD)/reader/%.o: %.c | $(BUILD)/.checked
+	@mkdir -p $(@D)
+	$(call show,cc $@)$(CC) $(CFLAGS) $(filter-out -fPIE,$(HARDEN)) $(WARN) $(CPPFLAGS) -MMD -MP $(EXTRA) -fPIC -fvisibility=hidden -c -o $@ $<
+$(BUILD)/$(READER_SO): $(patsubst %.c,$(BUILD)/reader/%.o,$(READER))
+	$(call show,link $@)$(CC) $(CFLAGS) -shared -Wl,-soname,libs4rec-reader.so.$(READER_ABI) -Wl,-z,relro,-z,now -Wl,--no-undefined $(LDFLAGS) -o $@ $^ $$($(PKG_CONFIG) --libs $(READER_PKGS)) -lm -lpthread
+$(BUILD)/libs4rec-reader.a: $(patsubst %.c,$(BUILD)/reader/%.o,$(READER))
+	$(call show,ar $@)$(LD) -r -o $@.o $^ && objcopy --localize-hidden $@.o && rm -f $@ && $(AR) rcs $@ $@.o && rm -f $@.o
+install: all lib ## the binary, and libs4rec-reader with its header and pkg-config file; PREFIX (/usr/local), LIBDIR, DESTDIR
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 755 $(BUILD)/s4rec $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 worker/reader/s4rec-reader.h $(DESTDIR)$(PREFIX)/include/
+	install -m 755 $(BUILD)/$(READER_SO) $(DESTDIR)$(LIBDIR)/
+	install -m 644 $(BUILD)/libs4rec-reader.a $(DESTDIR)$(LIBDIR)/
+	ln -sf $(READER_SO) $(DESTDIR)$(LIBDIR)/libs4rec-reader.so.$(READER_ABI)
+	ln -sf libs4rec-reader.so.$(READER_ABI) $(DESTDIR)$(LIBDIR)/libs4rec-reader.so
+	sed 's,@PREFIX@,$(PREFIX),; s,@LIBDIR@,$(LIBDIR),; s,@VERSION@,$(READER_VERSION),; s,@PKGS@,$(READER_PKGS),' worker/reader/s4rec-reader.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/s4rec-reader.pc
 
 # Looks once at what the build stands on, so that what is missing has a name.
 $(BUILD)/.checked:
@@ -90,7 +120,7 @@ $(BUILD)/model/%.o: EXTRA = -fno-math-errno -fno-trapping-math
 # sums in any order, but divisions stay divisions: -ffast-math would estimate them by an instruction whose bits differ between CPUs
 $(BUILD)/model/vmath.o: EXTRA = -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math -ffinite-math-only
 # sums in any order
-$(BUILD)/worker/reader/top.o: EXTRA = -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math
+$(BUILD)/worker/reader/top.o $(BUILD)/reader/worker/reader/top.o: EXTRA = -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math
 # sqrt of these loops is one instruction on many numbers only when it need not set errno; the numbers are the same
 $(BUILD)/model/adam.o $(BUILD)/model/away.o: EXTRA = -fno-math-errno
 
@@ -156,7 +186,7 @@ $(BUILD)/tests/s4rec_at_least_once: tests/bench/exactly_once/at_least_once.c $(c
 	$(build_test)
 	$(link_test) $(patsubst %,-Wl$(comma)--wrap=rd_kafka_%,$(WRAPPED)) $(filter-out $<,$^) $(LDLIBS)
 
-tests: all $(call program,$(UNIT) $(TOOLS)) ## build the test programs, run nothing
+tests: all lib $(call program,$(UNIT) $(TOOLS)) ## build the test programs, run nothing
 
 # ---- run --------------------------------------------------------------------------------------------------------------
 
@@ -296,7 +326,7 @@ format: ## lay out the sources by .clang-format
 clean: ## remove what was built (keeps the downloaded broker)
 	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} +
 
-.PHONY: all bench-torch eval eval-ablation eval-beauty eval-browser eval-drift eval-globo-kafka eval-loo eval-prequential eval-paper eval-replay help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e faults fault-tools soak mutations bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
+.PHONY: all lib install bench-torch eval eval-ablation eval-beauty eval-browser eval-drift eval-globo-kafka eval-loo eval-prequential eval-paper eval-replay help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e faults fault-tools soak mutations bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -path $(BUILD)/kafka -prune -o -name '*.d' -print 2>/dev/null)
