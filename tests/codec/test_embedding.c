@@ -58,6 +58,17 @@ static void test_int8_error(void **state)
 		embedding_roundtrip(seen, x, D, EMBEDDING_INT8);
 		for (size_t j = 0; j < D; j++)
 			assert_true(fabs((double)seen[j] - (double)x[j]) <= (double)max / 254.0 * (1 + 1e-5)); /* scale / 2, and a rounding */
+
+		/* the same, and the bytes themselves, for those who keep them as they are */
+		uint8_t buf[8192];
+		size_t len;
+		struct embedding e;
+
+		assert_int_equal(embedding_encode(buf, sizeof(buf), &len, EMBEDDING_INT8, &(struct embedding){ .vector = x, .D = D }), 0);
+		assert_int_equal(embedding_decode(&e, x, D_MAX, buf, len), 0);
+		assert_true(e.int8 > (int8_t *)buf && e.int8 + D <= (int8_t *)buf + len && e.D == D);
+		for (size_t j = 0; j < D; j++)
+			assert_true(x[j] == seen[j] && x[j] == (float)e.int8[j] * e.scale);
 	}
 }
 
