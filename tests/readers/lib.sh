@@ -5,7 +5,9 @@ reader() {
 	printf '#!/bin/sh\nexec %s "$@"\n' "$*" >"$TMP/reader_$name"; chmod +x "$TMP/reader_$name"; echo "$TMP/reader_$name"
 }
 # those of topics/readers whose tools are here after `make setup`; the others are for `make test-readers`
-readers_here() { :; }
+readers_here() {
+	! /usr/bin/python3 -c 'import confluent_kafka' 2>/dev/null || reader python /usr/bin/python3 topics/readers/reader.py
+}
 # train FILE FORMAT: learns it as the next part of $P; $version is the last one
 learn() {
 	"$S4REC" load -t "$P" "$1" >"$TMP/load.log" 2>&1 || fail "cannot load $1"
@@ -30,12 +32,12 @@ stream_of_versions() {
 		P=${PREFIX}_$format
 		"$S4REC" topics create -t "$P" >"$TMP/create.log" 2>&1 || fail "topics create"
 		learn "$TMP/1.jsonl" "$format"
-		[ -z "$until" ] || follow "$@" # the later ones know from the first how many versions there will be, and follow
+		[ -z "$until" ] || each "$until" user u5 10 "$@" # the later ones know from the first how many versions there will be, and follow
 		learn "$TMP/2.jsonl" "$format"
 		[ "$version" = "${until:-$version}" ] || fail "$format ends with version $version, not $until"
 		"$first" "$BROKER" "$P" "$version" user u5 10 >"$TMP/first.out" 2>"$TMP/first.log" || fail "$first: $(cat "$TMP/first.log")"
 		grep '^best' "$TMP/first.out" >"$TMP/expected.best"; grep -v '^best' "$TMP/first.out" | LC_ALL=C sort >"$TMP/expected"
-		[ -n "$until" ] || follow "$@"
+		[ -n "$until" ] || each "$version" user u5 10 "$@"
 		until=$version i=0
 		for pid in $followers; do
 			i=$((i + 1)); ends "$pid" 0; alike "$(eval "echo \$$i")" "f$i"
@@ -43,11 +45,69 @@ stream_of_versions() {
 	done
 	! grep -q '^user/u[234] ' "$TMP/expected" || fail "who was forgotten is there"
 }
-# each reader in the background, until it serves the last version; when all have a view it returns
-follow() {
-	followers= i=0
+# each UNTIL KIND ID K READER...: each reader in the background on $P, until it serves that version; returns when all have a view. Output in fN.out, fN.log
+each() {
+	until_=$1 kind=$2 id=$3 k=$4 followers= i=0; shift 4
 	for r; do
-		i=$((i + 1)); "$r" "$BROKER" "$P" "${until:-$version}" user u5 10 >"$TMP/f$i.out" 2>"$TMP/f$i.log" & followers="$followers $!"
+		i=$((i + 1)); "$r" "$BROKER" "$P" "$until_" "$kind" "$id" "$k" >"$TMP/f$i.out" 2>"$TMP/f$i.log" & followers="$followers $!"
 	done
-	while [ $i -gt 0 ]; do eventually 60 logged complete "$TMP/f$i.log"; i=$((i - 1)); done
+	all complete
+}
+# all TEXT: each reader has said it; all_built N: each has begun so many views
+all() { for i in $(seq "$(echo "$followers" | wc -w)"); do eventually 60 logged "$1" "$TMP/f$i.log"; done; }
+built() { [ "$(grep -c '^build' "$TMP/f$1.log")" -ge "$2" ]; }
+all_built() { for i in $(seq "$(echo "$followers" | wc -w)"); do eventually 60 built "$i" "$1"; done; }
+# all_end WHAT ROWS: each ends well, with these rows (and best items), sorted
+all_end() {
+	i=0
+	for pid in $followers; do
+		i=$((i + 1)); ends "$pid" 0
+		[ "$(LC_ALL=C sort "$TMP/f$i.out" | tr '\n' ';')" = "$2" ] || { cat "$TMP/f$i.out" "$TMP/f$i.log" >&2; fail "reader $i, $1: not the rows $2"; }
+	done
+}
+# topics written by hand
+row() { "$TOOL" produce "$1.embeddings" "$2" "item/$3" "{\"vector\":[$4],\"version\":$5,\"prototype\":-1}"; }
+gone() { "$TOOL" produce "$1.embeddings" "$2" "item/$3" -; }
+version() { "$TOOL" produce "$1.embeddings" "$2" model "{\"version\":$3,\"model_id\":\"m\",\"space_id\":\"$4\",\"items\":$5,\"total_items\":$6}"; }
+# READER...: stopped while a delete comes and is compacted away
+missed() {
+	G=${PREFIX}_g P=${PREFIX}_g filled=2
+	"$TOOL" create-topic "$G.embeddings" 1 cleanup.policy=compact segment.ms=500 delete.retention.ms=0 min.cleanable.dirty.ratio=0.01
+	for i in a b c; do row "$G" 0 $i 1,0 1; done; version "$G" 0 1 s 3 3
+	each 99 item a 5 "$@"
+	sleep 0.3; for pid in $followers; do kill -STOP "$pid"; done; sleep 0.3
+	gone "$G" 0 b; version "$G" 0 2 s 2 2
+	eventually 60 compacted
+	row "$G" 0 a 0,1 99; version "$G" 0 99 s 2 2
+	for pid in $followers; do kill -CONT "$pid"; done
+	all_built 2
+	all_end "behind a gap" 'best c 0.000000;item/a 99 -1 00000000 3f800000;item/c 1 -1 3f800000 00000000;'
+}
+compacted() { filled=$((filled + 1)); row "$G" 0 a 0,1 $filled; version "$G" 0 $filled s 2 2; sleep 0.5; ! "$TOOL" dump "$G.embeddings" | grep -q item/b; }
+# READER...: another space comes, partition by partition
+other_space() {
+	P=${PREFIX}_s
+	"$TOOL" create-topic "$P.embeddings" 2 cleanup.policy=compact
+	row "$P" 0 a 1,0 1; version "$P" 0 1 s1 1 2; row "$P" 1 b 1,0 1; version "$P" 1 1 s1 1 2
+	each 2 item a 0 "$@"
+	row "$P" 0 a 0,1,1 2; version "$P" 0 2 s2 1 2
+	all_built 2
+	sleep 0.2; for i in $(seq $#); do [ "$(grep -c ^complete "$TMP/f$i.log")" = 1 ] || fail "reader $i: complete with one partition of two"; done
+	row "$P" 1 b 0,0,1 2; version "$P" 1 2 s2 1 2
+	all_end "another space" 'item/a 2 -1 00000000 3f800000 3f800000;item/b 2 -1 00000000 00000000 3f800000;'
+}
+# READER...: the pointer leads to the topic of `missed` while they follow; from their start, and back
+led() {
+	H=${PREFIX}_h P=${PREFIX}_h
+	"$TOOL" create-topic "$H.embeddings" 1 cleanup.policy=compact
+	row "$H" 0 h 1,0 1; version "$H" 0 1 h 1 1
+	each 99 item a 5 "$@"
+	"$TOOL" produce "$H.embeddings" 0 pointer "$G"
+	all "build .*$G.embeddings"
+	all_end "led away" 'best c 0.000000;item/a 99 -1 00000000 3f800000;item/c 1 -1 3f800000 00000000;'
+	each 100 item h 5 "$@"
+	"$TOOL" produce "$H.embeddings" 0 pointer -
+	all "build .*$H.embeddings: readers are led to $H"
+	version "$H" 0 100 h 1 1
+	all_end "led back" 'item/h 1 -1 3f800000 00000000;'
 }
