@@ -186,7 +186,7 @@ $(BUILD)/tests/s4rec_at_least_once: tests/bench/exactly_once/at_least_once.c $(c
 	$(build_test)
 	$(link_test) $(patsubst %,-Wl$(comma)--wrap=rd_kafka_%,$(WRAPPED)) $(filter-out $<,$^) $(LDLIBS)
 
-tests: all lib $(call program,$(UNIT) $(TOOLS)) ## build the test programs, run nothing
+tests: all $(if $(findstring -fsanitize,$(CFLAGS)),,lib) $(call program,$(UNIT) $(TOOLS)) ## build the test programs, run nothing
 
 # ---- run --------------------------------------------------------------------------------------------------------------
 
@@ -221,6 +221,17 @@ e2e: ## the end-to-end tests alone; BROKER=host:port uses a broker that runs; e2
 e2e-%:
 	@$(MAKE) --no-print-directory -j$(JOBS) tests
 	@BUILD=$(BUILD) tests/run.sh e2e-$*
+
+test-readers: ## readers and sinks of topics/ in every language, on a real broker, Redis and PostgreSQL; installs JDK, Go, Node and these, fetches Kafka clients
+	tests/setup.sh readers
+	@$(MAKE) --no-print-directory -j$(JOBS) tests $(BUILD)/readers/go/reader $(BUILD)/readers/node/.installed
+	@BUILD=$(BUILD) tests/broker/broker.sh run $(BUILD)/readers/broker -- sh -ec 'sh tests/readers/all.sh; sh tests/readers/sinks.sh'
+$(BUILD)/readers/go/reader: topics/readers/go/reader.go topics/readers/go/go.mod topics/readers/go/go.sum
+	@mkdir -p $(@D)
+	$(call show,go build $<)cd topics/readers/go && go build -o $(abspath $@) .
+$(BUILD)/readers/node/.installed: topics/readers/node/package.json topics/readers/node/package-lock.json
+	@mkdir -p $(@D)
+	$(call show,npm ci $<)cp $^ $(@D)/ && cd $(@D) && npm ci --silent --no-audit --no-fund && touch .installed
 
 faults: ## the short form of each fault: kills, zombies, outages, lost answers ...; faults-x for tests/faults/test_x.sh
 	@$(MAKE) --no-print-directory -j$(JOBS) fault-tools
@@ -326,7 +337,7 @@ format: ## lay out the sources by .clang-format
 clean: ## remove what was built (keeps the downloaded broker)
 	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} +
 
-.PHONY: all lib install bench-torch eval eval-ablation eval-beauty eval-browser eval-drift eval-globo-kafka eval-loo eval-prequential eval-paper eval-replay help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e faults fault-tools soak mutations bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
+.PHONY: all lib install test-readers bench-torch eval eval-ablation eval-beauty eval-browser eval-drift eval-globo-kafka eval-loo eval-prequential eval-paper eval-replay help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e faults fault-tools soak mutations bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -path $(BUILD)/kafka -prune -o -name '*.d' -print 2>/dev/null)

@@ -3,6 +3,7 @@
 # Looks first: where everything is present it installs nothing and uses no network. Safe to run at any time, twice at once too.
 #   tests/setup.sh          all of it
 #   tests/setup.sh build    only what `make` needs
+#   tests/setup.sh readers  all of it, and what `make test-readers` needs: a JDK, Go, Node, Redis, PostgreSQL
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 kafka=${KAFKA_DIR:-$root/build/kafka}
@@ -25,8 +26,9 @@ need=
 want() { for p; do has_package "$p" || need="$need $p"; done; }
 want build-essential pkg-config librdkafka-dev libopenblas-pthread-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler \
 	libzstd-dev libyajl-dev libxxhash-dev libcmocka-dev
-if [ "$what" = all ]; then
+if [ "$what" != build ]; then
 	want ca-certificates
+	/usr/bin/python3 -c 'import confluent_kafka' 2>/dev/null || want python3-confluent-kafka # a reader of topics/readers
 	if [ "$(java_major)" -lt 17 ]; then
 		case ${VERSION_ID:-} in
 		12) want openjdk-17-jre-headless ;;
@@ -51,6 +53,14 @@ if [ "$what" = all ]; then
 	fi
 fi
 
+if [ "$what" = readers ]; then
+	have javac || want default-jdk-headless
+	have go || want golang-go
+	have node || want nodejs
+	have npm || want npm
+	want redis-server postgresql python3-redis python3-psycopg2
+fi
+
 # 2. install it
 if [ -n "$need" ]; then
 	if [ "$(id -u)" = 0 ]; then as_root=
@@ -68,7 +78,7 @@ if [ -n "$need" ]; then
 	install_packages || { tail -n 20 "$log" >&2; rm -f "$log"; die "apt-get install failed"; }
 	rm -f "$log"
 fi
-[ "$what" = all ] || exit 0
+[ "$what" != build ] || exit 0
 
 # 3. the broker's jars, into a folder that gets its name when it is complete
 if ! jars_complete; then

@@ -71,12 +71,13 @@ gone() { "$TOOL" produce "$1.embeddings" "$2" "item/$3" -; }
 version() { "$TOOL" produce "$1.embeddings" "$2" model "{\"version\":$3,\"model_id\":\"m\",\"space_id\":\"$4\",\"items\":$5,\"total_items\":$6}"; }
 # READER...: stopped while a delete comes and is compacted away
 missed() {
-	G=${PREFIX}_g P=${PREFIX}_g filled=2
+	G=${PREFIX}_g P=${PREFIX}_g filled=3
 	"$TOOL" create-topic "$G.embeddings" 1 cleanup.policy=compact segment.ms=500 delete.retention.ms=0 min.cleanable.dirty.ratio=0.01
 	for i in a b c; do row "$G" 0 $i 1,0 1; done; version "$G" 0 1 s 3 3
 	each 99 item a 5 "$@"
 	sleep 0.3; for pid in $followers; do kill -STOP "$pid"; done; sleep 0.3
-	gone "$G" 0 b; version "$G" 0 2 s 2 2
+	row "$G" 0 a 1,0 2; version "$G" 0 2 s 3 3; sleep 0.3 # the answer to what they had asked for before they were stopped; they ask for no more
+	gone "$G" 0 b; version "$G" 0 3 s 2 2
 	eventually 60 compacted
 	row "$G" 0 a 0,1 99; version "$G" 0 99 s 2 2
 	for pid in $followers; do kill -CONT "$pid"; done
