@@ -12,8 +12,8 @@ export PKG_CONFIG_PATH="$TMP/usr/lib/pkgconfig" LD_LIBRARY_PATH="$TMP/usr/lib"
 outsider="$TMP/outsider"
 ${CC:-cc} -Wall -Wextra -Wno-unused-parameter -Werror -O1 -o "$outsider" tests/readers/outsider.c $(pkg-config --cflags --libs s4rec-reader)
 ${CC:-cc} -O1 -o "$TMP/static" tests/readers/outsider.c $(pkg-config --cflags s4rec-reader) "$TMP/usr/lib/libs4rec-reader.a" $(pkg-config --libs rdkafka yajl) -lm -lpthread
-nm -D --defined-only "$TMP/usr/lib/libs4rec-reader.so" | awk '{ print $3 }' >"$TMP/exported"
-sed -n 's/^S4REC_API.*[ *]\(s4rec_reader_[a-z]*\)(.*/\1/p' worker/reader/s4rec-reader.h | sort | cmp - "$TMP/exported" >&2 || fail "the library exports something else than its header says"
+nm -D --defined-only "$TMP/usr/lib/libs4rec-reader.so" | awk '{ print $3 }' | LC_ALL=C sort >"$TMP/exported"
+sed -n 's/^S4REC_API.*[ *]\(s4rec_reader_[a-z]*\)(.*/\1/p' worker/reader/s4rec-reader.h | LC_ALL=C sort | cmp - "$TMP/exported" >&2 || fail "the library exports something else than its header says"
 ! grep -E 'rd_kafka|include.*(pb-c|rdkafka)' worker/reader/s4rec-reader.h || fail "the header needs more than itself"
 
 # 2. a stream with deletes, read while it grows, by all readers
@@ -41,6 +41,14 @@ led "$outsider" $readers
 row "$H" 0 h 1,0 101; version "$H" 0 101 h 1 1; "$TOOL" produce "$H.embeddings" 0 pointer "$G"
 STAY=1 "$outsider" "$BROKER" "$H" 101 item h 5 >"$TMP/stay.out" 2>"$TMP/stay.log" || fail "stay: $(cat "$TMP/stay.log")"
 [ "$(cat "$TMP/stay.out")" = 'item/h 101 -1 3f800000 00000000' ] || fail "it was to stay"
+
+# `read` says where what it printed before goes
+start "$TMP/r.log" read -t "$H"
+eventually 30 logged '"key":"item/c"' "$TMP/r.log"
+"$TOOL" produce "$H.embeddings" 0 pointer -
+eventually 30 logged '^{"key":"complete"}' "$TMP/r.log"
+kill -TERM "$pid"; ends "$pid" 0
+[ "$(sed -n '/"key":"rebuild"/,/"key":"complete"/s/^{"key":"\([^"]*\)".*/\1/p' "$TMP/r.log" | LC_ALL=C sort -u | tr '\n' ' ')" = 'complete item/h model rebuild ' ] || { cat "$TMP/r.log" >&2; fail "read does not say what is replaced"; }
 
 # 5. what it says of mistakes
 code=0; "$outsider" "$BROKER" "${PREFIX}_none" 0 item a 5 >"$TMP/m.log" 2>&1 || code=$?

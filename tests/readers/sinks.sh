@@ -2,6 +2,7 @@
 # The sinks of topics/sinks on a real Redis and a real PostgreSQL of their own: vectors arrive, updates replace, deletes delete; also what was deleted while no sink ran.
 . tests/e2e/lib.sh
 . tests/readers/lib.sh
+export PYTHONDONTWRITEBYTECODE=1
 port() { echo $((20000 + $(od -An -N2 -tu2 /dev/urandom) % 12000)); }
 redis_port=$(port) pg_port=$(port)
 redis-server --bind 127.0.0.1 --port "$redis_port" --save '' --dir "$TMP" >"$TMP/redis.log" 2>&1 &
