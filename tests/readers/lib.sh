@@ -65,50 +65,52 @@ all_end() {
 		[ "$(LC_ALL=C sort "$TMP/f$i.out" | tr '\n' ';')" = "$2" ] || { cat "$TMP/f$i.out" "$TMP/f$i.log" >&2; fail "reader $i, $1: not the rows $2"; }
 	done
 }
-# topics written by hand
-row() { "$TOOL" produce "$1.embeddings" "$2" "item/$3" "{\"vector\":[$4],\"version\":$5,\"prototype\":-1}"; }
-gone() { "$TOOL" produce "$1.embeddings" "$2" "item/$3" -; }
-version() { "$TOOL" produce "$1.embeddings" "$2" model "{\"version\":$3,\"model_id\":\"m\",\"space_id\":\"$4\",\"items\":$5,\"total_items\":$6}"; }
+# topics written by hand: records as lines, then put PREFIX
+row() { echo "$1 0 item/$2 {\"vector\":[$3],\"version\":$4,\"prototype\":-1}"; } # PARTITION ID COORDINATES VERSION
+gone() { echo "$1 0 item/$2 -"; }
+version() { echo "$1 0 model {\"version\":$2,\"model_id\":\"m\",\"space_id\":\"$3\",\"items\":$4,\"total_items\":$5}"; } # PARTITION VERSION SPACE ITEMS ALL-ITEMS
+point() { echo "0 0 pointer $1"; }
+put() { "$TOOL" feed "$1.embeddings"; }
 # READER...: stopped while a delete comes and is compacted away
 missed() {
 	G=${PREFIX}_g P=${PREFIX}_g filled=3
 	"$TOOL" create-topic "$G.embeddings" 1 cleanup.policy=compact segment.ms=500 delete.retention.ms=0 min.cleanable.dirty.ratio=0.01
-	for i in a b c; do row "$G" 0 $i 1,0 1; done; version "$G" 0 1 s 3 3
+	{ row 0 a 1,0 1; row 0 b 1,0 1; row 0 c 1,0 1; version 0 1 s 3 3; } | put "$G"
 	each 99 item a 5 "$@"
 	sleep 0.3; for pid in $followers; do kill -STOP "$pid"; done; sleep 0.3
-	row "$G" 0 a 1,0 2; version "$G" 0 2 s 3 3; sleep 0.3 # the answer to what they had asked for before they were stopped; they ask for no more
-	gone "$G" 0 b; version "$G" 0 3 s 2 2
+	{ row 0 a 1,0 2; version 0 2 s 3 3; } | put "$G"; sleep 0.3 # the answer to what they had asked for before they were stopped; they ask for no more
+	{ gone 0 b; version 0 3 s 2 2; } | put "$G"
 	eventually 60 compacted
-	row "$G" 0 a 0,1 99; version "$G" 0 99 s 2 2
+	{ row 0 a 0,1 99; version 0 99 s 2 2; } | put "$G"
 	for pid in $followers; do kill -CONT "$pid"; done
 	all_built 2
 	all_end "behind a gap" 'best c 0.000000;item/a 99 -1 00000000 3f800000;item/c 1 -1 3f800000 00000000;'
 }
-compacted() { filled=$((filled + 1)); row "$G" 0 a 0,1 $filled; version "$G" 0 $filled s 2 2; sleep 0.5; ! "$TOOL" dump "$G.embeddings" | grep -q item/b; }
+compacted() { filled=$((filled + 1)); { row 0 a 0,1 $filled; version 0 $filled s 2 2; } | put "$G"; sleep 0.5; ! "$TOOL" dump "$G.embeddings" | grep -q item/b; }
 # READER...: another space comes, partition by partition
 other_space() {
 	P=${PREFIX}_s
 	"$TOOL" create-topic "$P.embeddings" 2 cleanup.policy=compact
-	row "$P" 0 a 1,0 1; version "$P" 0 1 s1 1 2; row "$P" 1 b 1,0 1; version "$P" 1 1 s1 1 2
+	{ row 0 a 1,0 1; version 0 1 s1 1 2; row 1 b 1,0 1; version 1 1 s1 1 2; } | put "$P"
 	each 2 item a 0 "$@"
-	row "$P" 0 a 0,1,1 2; version "$P" 0 2 s2 1 2
+	{ row 0 a 0,1,1 2; version 0 2 s2 1 2; } | put "$P"
 	all_built 2
 	sleep 0.2; for i in $(seq $#); do [ "$(grep -c ^complete "$TMP/f$i.log")" = 1 ] || fail "reader $i: complete with one partition of two"; done
-	row "$P" 1 b 0,0,1 2; version "$P" 1 2 s2 1 2
+	{ row 1 b 0,0,1 2; version 1 2 s2 1 2; } | put "$P"
 	all_end "another space" 'item/a 2 -1 00000000 3f800000 3f800000;item/b 2 -1 00000000 00000000 3f800000;'
 }
 # READER...: the pointer leads to the topic of `missed` while they follow; from their start, and back
 led() {
 	H=${PREFIX}_h P=${PREFIX}_h
 	"$TOOL" create-topic "$H.embeddings" 1 cleanup.policy=compact
-	row "$H" 0 h 1,0 1; version "$H" 0 1 h 1 1
+	{ row 0 h 1,0 1; version 0 1 h 1 1; } | put "$H"
 	each 99 item a 5 "$@"
-	"$TOOL" produce "$H.embeddings" 0 pointer "$G"
+	point "$G" | put "$H"
 	all "build .*$G.embeddings"
 	all_end "led away" 'best c 0.000000;item/a 99 -1 00000000 3f800000;item/c 1 -1 3f800000 00000000;'
 	each 100 item h 5 "$@"
-	"$TOOL" produce "$H.embeddings" 0 pointer -
+	point - | put "$H"
 	all "build .*$H.embeddings: readers are led to $H"
-	version "$H" 0 100 h 1 1
+	version 0 100 h 1 1 | put "$H"
 	all_end "led back" 'item/h 1 -1 3f800000 00000000;'
 }

@@ -5,7 +5,7 @@
  *         item/i1 7 3 3f800000 bf000000 ...     a row: key, version, prototype, coordinates as the bits of a float32
  *         best i4 0.812345                      the K best items for the row KIND/ID: by cosine, of a user by dot product
  *
- * What it is told of views goes to stderr, and with a new one what it serves meanwhile. STAY=1: follows no pointer. ROWS=json: rows as `s4rec read` has them.
+ * What it is told of views goes to stderr, and with a new one what it serves meanwhile. STAY=1: follows no pointer. TIMEOUT_MS=n: for a broker. ROWS=json: rows as `s4rec read` has them.
  * The readers in topics/readers print the same.
  */
 #include <inttypes.h>
@@ -96,13 +96,14 @@ static void print_view(FILE *out, const struct s4rec_reader *r)
 
 int main(int argc, char **argv)
 {
-	struct s4rec_reader_options o = { .stay = getenv("STAY") != NULL, .timeout_ms = 5000, .on_event = on_event };
+	struct s4rec_reader_options o = { .stay = getenv("STAY") != NULL, .on_event = on_event };
 	struct s4rec_reader *r;
 	enum s4rec_kind kind = S4REC_ITEM;
 	int x;
 
 	if (argc != 7)
 		return 64;
+	o.timeout_ms = getenv("TIMEOUT_MS") ? atoi(getenv("TIMEOUT_MS")) : 0;
 	o.bootstrap_servers = argv[1];
 	o.prefix = argv[2];
 	while (kind < S4REC_PROTOTYPE && strcmp(kinds[kind], argv[4]) != 0)

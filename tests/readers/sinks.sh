@@ -35,14 +35,14 @@ hold() { # ROWS: key version bits, in both
 	[ "$(psql -qAt "$dsn" -c 'select count(distinct view) from s4rec_rows')" = 1 ] || fail "postgres: rows of another view"
 }
 "$TOOL" create-topic "$P.embeddings" 1 cleanup.policy=compact
-for i in a b c; do row "$P" 0 $i 0.1,-3 1; done; version "$P" 0 1 s 3 3
+{ row 0 a 0.1,-3 1; row 0 b 0.1,-3 1; row 0 c 0.1,-3 1; version 0 1 s 3 3; } | put "$P"
 sinks 1; hold 'item/a 1 3dcccccdc0400000;item/b 1 3dcccccdc0400000;item/c 1 3dcccccdc0400000;'
-gone "$P" 0 b; row "$P" 0 a 1,0.5 2; version "$P" 0 2 s 2 2
+{ gone 0 b; row 0 a 1,0.5 2; version 0 2 s 2 2; } | put "$P"
 sinks 3; all complete
-row "$P" 0 d 0,2 3; gone "$P" 0 c; version "$P" 0 3 s 2 2
+{ row 0 d 0,2 3; gone 0 c; version 0 3 s 2 2; } | put "$P"
 hold 'item/a 2 3f8000003f000000;item/d 3 0000000040000000;'
 sinks 4; all complete # another space: one that is led, or rolled back
-row "$P" 0 a 2,2 4; gone "$P" 0 d; version "$P" 0 4 s2 1 1
+{ row 0 a 2,2 4; gone 0 d; version 0 4 s2 1 1; } | put "$P"
 hold 'item/a 4 4000000040000000;'
 kill -INT "$pg_server"; wait "$pg_server" || :
 echo "ok sinks: Redis and PostgreSQL"
