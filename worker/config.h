@@ -1,6 +1,6 @@
 /* config.h - every option of s4rec, from one table (options.def): parsing, --help, `s4rec config` and the docs come from it.
  *
- * Sources, later ones win: defaults, the .properties file (--config FILE or S4REC_CONFIG), the environment (S4REC_ + name
+ * Sources, later ones win: defaults, what --preset stands for, the .properties file (--config FILE or S4REC_CONFIG), the environment (S4REC_ + name
  * in capitals, '.' as '_': S4REC_BATCH_USERS), the command line (--batch.users 256 or --batch-users=256, and the letters).
  * Keys kafka.* go verbatim to librdkafka (-X name=value on the command line). Unknown keys and values outside their range
  * are errors that name the key, the value, the range and the nearest name.
