@@ -440,16 +440,15 @@ static void ignore(struct decoder *d, struct event *ret, const struct event_text
 	*ret = (struct event){ .user = good ? user->s : "", .user_len = good ? user->len : 0, .item = "", .type = "", .event_id = "", .ignored = 1 };
 }
 
-/* The event id of an element, where it has one, is the record's with its number behind it, so that no two are the same. */
+/* The event id of an element that has none of its own is the record's, with its number behind it, so that no two are the same. */
 static void number_id(struct decoder *d, struct event *ev, size_t element)
 {
 	char *id = d->ids + element * (d->limits.id_max_bytes + SUFFIX_MAX);
 
-	if (!ev->event_id_len)
+	if (!ev->event_id_len || !element)
 		return;
 	memcpy(id, ev->event_id, ev->event_id_len);
-	if (element)
-		ev->event_id_len += (size_t)snprintf(id + ev->event_id_len, SUFFIX_MAX, "#%zu", element);
+	ev->event_id_len += (size_t)snprintf(id + ev->event_id_len, SUFFIX_MAX, "#%zu", element);
 	ev->event_id = id;
 }
 
@@ -470,7 +469,8 @@ static int finish_elements(struct decoder *d, struct event *ret, struct reading 
 			return r;
 		user = in->raw.user;
 		if (r == 0) {
-			number_id(d, ev, i);
+			if (!in->raw.own_id)
+				number_id(d, ev, i);
 			if (ev->event_id_len > d->limits.id_max_bytes)
 				return fail(reterr_why, why_oversized, -E2BIG);
 			count++;

@@ -111,7 +111,7 @@ int decoder_decode(struct decoder *d, struct event *ret, const void *key, size_t
 int decoder_decode_from(struct decoder *d, struct event *ret, const struct event_source *in, const char **reterr_why);
 
 /* 1 with the next event of the record that was decoded last, 0: it has no more. All of them are of one user. Their ids, where the record has one, differ:
- * the second element of "a" is "a#1". */
+ * the second element of "a" is "a#1"; an element's own id, by a path through the array, is taken as it is. */
 int decoder_more(struct decoder *d, struct event *ret);
 
 /* 1: decoder_decode_from looks at headers. */

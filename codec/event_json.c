@@ -458,6 +458,7 @@ int json_take(struct raw_event *raw, struct envelope *e, const struct json *j, s
 		if (found->kind == ABSENT || done & 1u << f)
 			continue;
 		done |= 1u << f;
+		raw->own_id |= f == FIELD_EVENT_ID && j->path[p].list != NO_LIST;
 		r = take(raw, e, f, found->kind, &found->text, unit);
 	}
 	return r;

@@ -18,6 +18,7 @@ extern const char why_undecodable[], why_no_frame[], why_other_message[], why_sc
 struct raw_event {
 	struct event_text user, item, type, event_id, attribute[EVENT_ATTRIBUTES_MAX], item_attribute[EVENT_ATTRIBUTES_MAX];
 	int has_time, has_weight;
+	int own_id; /* event_id is that of this element of the record, not of the record */
 	int64_t ts_ms; /* INT64_MIN or INT64_MAX for a number that is no time at all */
 	double weight;
 };

@@ -111,6 +111,11 @@ static void test_plain_arrays_side_by_side(void **state)
 	assert_int_equal(ev.ts_ms, 1600000001000);
 	assert_int_equal(decoder_more(d, &ev), 0);
 	decoder_free(d);
+
+	/* ids of the elements' own */
+	d = make(&(struct decoder_options){ .item_path = "l[].i", .event_id_path = "l[].id,id" });
+	assert_string_equal(read_all(d, "{\"id\":\"r\",\"l\":[{\"i\":1},{\"i\":2,\"id\":\"own\"},{\"i\":3}]}"), "1*1 r;2*1 own;3*1 r#2");
+	decoder_free(d);
 }
 
 static void test_array_limits(void **state)
