@@ -17,7 +17,7 @@ static const struct { unsigned bit; const char *name; } command_names[] = {
 	{ C_TOPICS, "topics" }, { C_LOAD, "load" }, { C_TRAIN, "train" }, { C_READ, "read" }, { C_QUERY, "query" },
 	{ C_GENERATE, "generate" }, { C_CONFIG, "config" }, { C_EVAL, "eval" },
 	{ C_EXPORT, "export" }, { C_IMPORT, "import" }, { C_ROLLBACK, "rollback" }, { C_VERIFY, "verify" }, { C_FORGET, "forget" }, { C_PROMOTE, "promote" },
-	{ C_STREAM, "eval prequential" },
+	{ C_STREAM, "eval prequential" }, { C_REDRIVE, "redrive" },
 };
 
 static const char *command_name(unsigned bit)

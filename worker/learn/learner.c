@@ -260,7 +260,8 @@ static int dead_letter(struct learner *l, const struct record *r, const char *re
 	if (!out)
 		return 0;
 	struct dead_letter d = { .topic = l->input_topic, .partition = r->partition, .offset = r->offset, .key = r->key, .value = r->value,
-		.key_kept = r->key_kept, .key_len = r->key_len, .value_kept = r->value_kept, .value_len = r->value_len, .reason = reason };
+		.key_kept = r->key_kept, .key_len = r->key_len, .value_kept = r->value_kept, .value_len = r->value_len, .header_count = r->header_count,
+		.reason = reason };
 	if (staged_dead_letter(out, &d, (size_t)l->cfg->dlq_max_bytes) < 0)
 		return log_no_memory();
 	return 0;

@@ -171,6 +171,9 @@ static void set_place(struct record *r, int32_t partition, int64_t offset, const
 	r->order_ms = reason || r->ignored || r->ev.forget ? INT64_MIN : r->ev.ts_ms;
 	r->key_len = from->key_len;
 	r->value_len = from->value_len;
+	r->header_count = 0;
+	for (size_t i = 0; i < from->header_count; i++)
+		r->header_count += strncmp(from->headers[i].name, "s4rec.", 6) != 0;
 }
 
 /* The record's other events, behind r. */

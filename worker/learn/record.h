@@ -28,6 +28,7 @@ struct record {
 	struct event ev;    /* strings point into bytes[] */
 	const void *key, *value; /* as they came, for a dead letter, as much of them as one keeps; point into bytes[]; NULL = none */
 	size_t key_len, value_len, key_kept, value_kept;
+	size_t header_count;     /* headers that the record has, where the format looks at them; not those of our own */
 	size_t size;             /* bytes that this record takes */
 	unsigned char bytes[];
 };
