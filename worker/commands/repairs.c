@@ -144,10 +144,10 @@ int repairs_new(struct repairs **ret, const char *path)
 {
 	struct repairs *r = calloc(1, sizeof *r);
 	struct lines *l = NULL;
-	int n, code = r ? 0 : log_no_memory();
+	int n, code = 0;
 
-	if (code)
-		return code;
+	if (!r)
+		return log_no_memory();
 	n = lines_new(&l, path);
 	if (n < 0) {
 		log_error("%s: %s", path, strerror(-n));

@@ -23,10 +23,10 @@ struct letters {
 int letters_new(struct letters **ret, const struct config *c)
 {
 	struct letters *l = calloc(1, sizeof *l);
-	int r = l ? 0 : log_no_memory();
+	int r = 0;
 
-	if (r)
-		return r;
+	if (!l)
+		return log_no_memory();
 	l->cfg = c;
 	if (topic_name(l->topic, sizeof l->topic, c->topic_prefix, TOPIC_DLQ) < 0) {
 		log_error("topic.prefix=%s is too long", c->topic_prefix);
@@ -248,12 +248,13 @@ struct origin {
 int origin_new(struct origin **ret, const struct config *c)
 {
 	struct origin *o = calloc(1, sizeof *o);
-	int r = o ? client_input_partitions(c, &o->partitions) : log_no_memory();
+	int r;
 
 	if (!o)
-		return r;
+		return log_no_memory();
 	o->reading = -1;
 	client_input_topic(o->name, sizeof o->name, c);
+	r = client_input_partitions(c, &o->partitions);
 	if (r == 0) {
 		o->low = calloc((size_t)o->partitions, sizeof *o->low);
 		o->high = calloc((size_t)o->partitions, sizeof *o->high);
