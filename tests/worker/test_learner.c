@@ -684,7 +684,7 @@ static void test_orders_are_their_events(void **state)
 		for (int i = 0; i < 3; i++) {
 			struct record_list batch = { 0 };
 			for (int u = 0; u < 8; u++) {
-				char name[8], value[160], one[64];
+				char name[16], value[160], one[80];
 				int a = (u + i) % 5, b = (u + 2 * i) % 7;
 				snprintf(name, sizeof name, "u%d", u);
 				snprintf(value, sizeof value, "{\"time\":%d,\"order\":[{\"id\":\"i%d\"},{\"id\":\"i%d\",\"n\":2}]}", 1700000000 + i, a, b);
