@@ -338,7 +338,7 @@ static int parse_protobuf(struct raw_event *raw, const uint8_t *p, size_t len)
 struct reading {
 	struct raw_event raw;
 	struct json *json; /* what has read it, where that was JSON */
-	struct envelope envelope;
+	struct envelope envelope; /* unset where the record is not wrapped */
 	enum wrapping wrapping;
 	const char *why;
 };
@@ -398,6 +398,8 @@ static int read_wrapped(struct decoder *d, struct reading *in, const struct even
 {
 	int schema = 0, r = 0;
 
+	if (from->header_count || d->format == EVENT_CLOUDEVENTS)
+		in->envelope = (struct envelope){ 0 };
 	if (from->header_count)
 		r = envelope_headers(&in->wrapping, &in->envelope, &schema, from, &in->why);
 	if (r < 0)
@@ -499,9 +501,13 @@ static int forget(struct decoder *d, struct event *ret, const struct event_sourc
 
 int decoder_decode_from(struct decoder *d, struct event *ret, const struct event_source *from, const char **reterr_why)
 {
-	struct reading in = { .why = why_undecodable };
+	struct reading in;
 	int r;
 
+	in.raw = (struct raw_event){ 0 };
+	in.json = NULL;
+	in.wrapping = WRAPPED_NOT; /* read_wrapped sets the envelope */
+	in.why = why_undecodable;
 	d->event_count = d->next = 0;
 	d->arena.used = 0;
 	if (!from->value)
@@ -509,7 +515,10 @@ int decoder_decode_from(struct decoder *d, struct event *ret, const struct event
 	if (from->value_len > d->record_max_bytes)
 		return fail(reterr_why, why_oversized, -E2BIG);
 
-	r = decoder_wants_headers(d) ? read_wrapped(d, &in, from) : read_body(d, &in, from->value, from->value_len);
+	if (decoder_wants_headers(d) && (from->header_count || d->format != EVENT_AUTO))
+		r = read_wrapped(d, &in, from);
+	else
+		r = read_body(d, &in, from->value, from->value_len);
 	if (r < 0)
 		return fail(reterr_why, r == -E2BIG ? why_oversized : in.why, r);
 

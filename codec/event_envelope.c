@@ -20,15 +20,6 @@ static int fail(const char **reterr_why, const char *why)
 	return -EBADMSG;
 }
 
-int looks_like_json(const uint8_t *p, size_t len)
-{
-	size_t i = 0;
-
-	while (i < len && (p[i] == ' ' || p[i] == '\t' || p[i] == '\n' || p[i] == '\r'))
-		i++;
-	return i < len && p[i] == '{';
-}
-
 /* --- Confluent --- */
 
 /* The indexes that lead to a message in its schema: how many, then each, as zigzag varints. [0] has three spellings: 0, 2 0, and 1 0 of writers

@@ -11,11 +11,11 @@
 #define JSON_DEPTH_MAX 32
 #define NO_LIST UINT32_MAX
 
-struct path {
-	struct event_text segment[SEGMENTS_MAX]; /* point into json.names; s NULL: any element of an array */
+struct path { /* what each key is held against stands first */
 	unsigned segment_count;
 	unsigned list; /* where what it finds in an array is kept; NO_LIST: it leads into none */
 	enum field field;
+	struct event_text segment[SEGMENTS_MAX]; /* point into json.names; s NULL: any element of an array */
 };
 
 enum kind { ABSENT, STRING, NUMBER, OTHER };
@@ -42,6 +42,7 @@ struct json {
 	uint64_t on[JSON_DEPTH_MAX + 1]; /* on[n] = the paths whose first n-1 segments led into container n */
 	uint64_t here;                   /* the paths whose segments up to the current key match */
 	struct found found[PATHS_MAX];
+	struct found *place[PATHS_MAX];  /* where a path's next value goes: its found, or an element of its list */
 	struct found (*list)[EVENTS_PER_RECORD_MAX]; /* (lists) owned */
 	size_t length[PATHS_MAX];                    /* (lists) elements of the array; 0 = it is not there */
 	int of_array;                                /* the item stands in an array */
@@ -105,6 +106,7 @@ static int add_path(struct json *j, enum field f, char *s, const char *prefix, c
 	if (r < 0)
 		return r;
 
+	j->place[j->count] = &j->found[j->count];
 	j->all |= UINT64_C(1) << j->count;
 	j->ends_at[p->segment_count] |= UINT64_C(1) << j->count;
 	j->count++;
@@ -185,13 +187,6 @@ static uint64_t ending(const struct json *j)
 	return j->here && j->depth <= SEGMENTS_MAX ? j->here & j->ends_at[j->depth] : 0;
 }
 
-static struct found *place_of(struct json *j, int p)
-{
-	unsigned list = j->path[p].list;
-
-	return list == NO_LIST ? &j->found[p] : &j->list[list][j->element - 1];
-}
-
 /* A value stands in the array. */
 static int begin_element(struct json *j)
 {
@@ -199,8 +194,12 @@ static int begin_element(struct json *j)
 		j->too_long = 1;
 		return 0;
 	}
-	for (uint64_t set = j->on[j->depth]; set; set &= set - 1)
-		j->list[j->path[__builtin_ctzll(set)].list][j->element].kind = ABSENT;
+	for (uint64_t set = j->on[j->depth]; set; set &= set - 1) {
+		int p = __builtin_ctzll(set);
+
+		j->place[p] = &j->list[j->path[p].list][j->element];
+		j->place[p]->kind = ABSENT;
+	}
 	j->element++;
 	return 1;
 }
@@ -218,7 +217,7 @@ static int value(struct json *j, enum kind kind, const char *s, size_t len)
 		s = memcpy(arena_alloc(j->arena, len), s, len);
 
 	for (; set; set &= set - 1)
-		*place_of(j, __builtin_ctzll(set)) = (struct found){ kind, { s, len } };
+		*j->place[__builtin_ctzll(set)] = (struct found){ kind, { s, len } };
 	return 1;
 }
 
@@ -346,7 +345,7 @@ static void count_events(struct json *j)
 {
 	j->of_array = 0;
 	j->events = 1;
-	for (unsigned p = 0; p < j->count; p++) {
+	for (unsigned p = 0; j->lists && p < j->count; p++) {
 		const struct path *path = &j->path[p];
 
 		if (path->field != FIELD_ITEM)
@@ -453,12 +452,13 @@ int json_take(struct raw_event *raw, struct envelope *e, const struct json *j, s
 
 	for (unsigned p = 0; p < j->count && r == 0; p++) {
 		enum field f = j->path[p].field;
-		const struct found *found = found_at(j, p, element);
+		const struct found *found = j->lists ? found_at(j, p, element) : &j->found[p];
 
 		if (found->kind == ABSENT || done & 1u << f)
 			continue;
 		done |= 1u << f;
-		raw->own_id |= f == FIELD_EVENT_ID && j->path[p].list != NO_LIST;
+		if (j->lists)
+			raw->own_id |= f == FIELD_EVENT_ID && j->path[p].list != NO_LIST;
 		r = take(raw, e, f, found->kind, &found->text, unit);
 	}
 	return r;

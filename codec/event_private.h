@@ -72,7 +72,15 @@ int envelope_apply(struct raw_event *raw, const struct envelope *e, char *id, si
 /* Into ret, which has room for len. -EBADMSG */
 int base64_decode(uint8_t *ret, size_t *ret_len, const char *s, size_t len);
 
-int looks_like_json(const uint8_t *p, size_t len);
+static inline int looks_like_json(const uint8_t *p, size_t len)
+{
+	size_t i = 0;
+
+	while (i < len && (p[i] == ' ' || p[i] == '\t' || p[i] == '\n' || p[i] == '\r'))
+		i++;
+	return i < len && p[i] == '{';
+}
+
 /* Passes the frame that begins with 0x00. -EBADMSG with *reterr_why. */
 int frame_skip(const uint8_t **p, size_t *len, const char **reterr_why);
 
