@@ -211,7 +211,9 @@ static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_
 	int state = kind == CLIENT_STATE_PRODUCER;
 	snprintf(timeout, sizeof timeout, "%lld", (long long)(state ? c->state_timeout_ms : c->transaction_timeout_ms));
 	/* One trainer per prefix: nothing else may go into the id, or two workers with that different would not fence each other. */
-	snprintf(id, sizeof id, "%s.%s", c->topic_prefix, state ? "trainer-state" : kind == CLIENT_REDRIVE_PRODUCER ? "redrive" : "trainer");
+	snprintf(id, sizeof id, "%s.%s", c->topic_prefix, state ? "trainer-state" : "trainer");
+	if (kind == CLIENT_REDRIVE_PRODUCER) /* beside the trainer's, which it must not fence */
+		snprintf(id, sizeof id, "%s.redrive", c->topic_prefix);
 
 	snprintf(kbytes, sizeof kbytes, "%zu", queue_kbytes);
 	rd_kafka_conf_set_log_cb(conf, on_log);
