@@ -18,6 +18,7 @@ struct delimited {
 	enum event_time_unit time_unit;
 	size_t line_max_bytes;
 	struct event_limits limits;
+	struct types *types; /* NULL: all count alike */
 	char *scratch; /* (line_max_bytes) quoted fields without their quotes */
 };
 
@@ -87,11 +88,13 @@ static struct cursor cursor_at(const struct delimited *p, const char *line, size
 
 /* --- the header --- */
 
-/* Which of "a|b|c" this column is (0, 1, ...), or -1. */
+/* Which of "a|b,c" this column is (0, 1, ...), or -1. */
 static int alternative_of(const char *spec, const struct event_text *name)
 {
 	for (int i = 0;; i++) {
-		size_t n = strcspn(spec, "|");
+		while (*spec == ' ')
+			spec++;
+		size_t n = strcspn(spec, "|,");
 
 		if (n && n == name->len && strncasecmp(spec, name->s, n) == 0)
 			return i;
@@ -187,7 +190,8 @@ int delimited_new(struct delimited **ret, const struct delimited_options *o, con
 	if (!p->scratch)
 		goto no_memory;
 
-	if (attributes_split(&attributes, spec + FIELD_ATTRIBUTE, o->attributes, &why) < 0 ||
+	if (types_new(&p->types, o->type_weights, o->types_only_ignore, &why) < 0 ||
+	    attributes_split(&attributes, spec + FIELD_ATTRIBUTE, o->attributes, &why) < 0 ||
 	    attributes_split(&item_attributes, spec + FIELD_ITEM_ATTRIBUTE, o->item_attributes, &why) < 0) {
 		snprintf(reterr_why, why_size, "%s", why);
 		r = -EBADMSG;
@@ -219,6 +223,7 @@ void delimited_free(struct delimited *p)
 {
 	if (!p)
 		return;
+	types_free(p->types);
 	free(p->scratch);
 	free(p);
 }
@@ -274,6 +279,10 @@ int delimited_decode(struct delimited *p, struct event *ret, const char *line, s
 	if (r < 0 || n != p->column_count || to_raw(&raw, field, p->time_unit) < 0) {
 		*reterr_why = why_undecodable;
 		return -EBADMSG;
+	}
+	if (types_apply(p->types, &raw)) {
+		*ret = (struct event){ .user = "", .item = "", .type = "", .event_id = "", .ignored = 1 };
+		return 0;
 	}
 	return event_finish(ret, &raw, &p->limits, -1, reterr_why);
 }

@@ -1,6 +1,6 @@
 /* delimited.h - CSV and TSV with a header line, for `s4rec load`. RFC 4180 quoting in CSV; a TSV field is taken as it is.
  * The separator is found in the header (tab, else comma, semicolon). Columns are found by name, case-insensitive; each
- * field of an event has alternatives separated by '|', e.g. "user_id|user|USER_ID". One reader per thread.
+ * field of an event has alternatives separated by '|' or ',', e.g. "user_id|user|USER_ID". One reader per thread.
  */
 #ifndef S4REC_CODEC_DELIMITED_H
 #define S4REC_CODEC_DELIMITED_H
@@ -13,6 +13,8 @@ struct delimited_options {
 	const char *user, *item, *time, *type, *weight, *event_id;
 	const char *attributes; /* columns of the user's attributes, up to four: a,b|c,d; NULL = none. A named one must be there */
 	const char *item_attributes; /* likewise of the item's */
+	const char *type_weights;    /* as those of event.h: an event that is to be ignored has ignored set, and nothing else */
+	int types_only_ignore;
 	enum event_time_unit time_unit;
 	size_t id_max_bytes;   /* 0 = 256 */
 	size_t line_max_bytes; /* 0 = 65536 */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "codec/event_private.h"
@@ -15,13 +16,22 @@ const char why_undecodable[] = "undecodable", why_oversized[] = "oversized", why
 /* Field numbers of topics/interaction.proto; a test compares them with the generated code. */
 enum { F_ITEM_ID = 1, F_EVENT_TIME_MS = 2, F_TYPE = 3, F_WEIGHT = 4, F_EVENT_ID = 5, F_USER_ID = 6, F_USER_ATTRIBUTE = 7, F_ITEM_ATTRIBUTE = 8 };
 
+#define SUFFIX_MAX 8 /* "#255" */
+
 struct decoder {
 	enum event_format format;
 	enum event_time_unit time_unit;
 	size_t record_max_bytes;
 	struct event_limits limits;
 	int user_mapped; /* a path was given for the user: it wins over the key */
-	struct path_table paths;
+	struct types *types;          /* NULL: all count alike */
+	struct json *json;
+	struct json *enveloped;       /* the same paths inside a CloudEvent, and its own; NULL where none is read */
+	uint8_t *data;                /* (record_max_bytes) what base64 held; likewise */
+	char *cloud_id;               /* (id_max_bytes + 1) an event id of source and id; likewise */
+	struct event *events;         /* (EVENTS_PER_RECORD_MAX) of one record; NULL where no path leads into an array */
+	char *ids;                    /* (EVENTS_PER_RECORD_MAX, id_max_bytes + SUFFIX_MAX) their event ids; likewise */
+	size_t event_count, next;     /* of events; what decoder_more gives next */
 	struct arena arena;
 };
 
@@ -51,18 +61,62 @@ int attributes_split(char **ret_copy, const char *spec[EVENT_ATTRIBUTES_MAX], co
 	return 0;
 }
 
+/* The fields' paths, those of attributes from their lists: copies are the caller's. */
+static int fill_spec(const char *spec[FIELD_ALL], char *copies[2], const struct decoder_options *o, const char **reterr_why)
+{
+	spec[FIELD_USER] = o->user_path ? o->user_path : "user_id|userId|user";
+	spec[FIELD_ITEM] = o->item_path ? o->item_path : "item_id|itemId|item";
+	spec[FIELD_TIME] = o->time_path ? o->time_path : "event_time_ms|timestamp|time";
+	spec[FIELD_TYPE] = o->type_path ? o->type_path : "type|event";
+	spec[FIELD_WEIGHT] = o->weight_path ? o->weight_path : "weight";
+	spec[FIELD_EVENT_ID] = o->event_id_path ? o->event_id_path : "event_id|messageId";
+	int r = attributes_split(&copies[0], spec + FIELD_ATTRIBUTE, o->attribute_paths, reterr_why);
+	return r ? r : attributes_split(&copies[1], spec + FIELD_ITEM_ATTRIBUTE, o->item_attribute_paths, reterr_why);
+}
+
+static int make_arrays(struct decoder *d, const char **reterr_why)
+{
+	d->events = calloc(EVENTS_PER_RECORD_MAX, sizeof(*d->events));
+	d->ids = calloc(EVENTS_PER_RECORD_MAX, d->limits.id_max_bytes + SUFFIX_MAX);
+	return d->events && d->ids ? 0 : fail(reterr_why, "out of memory", -ENOMEM);
+}
+
+static int make_envelope(struct decoder *d, const char *spec[FIELD_ALL], const char **reterr_why)
+{
+	spec[ENVELOPE_SPECVERSION] = "specversion";
+	spec[ENVELOPE_ID] = "id";
+	spec[ENVELOPE_SOURCE] = "source";
+	spec[ENVELOPE_TYPE] = "type";
+	spec[ENVELOPE_TIME] = "time";
+	spec[ENVELOPE_BASE64] = "data_base64";
+	d->data = malloc(d->record_max_bytes);
+	d->cloud_id = malloc(d->limits.id_max_bytes + 1);
+	return d->data && d->cloud_id ? json_new(&d->enveloped, spec, "data", reterr_why) : fail(reterr_why, "out of memory", -ENOMEM);
+}
+
+/* What reads the values, by the format. */
+static int make_readers(struct decoder *d, const struct decoder_options *o, const char **reterr_why)
+{
+	const char *spec[FIELD_ALL] = { NULL };
+	char *copies[2] = { NULL, NULL };
+	int r = fill_spec(spec, copies, o, reterr_why);
+
+	if (r == 0)
+		r = json_new(&d->json, spec, NULL, reterr_why);
+	if (r == 0 && json_has_arrays(d->json))
+		r = make_arrays(d, reterr_why);
+	if (r == 0 && decoder_wants_headers(d))
+		r = make_envelope(d, spec, reterr_why);
+	if (r == 0)
+		r = types_new(&d->types, o->type_weights, o->types_only_ignore, reterr_why);
+	free(copies[0]);
+	free(copies[1]);
+	return r;
+}
+
 int decoder_new(struct decoder **ret, const struct decoder_options *o, const char **reterr_why)
 {
-	const char *spec[FIELD_COUNT] = {
-		[FIELD_USER] = o->user_path ? o->user_path : "user_id|userId|user",
-		[FIELD_ITEM] = o->item_path ? o->item_path : "item_id|itemId|item",
-		[FIELD_TIME] = o->time_path ? o->time_path : "event_time_ms|timestamp|time",
-		[FIELD_TYPE] = o->type_path ? o->type_path : "type|event",
-		[FIELD_WEIGHT] = o->weight_path ? o->weight_path : "weight",
-		[FIELD_EVENT_ID] = o->event_id_path ? o->event_id_path : "event_id|messageId",
-	};
 	struct decoder *d = calloc(1, sizeof(*d));
-	char *attributes = NULL, *item_attributes = NULL;
 	int r;
 
 	if (!d)
@@ -82,13 +136,7 @@ int decoder_new(struct decoder **ret, const struct decoder_options *o, const cha
 	 * copies of such strings add at most 1 x, with headers of 16 bytes each: 8 x the value is never reached in practice. */
 	d->arena.size = 16384 + 8 * d->record_max_bytes;
 	d->arena.base = aligned_alloc(ARENA_ALIGN, (d->arena.size + ARENA_ALIGN - 1) & ~(ARENA_ALIGN - 1));
-	r = d->arena.base ? attributes_split(&attributes, spec + FIELD_ATTRIBUTE, o->attribute_paths, reterr_why) : fail(reterr_why, "out of memory", -ENOMEM);
-	if (r == 0)
-		r = attributes_split(&item_attributes, spec + FIELD_ITEM_ATTRIBUTE, o->item_attribute_paths, reterr_why);
-	if (r == 0)
-		r = path_table_init(&d->paths, spec, reterr_why);
-	free(attributes);
-	free(item_attributes);
+	r = d->arena.base ? make_readers(d, o, reterr_why) : fail(reterr_why, "out of memory", -ENOMEM);
 	if (r < 0) {
 		decoder_free(d);
 		return r;
@@ -102,9 +150,20 @@ void decoder_free(struct decoder *d)
 {
 	if (!d)
 		return;
-	path_table_release(&d->paths);
+	json_free(d->json);
+	json_free(d->enveloped);
+	types_free(d->types);
+	free(d->data);
+	free(d->cloud_id);
+	free(d->events);
+	free(d->ids);
 	free(d->arena.base);
 	free(d);
+}
+
+int decoder_wants_headers(const struct decoder *d)
+{
+	return d->format != EVENT_PROTOBUF && d->format != EVENT_JSON;
 }
 
 /* --- the judgement that all formats share --- */
@@ -275,83 +334,215 @@ static int parse_protobuf(struct raw_event *raw, const uint8_t *p, size_t len)
 
 /* --- one record --- */
 
-static int looks_like_json(const uint8_t *p, size_t len)
-{
-	size_t i = 0;
+/* What is being read: the reasons for refusing it are why, which stands for one that has no better. */
+struct reading {
+	struct raw_event raw;
+	struct json *json; /* what has read it, where that was JSON */
+	struct envelope envelope; /* unset where the record is not wrapped */
+	enum wrapping wrapping;
+	const char *why;
+};
 
-	while (i < len && (p[i] == ' ' || p[i] == '\t' || p[i] == '\n' || p[i] == '\r'))
-		i++;
-	return i < len && p[i] == '{';
+static int walk(struct decoder *d, struct reading *in, struct json *json, const uint8_t *p, size_t len)
+{
+	int r = json_walk(json, &d->arena, (const char *)p, len);
+
+	in->json = json;
+	return r < 0 ? r : json_take(&in->raw, &in->envelope, json, 0, d->time_unit);
 }
 
-/* Confluent's framing: 0x00, a schema id of four bytes, and for protobuf the message's indexes ([0] in its three
- * spellings). No protobuf message and no JSON text begins with 0x00. */
-static int skip_frame(const uint8_t **p, size_t *len)
-{
-	size_t n = 5;
-
-	if (*len < 6)
-		return -EBADMSG;
-
-	if ((*p)[5] == 0)
-		n = 6;
-	else if (*len >= 7 && ((*p)[5] == 1 || (*p)[5] == 2) && (*p)[6] == 0)
-		n = 7;
-	else if (!looks_like_json(*p + 5, *len - 5))
-		return -EBADMSG;
-
-	*p += n;
-	*len -= n;
-	return 0;
-}
-
-static int parse_value(struct decoder *d, struct raw_event *raw, const uint8_t *p, size_t len)
+/* Protobuf or JSON, behind a frame where there is one. */
+static int read_body(struct decoder *d, struct reading *in, const uint8_t *p, size_t len)
 {
 	int r;
 
 	if (len && p[0] == 0) {
-		r = skip_frame(&p, &len);
+		r = frame_skip(&p, &len, &in->why);
 		if (r < 0)
 			return r;
 	}
 
-	if (d->format == EVENT_JSON || (d->format == EVENT_AUTO && looks_like_json(p, len))) {
-		r = event_json_parse(raw, &d->paths, &d->arena, d->time_unit, (const char *)p, len);
+	if (d->format == EVENT_JSON || (d->format != EVENT_PROTOBUF && looks_like_json(p, len))) {
+		r = walk(d, in, d->json, p, len);
 
 		/* 0x0a is a newline and also the tag of item_id: "\n{" may begin a protobuf item id of 123 bytes */
 		if (r == 0 || d->format == EVENT_JSON || p[0] != '\n')
 			return r;
-		*raw = (struct raw_event){ 0 };
+		in->raw = (struct raw_event){ 0 };
+		in->json = NULL;
 	}
-	return parse_protobuf(raw, p, len);
+	return parse_protobuf(&in->raw, p, len);
+}
+
+/* An envelope with data in it. */
+static int read_structured(struct decoder *d, struct reading *in, const uint8_t *p, size_t len)
+{
+	size_t n;
+	int r = looks_like_json(p, len) ? walk(d, in, d->enveloped, p, len) : -EBADMSG;
+
+	if (r == -EBADMSG)
+		in->why = why_no_cloudevent;
+	if (r < 0 || !in->envelope.base64.len)
+		return r;
+	if (base64_decode(d->data, &n, in->envelope.base64.s, in->envelope.base64.len) < 0) {
+		in->why = why_base64;
+		return -EBADMSG;
+	}
+	in->raw = (struct raw_event){ 0 };
+	in->json = NULL;
+	return read_body(d, in, d->data, n);
+}
+
+/* A value whose headers may say what it is. */
+static int read_wrapped(struct decoder *d, struct reading *in, const struct event_source *from)
+{
+	int schema = 0, r = 0;
+
+	if (from->header_count || d->format == EVENT_CLOUDEVENTS)
+		in->envelope = (struct envelope){ 0 };
+	if (from->header_count)
+		r = envelope_headers(&in->wrapping, &in->envelope, &schema, from, &in->why);
+	if (r < 0)
+		return r;
+	if (d->format == EVENT_CONFLUENT) {
+		in->wrapping = WRAPPED_NOT;
+		if (!schema && !(from->value_len && *(const uint8_t *)from->value == 0)) {
+			in->why = why_no_frame;
+			return -EBADMSG;
+		}
+	}
+	if (d->format == EVENT_CLOUDEVENTS && in->wrapping == WRAPPED_NOT)
+		in->wrapping = WRAPPED_STRUCTURED; /* its content-type was lost on the way */
+
+	r = in->wrapping == WRAPPED_STRUCTURED ? read_structured(d, in, from->value, from->value_len) : read_body(d, in, from->value, from->value_len);
+	return r == 0 && in->wrapping != WRAPPED_NOT ? envelope_check(&in->envelope, &in->why) : r;
+}
+
+/* What is read so far, as an event. 1: its type is to be ignored. */
+static int finish(struct decoder *d, struct event *ret, struct reading *in, const struct event_source *from, const char **reterr_why)
+{
+	struct raw_event *raw = &in->raw;
+	struct event_text key = { from->key, from->key ? from->key_len : 0 };
+
+	if (key.len && !(d->user_mapped && raw->user.len))
+		raw->user = key;
+	if (in->wrapping != WRAPPED_NOT) {
+		int r = envelope_apply(raw, &in->envelope, d->cloud_id, d->limits.id_max_bytes + 1, reterr_why);
+		if (r < 0)
+			return r;
+	}
+	return types_apply(d->types, raw) ? 1 : event_finish(ret, raw, &d->limits, from->record_ts_ms, reterr_why);
+}
+
+static void ignore(struct decoder *d, struct event *ret, const struct event_text *user)
+{
+	const char *why;
+	int good = event_check_user(user, &d->limits, &why) == 0;
+
+	*ret = (struct event){ .user = good ? user->s : "", .user_len = good ? user->len : 0, .item = "", .type = "", .event_id = "", .ignored = 1 };
+}
+
+/* The event id of an element that has none of its own is the record's, with its number behind it, so that no two are the same. */
+static void number_id(struct decoder *d, struct event *ev, size_t element)
+{
+	char *id = d->ids + element * (d->limits.id_max_bytes + SUFFIX_MAX);
+
+	if (!ev->event_id_len || !element)
+		return;
+	memcpy(id, ev->event_id, ev->event_id_len);
+	ev->event_id_len += (size_t)snprintf(id + ev->event_id_len, SUFFIX_MAX, "#%zu", element);
+	ev->event_id = id;
+}
+
+/* An event of each element. A bad one makes the whole record bad. */
+static int finish_elements(struct decoder *d, struct event *ret, struct reading *in, const struct event_source *from, const char **reterr_why)
+{
+	size_t n = json_count(in->json), count = 0;
+	struct event_text user = { NULL, 0 };
+
+	for (size_t i = 0; i < n; i++) {
+		struct event *ev = &d->events[count];
+
+		in->raw = (struct raw_event){ 0 };
+		if (json_take(&in->raw, &in->envelope, in->json, i, d->time_unit) < 0)
+			return fail(reterr_why, why_undecodable, -EBADMSG);
+		int r = finish(d, ev, in, from, reterr_why);
+		if (r < 0)
+			return r;
+		user = in->raw.user;
+		if (r == 0) {
+			if (!in->raw.own_id)
+				number_id(d, ev, i);
+			if (ev->event_id_len > d->limits.id_max_bytes)
+				return fail(reterr_why, why_oversized, -E2BIG);
+			count++;
+		}
+	}
+	if (count == 0) {
+		ignore(d, ret, &user);
+		return 0;
+	}
+	d->event_count = count;
+	d->next = 1;
+	*ret = d->events[0];
+	return 0;
+}
+
+static int forget(struct decoder *d, struct event *ret, const struct event_source *from, const char **reterr_why)
+{
+	struct event_text user = { from->key, from->key ? from->key_len : 0 };
+	int r = event_check_user(&user, &d->limits, reterr_why);
+
+	if (r == 0)
+		*ret = (struct event){ .user = user.s, .user_len = user.len, .item = "", .type = "", .event_id = "",
+		                       .ts_ms = from->record_ts_ms < 0 ? 0 : from->record_ts_ms, .forget = 1 };
+	return r;
+}
+
+int decoder_decode_from(struct decoder *d, struct event *ret, const struct event_source *from, const char **reterr_why)
+{
+	struct reading in;
+	int r;
+
+	in.raw = (struct raw_event){ 0 };
+	in.json = NULL;
+	in.wrapping = WRAPPED_NOT; /* read_wrapped sets the envelope */
+	in.why = why_undecodable;
+	d->event_count = d->next = 0;
+	d->arena.used = 0;
+	if (!from->value)
+		return forget(d, ret, from, reterr_why);
+	if (from->value_len > d->record_max_bytes)
+		return fail(reterr_why, why_oversized, -E2BIG);
+
+	if (decoder_wants_headers(d) && (from->header_count || d->format != EVENT_AUTO))
+		r = read_wrapped(d, &in, from);
+	else
+		r = read_body(d, &in, from->value, from->value_len);
+	if (r < 0)
+		return fail(reterr_why, r == -E2BIG ? why_oversized : in.why, r);
+
+	if (in.json && json_count(in.json) > 1)
+		return finish_elements(d, ret, &in, from, reterr_why);
+	r = finish(d, ret, &in, from, reterr_why);
+	if (r == 1)
+		ignore(d, ret, &in.raw.user);
+	return r < 0 ? r : 0;
 }
 
 int decoder_decode(struct decoder *d, struct event *ret, const void *key, size_t key_len,
                    const void *value, size_t value_len, int64_t record_ts_ms, const char **reterr_why)
 {
-	struct event_text user = { key, key ? key_len : 0 };
-	struct raw_event raw = { 0 };
-	int r;
+	return decoder_decode_from(d, ret, &(struct event_source){ .key = key, .key_len = key_len, .value = value, .value_len = value_len,
+	                                                           .record_ts_ms = record_ts_ms }, reterr_why);
+}
 
-	if (!value) {
-		r = event_check_user(&user, &d->limits, reterr_why);
-		if (r < 0)
-			return r;
-		*ret = (struct event){ .user = user.s, .user_len = user.len, .item = "", .type = "", .event_id = "",
-		                       .ts_ms = record_ts_ms < 0 ? 0 : record_ts_ms, .forget = 1 };
+int decoder_more(struct decoder *d, struct event *ret)
+{
+	if (d->next >= d->event_count)
 		return 0;
-	}
-
-	if (value_len > d->record_max_bytes)
-		return fail(reterr_why, why_oversized, -E2BIG);
-
-	r = parse_value(d, &raw, value, value_len);
-	if (r < 0)
-		return fail(reterr_why, r == -E2BIG ? why_oversized : why_undecodable, r);
-
-	if (user.len && !(d->user_mapped && raw.user.len))
-		raw.user = user;
-	return event_finish(ret, &raw, &d->limits, record_ts_ms, reterr_why);
+	*ret = d->events[d->next++];
+	return 1;
 }
 
 /* --- encode --- */

@@ -85,7 +85,7 @@ static int parse_clock(struct scan *s, int64_t *ret_ms)
 	return 0;
 }
 
-/* Z, +hh, +hhmm, +hh:mm, or nothing (UTC). */
+/* Z, +hh, +hhmm, +hh:mm, or nothing (UTC); " +0000 UTC", as Go prints it. */
 static int parse_zone(struct scan *s, int64_t *ret_ms)
 {
 	int h, m = 0, sign;
@@ -94,6 +94,10 @@ static int parse_zone(struct scan *s, int64_t *ret_ms)
 	if (s->p == s->end || accept(s, "Zz"))
 		return 0;
 
+	if (s->end - s->p == 10 && memcmp(s->p, " +0000 UTC", 10) == 0) {
+		s->p = s->end;
+		return 0;
+	}
 	sign = accept(s, "+-");
 	if (!sign || digits(s, 2, &h) < 0)
 		return -EINVAL;
@@ -126,20 +130,22 @@ int time_parse_iso8601(int64_t *ret_ms, const char *s, size_t len)
 	return 0;
 }
 
-/* Up to 18 digits: fits int64. */
+/* Up to 19 digits, as nanoseconds have: fits uint64. */
 static int parse_integer(int64_t *ret, const char *s, size_t len)
 {
 	size_t i = len && s[0] == '-';
-	int64_t v = 0;
+	uint64_t v = 0;
 
-	if (len == i || len - i > 18)
+	if (len == i || len - i > 19)
 		return -EINVAL;
 	for (; i < len; i++) {
 		if (s[i] < '0' || s[i] > '9')
 			return -EINVAL;
-		v = v * 10 + (s[i] - '0');
+		v = v * 10 + (uint64_t)(s[i] - '0');
 	}
-	*ret = s[0] == '-' ? -v : v;
+	if (v > INT64_MAX)
+		return -EINVAL;
+	*ret = s[0] == '-' ? -(int64_t)v : (int64_t)v;
 	return 0;
 }
 
@@ -169,7 +175,12 @@ int number_parse(double *ret, const char *s, size_t len)
 
 static enum event_time_unit unit_by_magnitude(double v)
 {
-	return fabs(v) < 1e11 ? TIME_S : fabs(v) < 1e14 ? TIME_MS : TIME_US;
+	return fabs(v) < 1e11 ? TIME_S : fabs(v) < 1e14 ? TIME_MS : fabs(v) < 1e17 ? TIME_US : TIME_NS;
+}
+
+static int64_t floor_div(int64_t i, int64_t by)
+{
+	return i / by - (i % by < 0);
 }
 
 int time_parse(int64_t *ret_ms, const char *s, size_t len, enum event_time_unit unit)
@@ -184,7 +195,9 @@ int time_parse(int64_t *ret_ms, const char *s, size_t len, enum event_time_unit 
 		if (unit == TIME_MS)
 			*ret_ms = i;
 		else if (unit == TIME_US)
-			*ret_ms = i / 1000 - (i % 1000 < 0);
+			*ret_ms = floor_div(i, 1000);
+		else if (unit == TIME_NS)
+			*ret_ms = floor_div(i, 1000000);
 		else if (__builtin_mul_overflow(i, (int64_t)1000, ret_ms))
 			*ret_ms = i < 0 ? INT64_MIN : INT64_MAX;
 		return 0;
@@ -195,7 +208,7 @@ int time_parse(int64_t *ret_ms, const char *s, size_t len, enum event_time_unit 
 
 	if (unit == TIME_AUTO)
 		unit = unit_by_magnitude(v);
-	v = floor(unit == TIME_S ? v * 1e3 : unit == TIME_US ? v / 1e3 : v);
+	v = floor(unit == TIME_S ? v * 1e3 : unit == TIME_US ? v / 1e3 : unit == TIME_NS ? v / 1e6 : v);
 	*ret_ms = v < -9e18 ? INT64_MIN : v > 9e18 ? INT64_MAX : (int64_t)v;
 	return 0;
 }

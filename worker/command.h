@@ -14,6 +14,7 @@ int command_export(int argc, char **argv);
 int command_import(int argc, char **argv);
 int command_rollback(int argc, char **argv);
 int command_forget(int argc, char **argv);
+int command_redrive(int argc, char **argv);
 int command_promote(int argc, char **argv);
 int command_verify(int argc, char **argv);
 int command_config(int argc, char **argv);

@@ -1,6 +1,7 @@
 /* config.c - where the values of options come from: file, environment, command line. See config.h */
 #include "worker/config_private.h"
 #include "worker/log.h"
+#include "worker/preset.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -16,7 +17,7 @@ static const struct { unsigned bit; const char *name; } command_names[] = {
 	{ C_TOPICS, "topics" }, { C_LOAD, "load" }, { C_TRAIN, "train" }, { C_READ, "read" }, { C_QUERY, "query" },
 	{ C_GENERATE, "generate" }, { C_CONFIG, "config" }, { C_EVAL, "eval" },
 	{ C_EXPORT, "export" }, { C_IMPORT, "import" }, { C_ROLLBACK, "rollback" }, { C_VERIFY, "verify" }, { C_FORGET, "forget" }, { C_PROMOTE, "promote" },
-	{ C_STREAM, "eval prequential" },
+	{ C_STREAM, "eval prequential" }, { C_REDRIVE, "redrive" },
 };
 
 static const char *command_name(unsigned bit)
@@ -335,6 +336,30 @@ static int apply_arguments(struct config *c, const struct asked *a)
 	return r;
 }
 
+static int apply_sources(struct config *c, const struct asked *a)
+{
+	const char *path = a->config ? a->config : getenv("S4REC_CONFIG");
+	int r = path && *path ? parse_file(c, path) : 0;
+
+	for (char **e = environ; r == 0 && *e; e++)
+		if (strncmp(*e, "S4REC_", 6) == 0)
+			r = parse_env(c, *e);
+	return r ? r : apply_arguments(c, a);
+}
+
+/* Puts a preset's values below what anybody has set, which is known only when all has been read: so it is read once more, over them. */
+static int apply_preset(struct config *c, const struct asked *a)
+{
+	const struct preset_value *v = preset_values(c->preset);
+	int r = 0;
+
+	if (!v->option)
+		return 0;
+	for (; r == 0 && v->option; v++)
+		r = set_option(c, row_find(v->option), v->value, "preset", EX_SOFTWARE);
+	return r ? r : apply_sources(c, a);
+}
+
 /* Not refused: a model that began so could not go on, since both options shape it. */
 static void warn_unused_attributes(const struct config *c)
 {
@@ -404,7 +429,6 @@ static void settle_schedule(struct config *c, unsigned command)
 int config_parse(struct config *c, unsigned command, const char *usage, const char *example, int argc, char **argv)
 {
 	struct asked a = { 0 };
-	const char *path;
 	size_t slots = 1;
 	int r = row_defaults(c);
 
@@ -425,14 +449,9 @@ int config_parse(struct config *c, unsigned command, const char *usage, const ch
 	if (r != 0)
 		goto out;
 
-	path = a.config ? a.config : getenv("S4REC_CONFIG");
-	if (path && *path)
-		r = parse_file(c, path);
-	for (char **e = environ; r == 0 && *e; e++)
-		if (strncmp(*e, "S4REC_", 6) == 0)
-			r = parse_env(c, *e);
+	r = apply_sources(c, &a);
 	if (r == 0)
-		r = apply_arguments(c, &a);
+		r = apply_preset(c, &a);
 	if (r == 0)
 		r = default_group(c);
 	if (!c->dlq_payload)

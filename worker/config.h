@@ -1,6 +1,6 @@
 /* config.h - every option of s4rec, from one table (options.def): parsing, --help, `s4rec config` and the docs come from it.
  *
- * Sources, later ones win: defaults, the .properties file (--config FILE or S4REC_CONFIG), the environment (S4REC_ + name
+ * Sources, later ones win: defaults, what --preset stands for, the .properties file (--config FILE or S4REC_CONFIG), the environment (S4REC_ + name
  * in capitals, '.' as '_': S4REC_BATCH_USERS), the command line (--batch.users 256 or --batch-users=256, and the letters).
  * Keys kafka.* go verbatim to librdkafka (-X name=value on the command line). Unknown keys and values outside their range
  * are errors that name the key, the value, the range and the nearest name.
@@ -15,8 +15,8 @@
 enum option_type { OPT_INT, OPT_FLOAT, OPT_BOOL, OPT_STRING, OPT_ENUM };
 /* Which commands take an option: bits. */
 enum { C_TOPICS = 1, C_LOAD = 2, C_TRAIN = 4, C_READ = 8, C_QUERY = 16, C_GENERATE = 32, C_CONFIG = 64, C_EVAL = 256,
-       C_EXPORT = 512, C_IMPORT = 1024, C_ROLLBACK = 2048, C_VERIFY = 4096, C_FORGET = 8192, C_PROMOTE = 16384, C_STREAM = 32768, /* eval prequential */
-       C_FILES = C_EXPORT | C_IMPORT | C_ROLLBACK | C_VERIFY, C_KAFKA = C_TOPICS | C_LOAD | C_TRAIN | C_READ | C_QUERY | C_FORGET | C_PROMOTE | C_STREAM | C_FILES };
+       C_EXPORT = 512, C_IMPORT = 1024, C_ROLLBACK = 2048, C_VERIFY = 4096, C_FORGET = 8192, C_PROMOTE = 16384, C_STREAM = 32768, /* eval prequential */ C_REDRIVE = 65536,
+       C_FILES = C_EXPORT | C_IMPORT | C_ROLLBACK | C_VERIFY, C_KAFKA = C_TOPICS | C_LOAD | C_TRAIN | C_READ | C_QUERY | C_FORGET | C_PROMOTE | C_STREAM | C_REDRIVE | C_FILES };
 
 /* Words of the option schedule. AUTO is never seen after config_parse, but by `s4rec config`. */
 enum { SCHEDULE_CONSTANT, SCHEDULE_COSINE, SCHEDULE_AUTO };

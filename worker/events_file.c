@@ -7,6 +7,7 @@
 #include <sysexits.h>
 
 #include "codec/delimited.h"
+#include "worker/event_config.h"
 #include "worker/lines.h"
 #include "worker/log.h"
 
@@ -60,11 +61,6 @@ void events_file_quiet(struct events_file *f) { f->quiet = 1; }
 uint64_t events_file_bad_count(const struct events_file *f) { return f->bad; }
 uint64_t events_file_line(const struct events_file *f) { return lines_number(f->lines); }
 
-static const char *text_or_null(const char *s)
-{
-	return s && *s ? s : NULL;
-}
-
 static int blank(const char *s, size_t len)
 {
 	while (len && (s[len - 1] == ' ' || s[len - 1] == '\t' || s[len - 1] == '\r'))
@@ -79,18 +75,14 @@ static int is_word(const char *line, size_t len, const char *word)
 
 static int open_json(struct events_file *f)
 {
-	const struct config *c = f->cfg;
-	struct decoder_options o = {
-		.format = EVENT_JSON, .user_path = text_or_null(c->map_user), .item_path = text_or_null(c->map_item),
-		.time_path = text_or_null(c->map_time), .type_path = text_or_null(c->map_type), .weight_path = text_or_null(c->map_weight),
-		.event_id_path = text_or_null(c->map_event_id), .attribute_paths = c->map_user_attributes,
-		.item_attribute_paths = c->map_item_attributes, .time_unit = (enum event_time_unit)c->time_unit,
-		.id_max_bytes = (size_t)c->id_max_bytes, .record_max_bytes = (size_t)c->record_max_bytes, .weight_max = c->weight_max,
-	};
+	struct decoder_options o = event_config(f->cfg);
 	const char *why = "out of memory";
 
+	if (o.format != EVENT_CLOUDEVENTS)
+		o.format = EVENT_JSON;
+	o.types_only_ignore = 1; /* who reads what is made of the line weighs it */
 	if (decoder_new(&f->decoder, &o, &why) < 0) {
-		log_error("%s (--map.*)", why);
+		log_error("%s (--map.*, --type.weights)", why);
 		return EX_CONFIG;
 	}
 	return 0;
@@ -100,16 +92,16 @@ static int open_delimited(struct events_file *f, const char *header, size_t len)
 {
 	const struct config *c = f->cfg;
 	struct delimited_options o = {
-		.user = text_or_null(c->map_user), .item = text_or_null(c->map_item), .time = text_or_null(c->map_time),
-		.type = text_or_null(c->map_type), .weight = text_or_null(c->map_weight), .event_id = text_or_null(c->map_event_id), .attributes = c->map_user_attributes,
-		.item_attributes = c->map_item_attributes,
+		.user = event_path(c->map_user), .item = event_path(c->map_item), .time = event_path(c->map_time),
+		.type = event_path(c->map_type), .weight = event_path(c->map_weight), .event_id = event_path(c->map_event_id), .attributes = c->map_user_attributes,
+		.item_attributes = c->map_item_attributes, .type_weights = c->type_weights, .types_only_ignore = 1,
 		.time_unit = (enum event_time_unit)c->time_unit, .id_max_bytes = (size_t)c->id_max_bytes, .weight_max = c->weight_max,
 		.line_max_bytes = (size_t)c->record_max_bytes,
 	};
 	char why[1024] = "out of memory";
 
 	if (delimited_new(&f->delimited, &o, header, len, why, sizeof why) < 0) {
-		log_error("%s line 1: %s (--map.user, --map.item, --map.time name the columns)", f->path, why);
+		log_error("%s line 1: %s (--map.user, --map.item, --map.time name the columns, --preset those of a known kind of file)", f->path, why);
 		return EX_DATAERR;
 	}
 	return 0;
@@ -162,17 +154,20 @@ static enum events_line decode(struct events_file *f, const char *line, size_t l
 		events_file_bad(f, ret->why);
 		return LINE_BAD;
 	}
-	return LINE_EVENT;
+	return ret->event.ignored ? LINE_IGNORED : LINE_EVENT;
 }
 
 enum events_line events_file_next(struct events_file *f, struct events_read *ret)
 {
 	const char *line;
 	size_t len;
+
+	if (f->decoder && decoder_more(f->decoder, &ret->event))
+		return LINE_EVENT;
 	enum events_line what = next_line(f, &line, &len, ret);
 
 	if (what == LINE_EVENT && !f->decoder && !f->delimited) {
-		int json = f->cfg->format == EVENT_JSON || line[0] == '{' || is_word(line, len, "!raw ") || is_word(line, len, "!forget ");
+		int json = f->cfg->format == EVENT_JSON || f->cfg->format == EVENT_CLOUDEVENTS || line[0] == '{' || is_word(line, len, "!raw ") || is_word(line, len, "!forget ");
 		int code = json ? open_json(f) : open_delimited(f, line, len);
 
 		if (code)

@@ -1,5 +1,6 @@
 /* events_file.h - events from a file or a pipe: CSV or TSV with a header line, or JSON lines (told apart by the first byte), plain or zstd. The
- * options map.*, time.unit, format, id.max.bytes, record.max.bytes and weight.max say how. Not thread-safe.
+ * options map.*, type.weights (but for the weights: what is to be ignored only), time.unit, format, id.max.bytes, record.max.bytes and weight.max say how. A line
+ * of JSON may give several events. Not thread-safe.
  */
 #ifndef S4REC_EVENTS_FILE_H
 #define S4REC_EVENTS_FILE_H
@@ -14,6 +15,7 @@ enum events_line {
 	LINE_EVENT,  /* ret->event */
 	LINE_RAW,    /* ret->bytes */
 	LINE_FORGET, /* ret->bytes: the user */
+	LINE_IGNORED, /* no event: its type is to be ignored */
 	LINE_BAD,    /* ret->why; it is printed for the first few lines */
 	LINE_SIGNAL, /* a signal came: call again, or stop */
 	LINE_FAILED, /* printed; ret->code is the exit code */

@@ -26,6 +26,7 @@ static const struct {
 	{ "export", command_export, "the model of a prefix as a file" },
 	{ "import", command_import, "a new model from a file" },
 	{ "forget", command_forget, "make the worker forget users" },
+	{ "redrive", command_redrive, "dead letters once more to the input topic" },
 	{ "promote", command_promote, "lead readers to another model of a prefix" },
 	{ "rollback", command_rollback, "an exported model again, in place of the one that a prefix has" },
 	{ "verify", command_verify, "an audit: folds the log again from one state of a prefix to the next, and compares" },

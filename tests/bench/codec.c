@@ -36,6 +36,8 @@ static int by_value(const void *a, const void *b)
 }
 
 static volatile uint64_t sink;
+static const struct event_header *headers; /* of every record */
+static size_t header_count;
 
 static int run_copy(struct decoder *d)
 {
@@ -59,10 +61,14 @@ static int run_decode(struct decoder *d)
 
 	for (int i = 0; i < RECORDS; i++) {
 		const struct record *r = &records[i];
+		struct event_source from = { .key = r->key, .key_len = r->key_len, .value = r->value, .value_len = r->len, .record_ts_ms = 1700000000000,
+			.headers = headers, .header_count = header_count };
 
-		if (decoder_decode(d, &ev, r->key, r->key_len, r->value, r->len, 1700000000000, &why) < 0)
+		if (decoder_decode_from(d, &ev, &from, &why) < 0)
 			return -1;
-		sum += ev.item_len + (uint64_t)ev.ts_ms;
+		do
+			sum += ev.item_len + (uint64_t)ev.ts_ms;
+		while (decoder_more(d, &ev));
 	}
 	sink = sum;
 	return 0;
@@ -123,6 +129,28 @@ static void make_segment(int i, struct record *r)
 	    "\"properties\":{\"product_id\":\"item-%d\",\"price\":12.5}}", i, i % 60, i % 1000, i * 7919 % 100000);
 }
 
+static void make_framed(int i, struct record *r)
+{
+	make_protobuf(i, r);
+	memmove(r->value + 6, r->value, r->len);
+	memcpy(r->value, "\0\0\0\0\1\0", 6);
+	r->len += 6;
+}
+
+static void make_structured(int i, struct record *r)
+{
+	r->len = (size_t)snprintf((char *)r->value, sizeof(r->value),
+	    "{\"specversion\":\"1.0\",\"id\":\"%d\",\"source\":\"/shop\",\"type\":\"click\",\"time\":\"2023-11-14T22:13:%02d.%03dZ\",\"data\":{\"item_id\":\"item-%d\"}}",
+	    i, i % 60, i % 1000, i * 7919 % 100000);
+}
+
+static void make_order(int i, struct record *r)
+{
+	r->len = (size_t)snprintf((char *)r->value, sizeof(r->value),
+	    "{\"messageId\":\"m-%d\",\"event\":\"Order Completed\",\"timestamp\":\"2023-11-14T22:13:%02d.%03dZ\",\"products\":[{\"product_id\":\"item-%d\"},{\"product_id\":\"item-%d\"},"
+	    "{\"product_id\":\"item-%d\",\"price\":12.5}]}", i, i % 60, i % 1000, i * 7919 % 100000, i % 1000, i % 777);
+}
+
 static void bench_events(const char *name, void (*make)(int, struct record *), const struct decoder_options *o)
 {
 	const char *why = "";
@@ -165,9 +193,18 @@ static void bench_rows(const char *name, enum embedding_format f)
 
 int main(void)
 {
+	static const struct event_header cloud[] = { { "ce_specversion", "1.0", 3 }, { "ce_id", "A234-1234", 9 }, { "ce_source", "/shop", 5 }, { "ce_type", "click", 5 },
+		{ "ce_time", "2023-11-14T22:13:20.123Z", 24 }, { "content-type", "application/json", 16 } };
+
 	bench_events("event protobuf", make_protobuf, &(struct decoder_options){ 0 });
 	bench_events("event json", make_json, &(struct decoder_options){ 0 });
 	bench_events("event json (segment)", make_segment, &(struct decoder_options){ .item_path = "properties.product_id" });
+	bench_events("event confluent", make_framed, &(struct decoder_options){ .format = EVENT_CONFLUENT });
+	bench_events("event cloud structured", make_structured, &(struct decoder_options){ .format = EVENT_CLOUDEVENTS });
+	headers = cloud, header_count = sizeof cloud / sizeof *cloud;
+	bench_events("event cloud binary", make_json, &(struct decoder_options){ 0 });
+	headers = NULL, header_count = 0;
+	bench_events("record of 3 events, json", make_order, &(struct decoder_options){ .item_path = "products[].product_id|product_id", .type_weights = "Order Completed:5,*:ignore" });
 	bench_rows("row float32 D=64", EMBEDDING_FLOAT32);
 	bench_rows("row int8 D=64", EMBEDDING_INT8);
 	bench_rows("row json D=64", EMBEDDING_JSON);

@@ -289,6 +289,9 @@ static void test_forget(void **state)
 
 /* --- Confluent's framing --- */
 
+#define NO_FRAME "undecodable: expected a Confluent frame (0x00, schema id, message indexes) with protobuf or JSON behind it"
+#define OTHER_MESSAGE "undecodable: expected the first message of its Confluent schema"
+
 static void test_framed(void **state)
 {
 	static const struct { const char *p; size_t len; } good[] = {
@@ -303,9 +306,13 @@ static void test_framed(void **state)
 		assert_int_equal(decoder_decode(d, &ev, "u", 1, good[i].p, good[i].len, NOW, &why), 0);
 		assert_text(ev.item, ev.item_len, "i");
 	}
-	refuse(d, "u", BYTES("\0"), NOW, -EBADMSG, "undecodable");
-	refuse(d, "u", BYTES("\0\0\0\0\1"), NOW, -EBADMSG, "undecodable");
-	refuse(d, "u", BYTES("\0\0\0\0\1\4\2\0\x0a\1i"), NOW, -EBADMSG, "undecodable"); /* another message of the schema */
+	refuse(d, "u", BYTES("\0"), NOW, -EBADMSG, NO_FRAME);
+	refuse(d, "u", BYTES("\0\0\0\0\1"), NOW, -EBADMSG, NO_FRAME);
+	refuse(d, "u", BYTES("\0\0\0\0\1\4\2\0\x0a\1i"), NOW, -EBADMSG, OTHER_MESSAGE);
+	refuse(d, "u", BYTES("\0\0\0\0\1\4\0\0\x0a\1i"), NOW, -EBADMSG, OTHER_MESSAGE); /* a message inside the first one */
+	refuse(d, "u", BYTES("\0\0\0\0\1\2\2\x0a\1i"), NOW, -EBADMSG, OTHER_MESSAGE);
+	refuse(d, "u", BYTES("\0\0\0\0\1\x51\x11\x0a"), NOW, -EBADMSG, NO_FRAME);            /* Avro, say */
+	refuse(d, "u", BYTES("\0\0\0\0\1\x80"), NOW, -EBADMSG, NO_FRAME);
 	decoder_free(d);
 }
 
@@ -560,7 +567,12 @@ static void test_large_json(void **state)
 static void test_no_malloc_per_event(void **state)
 {
 	size_t at_start = allocations;
-	struct decoder *d = make_default();
+	struct decoder *d = make(&(struct decoder_options){ .item_path = "item_id|item|many[]", .type_weights = "t:2" });
+	static const struct event_header cloud[] = { { "ce_specversion", "1.0", 3 }, { "ce_id", "1", 1 }, { "ce_source", "s", 1 }, { "ce_type", "t", 1 } };
+	static const struct event_header wrapped = { "content-type", "application/cloudevents+json", 28 };
+	const char *envelope = "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"\\/\",\"type\":\"t\",\"data_base64\":\"eyJtYW55IjpbMSwyXX0=\"}"; /* {"many":[1,2]} */
+	struct event_source binary = { .key = "u", .key_len = 1, .value = "\0\0\0\0\1\0\x0a\x01i", .value_len = 9, .record_ts_ms = NOW, .headers = cloud, .header_count = 4 };
+	struct event_source structured = { .key = "u", .key_len = 1, .value = envelope, .value_len = strlen(envelope), .record_ts_ms = NOW, .headers = &wrapped, .header_count = 1 };
 	const char *json = "{\"user_id\":\"u\\n\",\"item_id\":\"i\\u00e9\",\"weight\":1.25e-3,\"time\":\"2023-11-14T22:13:20Z\",\"p\":{\"q\":[1,{\"r\":null}]}}";
 	struct event ev;
 	const char *why = "";
@@ -571,6 +583,8 @@ static void test_no_malloc_per_event(void **state)
 		failures += decode(d, &ev, "u", "{\"item\":", &why) != -EBADMSG;
 		failures += decode(d, &ev, "u", "\x0a\x01i\x10\x05", &why) != 0;
 		failures += decode(d, &ev, "u", "\x0a\x7fi", &why) != -EBADMSG;
+		failures += decoder_decode_from(d, &ev, &binary, &why) != 0;
+		failures += decoder_decode_from(d, &ev, &structured, &why) != 0 || decoder_more(d, &ev) != 1 || decoder_more(d, &ev) != 0;
 	}
 #if !defined(__SANITIZE_ADDRESS__)
 	assert_true(before > at_start); /* the counter counts */
@@ -602,7 +616,7 @@ static void test_damage(void **state)
 				if (decoder_decode(d, &ev, "u", 1, value, strlen(good[k]), NOW, &why) == 0)
 					continue;
 				for (int j = 0; j < 7; j++)
-					known |= strcmp(why, reasons[j]) == 0;
+					known |= strncmp(why, reasons[j], strlen(reasons[j])) == 0;
 				assert_true(known);
 			}
 		}

@@ -1,7 +1,8 @@
 /* kafkatool.c - what end-to-end tests need of Kafka beside s4rec itself (BROKER=host:port in the environment):
  *   kafkatool produce TOPIC PARTITION KEY VALUE      "-" = none (a null key or value); \xHH in VALUE is a byte
  *   kafkatool fill TOPIC PARTITION KEY BYTES         a value of so many bytes
- *   kafkatool feed TOPIC                             records from stdin, one a line: PARTITION KAFKA-MS KEY VALUE, as above
+ *   kafkatool feed TOPIC                             records from stdin, one a line: PARTITION KAFKA-MS KEY VALUE, as above; 0 = now. Lines
+ *                                                    "+NAME VALUE" before it are its headers; lines that begin with # say nothing
  *   kafkatool create-topic TOPIC PARTITIONS [SETTING=VALUE ...]
  *   kafkatool delete-topic TOPIC                     both return when everybody sees it
  *   kafkatool delete-records TOPIC PARTITION OFFSET  everything before OFFSET is gone
@@ -71,12 +72,15 @@ static size_t unescape(char *to, const char *s)
 	return n;
 }
 
-static void send_one(rd_kafka_t *rk, const char *topic, int partition, int64_t ms, const char *key, const void *value, size_t len)
+/* headers: none, or the client's from here on. */
+static void send_one(rd_kafka_t *rk, const char *topic, int partition, int64_t ms, const char *key, const void *value, size_t len, rd_kafka_headers_t *headers)
 {
+	if (!headers)
+		headers = rd_kafka_headers_new(0);
 	size_t key_len = strcmp(key, "-") != 0 ? strlen(key) : 0;
 	rd_kafka_resp_err_t err = rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
 	                                            RD_KAFKA_V_KEY(key_len ? key : NULL, key_len), RD_KAFKA_V_TIMESTAMP(ms),
-	                                            RD_KAFKA_V_VALUE((void *)value, len), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+	                                            RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_VALUE((void *)value, len), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
 	if (err)
 		die("produce", rd_kafka_err2str(err));
 }
@@ -84,7 +88,7 @@ static void send_one(rd_kafka_t *rk, const char *topic, int partition, int64_t m
 static void produce(const char *topic, int partition, const char *key, const void *value, size_t len)
 {
 	rd_kafka_t *rk = handle(RD_KAFKA_PRODUCER);
-	send_one(rk, topic, partition, 0, key, value, len);
+	send_one(rk, topic, partition, 0, key, value, len, NULL);
 	if (rd_kafka_flush(rk, 10000))
 		die("produce", "not delivered in 10 s");
 	rd_kafka_destroy(rk);
@@ -96,13 +100,26 @@ static void feed(const char *topic)
 	char line[4096], key[256];
 	long long ms;
 	int partition, at;
+	rd_kafka_headers_t *headers = NULL;
 	while (fgets(line, sizeof line, stdin)) {
 		line[strcspn(line, "\n")] = 0;
+		if (*line == '#')
+			continue;
+		if (*line == '+') {
+			char *value = strchr(line, ' ');
+			if (!value)
+				die("feed", line);
+			*value++ = 0;
+			headers = headers ? headers : rd_kafka_headers_new(8);
+			rd_kafka_header_add(headers, line + 1, -1, value, (ssize_t)unescape(value, value));
+			continue;
+		}
 		if (sscanf(line, "%d %lld %255s %n", &partition, &ms, key, &at) != 3)
 			die("feed", line);
 		int null = !strcmp(line + at, "-");
 		size_t len = unescape(line + at, line + at);
-		send_one(rk, topic, partition, ms, key, null ? NULL : line + at, null ? 0 : len);
+		send_one(rk, topic, partition, ms, key, null ? NULL : line + at, null ? 0 : len, headers);
+		headers = NULL;
 		rd_kafka_poll(rk, 0);
 	}
 	if (rd_kafka_flush(rk, 10000))

@@ -125,6 +125,50 @@ static void test_later_sources_win(void **state)
 	unsetenv("S4REC_KAFKA_CLIENT_ID");
 }
 
+/* A preset's values lie above the defaults and below whatever anybody sets, wherever the preset itself was named. */
+static void test_presets(void **state)
+{
+	static const char *const words[] = { "plain", "segment", "personalize", "movielens", "gorse", "cloudevents" };
+	struct config c;
+	char flag[64];
+
+	write_file("map.item = sku\npreset = segment\n");
+	setenv("S4REC_MAP_TYPE", "kind", 1);
+	assert_int_equal(parse_as(C_CONFIG, &c, "--config", file_name, "--map.user=who", NULL), 0);
+	assert_string_equal(c.map_item, "sku");
+	assert_string_equal(c.map_type, "kind");
+	assert_string_equal(c.map_user, "who");
+	assert_string_equal(c.map_time, "timestamp,originalTimestamp");
+	config_release(&c);
+	assert_int_equal(parse_as(C_CONFIG, &c, "--config", file_name, "--preset=gorse", "--map.type="), 0); /* an empty word is a word */
+	assert_string_equal(c.map_type, "");
+	assert_string_equal(c.map_user, "UserId,user_id");
+	assert_string_equal(c.type_weights, "");
+	config_release(&c);
+	unsetenv("S4REC_MAP_TYPE");
+
+	for (int i = 0; i < 6; i++) {
+		snprintf(flag, sizeof flag, "--preset=%s", words[i]);
+		assert_int_equal(parse_as(i ? C_TRAIN : C_LOAD, &c, flag, NULL, NULL, NULL), 0);
+		assert_int_equal(c.preset, i);
+		assert_int_equal(c.format, i == 5 ? 4 : 0);
+		config_release(&c);
+	}
+	assert_int_equal(parse(&c, "--preset=excel", NULL), EX_USAGE);
+	assert_said("plain|segment|personalize|movielens|gorse|cloudevents");
+
+	/* the fold knows the values, not the preset */
+	assert_int_equal(parse_as(C_TRAIN, &c, "--preset=movielens", NULL, NULL, NULL), 0);
+	uint64_t by_preset = config_fold_hash(&c);
+	config_release(&c);
+	assert_int_equal(parse_as(C_TRAIN, &c, "--map.user=userId", "--map.item=movieId", "--map.time=timestamp", NULL), 0);
+	assert_true(config_fold_hash(&c) == by_preset);
+	config_release(&c);
+	assert_int_equal(parse_as(C_TRAIN, &c, "--map.user=userId", "--map.item=movieId", "--map.time=timestamp", "--type.weights=a:2"), 0);
+	assert_true(config_fold_hash(&c) != by_preset);
+	config_release(&c);
+}
+
 static void test_booleans_letters_and_arguments(void **state)
 {
 	struct config c;
@@ -568,7 +612,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults), cmocka_unit_test(test_group_is_the_prefix_unless_named), cmocka_unit_test(test_later_sources_win),
-		cmocka_unit_test(test_booleans_letters_and_arguments), cmocka_unit_test(test_command_line_errors),
+		cmocka_unit_test(test_presets), cmocka_unit_test(test_booleans_letters_and_arguments), cmocka_unit_test(test_command_line_errors),
 		cmocka_unit_test(test_file_and_environment_errors), cmocka_unit_test(test_many_flags_in_one_argument),
 		cmocka_unit_test(test_fold_hash), cmocka_unit_test(test_training_options),
 		cmocka_unit_test(test_the_models_options_arrive),

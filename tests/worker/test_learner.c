@@ -656,10 +656,100 @@ static void test_moved_attributes_are_published(void **state)
 	cfg.attributes_buckets = 0;
 }
 
+static struct decoder *orders;
+
+/* A record by the decoder of orders. */
+static void record_of(struct record_list *batch, const char *user, const char *value)
+{
+	struct record *r;
+	assert_int_equal(record_new(&r, pool, orders, 1000, 0, offset++, 1800000000000LL, user, strlen(user), value, strlen(value)), 0);
+	assert_null(r->reason);
+	record_push(batch, r);
+}
+
+static void begin_orders(void)
+{
+	const struct decoder_options o = { .format = EVENT_JSON, .item_path = "order[].id,item", .weight_path = "order[].n,n", .type_weights = "refund:ignore" };
+	const char *why;
+	assert_int_equal(decoder_new(&orders, &o, &why), 0);
+}
+
+/* Orders and refunds train as the orders' events one by one, bit for bit. */
+static void test_orders_are_their_events(void **state)
+{
+	uint64_t bits[2];
+	begin_orders();
+	for (int whole = 0; whole < 2; whole++) {
+		struct learner *l = learner();
+		for (int i = 0; i < 3; i++) {
+			struct record_list batch = { 0 };
+			for (int u = 0; u < 8; u++) {
+				char name[16], value[160], one[80];
+				int a = (u + i) % 5, b = (u + 2 * i) % 7;
+				snprintf(name, sizeof name, "u%d", u);
+				snprintf(value, sizeof value, "{\"time\":%d,\"order\":[{\"id\":\"i%d\"},{\"id\":\"i%d\",\"n\":2}]}", 1700000000 + i, a, b);
+				if (whole) {
+					record_of(&batch, name, value);
+					record_of(&batch, name, "{\"type\":\"refund\"}");
+					continue;
+				}
+				snprintf(one, sizeof one, "{\"time\":%d,\"item\":\"i%d\"}", 1700000000 + i, a);
+				record_of(&batch, name, one);
+				snprintf(one, sizeof one, "{\"time\":%d,\"item\":\"i%d\",\"n\":2}", 1700000000 + i, b);
+				record_of(&batch, name, one);
+			}
+			struct train_result t = train(l, &batch, NULL);
+			assert_int_equal(t.events, 16);
+			assert_int_equal(t.dead_letters, 0);
+		}
+		assert_int_equal(l->ignored, whole ? 24 : 0);
+		bits[whole] = model_bits(l);
+		learner_free(l);
+	}
+	assert_true(bits[0] == bits[1]);
+	decoder_free(orders);
+}
+
+/* A record is one dead letter at most, however many of its events are refused; twice it teaches nothing. */
+static void test_refused_parts_of_an_order(void **state)
+{
+	struct learner *l = learner();
+	struct record_list batch = { 0 };
+	struct staged *out;
+	begin_orders();
+	assert_int_equal(staged_new(&out), 0);
+	l->max_items = 1;
+	record_of(&batch, "u1", "{\"time\":1700000000,\"event_id\":\"e\",\"order\":[{\"id\":\"a\"},{\"id\":\"b\"},{\"id\":\"c\"}]}");
+	struct train_result t = train(l, &batch, out);
+	assert_int_equal(t.events, 1);
+	assert_int_equal(t.dead_letters, 1);
+	assert_int_equal(l->limited, 2);
+	assert_int_equal(staged_records(out), 1);
+
+	l->max_items = 100;
+	record_of(&batch, "u1", "{\"time\":1700000000,\"event_id\":\"e\",\"order\":[{\"id\":\"a\"},{\"id\":\"b\"},{\"id\":\"c\"}]}"); /* once more: what was refused is taken */
+	record_of(&batch, "u1", "{\"time\":1700000000,\"event_id\":\"e\",\"order\":[{\"id\":\"a\"},{\"id\":\"b\"},{\"id\":\"c\"}]}");
+	record_of(&batch, "u1", "{\"time\":1600000000,\"order\":[{\"id\":\"a\"},{\"id\":\"b\"}]}");
+	t = train(l, &batch, out);
+	assert_int_equal(t.events, 2);
+	assert_int_equal(t.dead_letters, 1);
+	assert_int_equal(l->duplicates, 1 + 3);
+	assert_int_equal(l->late, 2);
+
+	record_of(&batch, "u1", "{\"time\":1700000000,\"order\":[{\"id\":\"a\"},{\"id\":\"b\"}]}");
+	record_of(&batch, "u1", "{\"type\":\"refund\"}");
+	assert_int_equal(learner_skip(l, &batch, 1, l->step + 1, out, &t), 0);
+	assert_int_equal(t.dead_letters, 1);
+	assert_int_equal(staged_records(out), 3);
+	staged_free(out);
+	decoder_free(orders);
+	learner_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_explosion), cmocka_unit_test(test_held), cmocka_unit_test(test_adopt),
-		cmocka_unit_test(test_late_in_place), cmocka_unit_test(test_refused_arrivals),
+		cmocka_unit_test(test_orders_are_their_events), cmocka_unit_test(test_refused_parts_of_an_order), cmocka_unit_test(test_late_in_place), cmocka_unit_test(test_refused_arrivals),
 		cmocka_unit_test(test_rehearsal_prefers_recent_users), cmocka_unit_test(test_rehearsal_prefers_great_losses), cmocka_unit_test(test_losses_of_users),
 		cmocka_unit_test(test_drift_raises_the_rate_for_a_while), cmocka_unit_test(test_drift_rehearses_more_for_a_while),
 		cmocka_unit_test(test_attributes_tell_users_apart), cmocka_unit_test(test_attributes_of_a_user),

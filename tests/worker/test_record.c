@@ -256,6 +256,62 @@ static void attributes_are_part_of_the_hash(void **state)
 	decoder_free(d);
 }
 
+/* An order of three products is one record with three events, in lists, too; its bytes are there once. One event of its own has the hash that it ever had. */
+static void several_events_are_one_record(void **state)
+{
+	static const char order[] = "{\"order\":[{\"id\":\"a\"},{\"id\":\"b\"},{\"id\":\"c\"}],\"event_id\":\"e\",\"time\":1600000000}", one[] = "{\"item\":\"a\",\"event_id\":\"e\",\"time\":1600000000}";
+	const struct decoder_options o = { .format = EVENT_JSON, .item_path = "order[].id,item" };
+	struct event_source from = { .key = "u", .key_len = 1, .value = order, .value_len = sizeof order - 1, .record_ts_ms = KAFKA_MS };
+	struct record_list l = { 0 };
+	struct decoder *d, *plain = decoder();
+	struct record *r;
+	const char *why = "";
+	assert_int_equal(decoder_new(&d, &o, &why), 0);
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(record_decode(&r, pool, d, 1000, 0, 0, &from), 0);
+		record_push(&l, r);
+		assert_int_equal(l.n, 1);
+		assert_int_equal(l.events, 3);
+		assert_int_equal(l.bytes, r->size + r->more->size + r->more->more->size);
+		assert_null(r->more->more->more);
+		assert_int_equal(r->value_kept, sizeof order - 1);
+		assert_null(r->more->value);
+		assert_int_equal(r->more->kafka_ms, KAFKA_MS);
+		assert_memory_equal(r->more->more->ev.item, "c", 1);
+		assert_true(r->id != r->more->id && r->more->id != r->more->more->id);
+		r = record_shift(&l);
+		assert_int_equal(l.n + l.events + l.bytes, 0);
+		uint64_t hash = record_hash(1, r);
+		struct record *rest = r->more;
+		r->more = NULL;
+		assert_true(record_hash(1, r) == hash_of(plain, one));
+		assert_true(record_hash(record_hash(1, r), rest) == hash);
+		r->more = rest;
+		record_free(r);
+	}
+	decoder_free(d);
+	decoder_free(plain);
+}
+
+/* Neither an event nor a dead letter: it keeps no byte but its user's, and waits for nobody. */
+static void an_ignored_record_keeps_nothing(void **state)
+{
+	static const char value[] = "{\"type\":\"refund\",\"time\":1600000000}";
+	const struct decoder_options o = { .format = EVENT_JSON, .type_weights = "refund:ignore" };
+	struct decoder *d;
+	struct record *r;
+	const char *why = "";
+	assert_int_equal(decoder_new(&d, &o, &why), 0);
+	assert_int_equal(record_new(&r, pool, d, 1000, 0, 0, KAFKA_MS, "u", 1, value, sizeof value - 1), 0);
+	assert_null(r->reason);
+	assert_int_equal(r->ignored, 1);
+	assert_int_equal(r->value_kept + r->key_kept, 0);
+	assert_true(r->order_ms == INT64_MIN);
+	assert_int_equal(r->ev.user_len, 1);
+	record_free(r);
+	decoder_free(d);
+}
+
 static void lists_count_records_and_bytes(void **state)
 {
 	struct decoder *d = decoder();
@@ -297,7 +353,7 @@ int main(void)
 		cmocka_unit_test(heads_at_their_end_do_not_count),     cmocka_unit_test(all_wait_for_one_that_is_awaited),
 		cmocka_unit_test(a_record_keeps_what_a_dead_letter_keeps),
 		cmocka_unit_test(an_event_is_a_copy),                cmocka_unit_test(lists_count_records_and_bytes),
-		cmocka_unit_test(attributes_are_part_of_the_hash),
+		cmocka_unit_test(attributes_are_part_of_the_hash), cmocka_unit_test(several_events_are_one_record), cmocka_unit_test(an_ignored_record_keeps_nothing),
 	};
 	return cmocka_run_group_tests(tests, make_pool, free_pool);
 }

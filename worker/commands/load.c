@@ -24,7 +24,7 @@ struct load {
 	const char *path;
 	struct events_file *file;
 	struct leave_out *left; /* NULL unless leave.out */
-	uint64_t withheld;
+	uint64_t withheld, ignored;
 	rd_kafka_t *rk;
 	rd_kafka_topic_t *topic;
 	struct delivery delivery;
@@ -93,6 +93,9 @@ static int send_line(struct load *l, enum events_line what, const struct events_
 			return 0;
 		}
 		return send_event(l, &read->event);
+	case LINE_IGNORED:
+		l->ignored++;
+		return 0;
 	case LINE_RAW:
 		return send_record(l, "raw", 3, read->len ? read->bytes : &none, read->len);
 	case LINE_FORGET:
@@ -162,6 +165,8 @@ static int finish(struct load *l)
 			break;
 	}
 	s = seconds() - l->start;
+	if (l->ignored)
+		log_info("load ignored=%llu (type.weights)", (unsigned long long)l->ignored);
 	if (l->left)
 		log_info("load withheld=%llu of %zu users (leave.out)", (unsigned long long)l->withheld, leave_out_users(l->left));
 	fprintf(stderr, "loaded %llu events in %.1f s (%.0f events/s), %llu bad lines\n", (unsigned long long)d->ok, s,
@@ -210,8 +215,11 @@ int command_load(int argc, char **argv)
 	if (c.arg_count != 1) {
 		log_error("s4rec load: name one file, or - for stdin");
 		r = EX_USAGE;
-	} else if (c.format == EVENT_PROTOBUF) {
-		log_error("s4rec load: --format protobuf cannot be read from lines; the file is CSV, TSV or JSON lines");
+	} else if (c.format == EVENT_PROTOBUF || c.format == EVENT_CONFLUENT) {
+		log_error("s4rec load: --format protobuf and confluent cannot be read from lines; the file is CSV, TSV or JSON lines");
+		r = EX_USAGE;
+	} else if (c.format == EVENT_CLOUDEVENTS) {
+		log_error("s4rec load: what it writes is protobuf, which a worker with format=cloudevents refuses; leave CloudEvents to their own producers");
 		r = EX_USAGE;
 	} else if (c.leave_out && !can_read_twice(c.args[0])) {
 		log_error("s4rec load: leave.out reads the file twice, so %s cannot be a pipe: name a file", c.args[0]);

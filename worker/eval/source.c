@@ -50,7 +50,7 @@ static int count_events(uint64_t *ret, const struct config *c, const char *path)
 static int open_file(struct source *s, const struct config *c, const char *path)
 {
 	struct decoder_options o = { .format = EVENT_PROTOBUF, .id_max_bytes = (size_t)c->id_max_bytes, .record_max_bytes = (size_t)c->record_max_bytes,
-		.weight_max = c->weight_max };
+		.weight_max = c->weight_max, .type_weights = c->type_weights };
 	const char *why = "";
 	int code = count_events(&s->size, c, path);
 

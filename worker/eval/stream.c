@@ -315,6 +315,10 @@ static int all_events(struct stream *s)
 		code = source_next(s->source, &r);
 		if (code || !r)
 			break;
+		if (r->ignored) {
+			record_free(r);
+			continue;
+		}
 		if (!r->reason)
 			userset_add(s->users, r->ev.user, r->ev.user_len);
 		record_push(&s->batch, r);

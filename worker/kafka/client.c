@@ -133,6 +133,8 @@ static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_
 	snprintf(timeout, sizeof timeout, "%lld", (long long)(state ? c->state_timeout_ms : c->transaction_timeout_ms));
 	/* One trainer per prefix: nothing else may go into the id, or two workers with that different would not fence each other. */
 	snprintf(id, sizeof id, "%s.%s", c->topic_prefix, state ? "trainer-state" : "trainer");
+	if (kind == CLIENT_REDRIVE_PRODUCER) /* beside the trainer's, which it must not fence */
+		snprintf(id, sizeof id, "%s.redrive", c->topic_prefix);
 
 	snprintf(kbytes, sizeof kbytes, "%zu", queue_kbytes);
 	rd_kafka_conf_set_log_cb(conf, on_log);
@@ -145,7 +147,7 @@ static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_
 	}
 	if (r == 0 && queue_kbytes)
 		r = base_set(conf, &bounded, 1, err, sizeof err);
-	if (r == 0 && (kind == CLIENT_TXN_PRODUCER || state))
+	if (r == 0 && (kind == CLIENT_TXN_PRODUCER || kind == CLIENT_REDRIVE_PRODUCER || state))
 		r = base_set(conf, txn, sizeof txn / sizeof *txn, err, sizeof err);
 	if (r == 0)
 		r = base_set_user(conf, c->kafka, c->kafka_count, err, sizeof err);
@@ -355,20 +357,25 @@ static int need_topic(rd_kafka_t *rk, const char *name, const struct config *c, 
 	if (r || *ret_partitions)
 		return r;
 	log_error("topic %s is missing at %s; %s", name, c->bootstrap_servers,
-	          *c->input_topic ? "it is input.topic, so its owner makes it" : "`s4rec topics create` makes it (--topic.prefix, --input.topic)");
+	          strcmp(name, c->input_topic) == 0 ? "it is input.topic, so its owner makes it" : "`s4rec topics create` makes it (--topic.prefix, --input.topic)");
 	return EX_CONFIG;
+}
+
+int client_partitions(const struct config *c, const char *topic, int *ret)
+{
+	rd_kafka_t *rk = NULL;
+	int r = client_new(&rk, c, CLIENT_CONSUMER);
+	if (r == 0)
+		r = need_topic(rk, topic, c, ret);
+	client_free(rk);
+	return r;
 }
 
 int client_input_partitions(const struct config *c, int *ret)
 {
 	char name[TOPIC_NAME_MAX];
-	rd_kafka_t *rk = NULL;
 	client_input_topic(name, sizeof name, c);
-	int r = client_new(&rk, c, CLIENT_CONSUMER);
-	if (r == 0)
-		r = need_topic(rk, name, c, ret);
-	client_free(rk);
-	return r;
+	return client_partitions(c, name, ret);
 }
 
 int client_input_producer(rd_kafka_t **ret, rd_kafka_topic_t **ret_topic, const struct config *c)

@@ -8,7 +8,7 @@
 #include "worker/config.h"
 #include "worker/kafka/base.h"
 
-enum client_kind { CLIENT_PLAIN_PRODUCER, CLIENT_TXN_PRODUCER, CLIENT_STATE_PRODUCER, CLIENT_CONSUMER, CLIENT_CONSUMER_UNCOMMITTED, CLIENT_MEMBER };
+enum client_kind { CLIENT_PLAIN_PRODUCER, CLIENT_TXN_PRODUCER, CLIENT_STATE_PRODUCER, CLIENT_REDRIVE_PRODUCER, CLIENT_CONSUMER, CLIENT_CONSUMER_UNCOMMITTED, CLIENT_MEMBER };
 
 /* A connected handle: the first metadata request has been answered. On failure prints one clear line (broker, reason, hint)
  * and returns the exit code: EX_UNAVAILABLE (69) no broker answers, EX_CONFIG (78) a kafka.* key is refused. */
@@ -33,6 +33,8 @@ int client_read_error(rd_kafka_resp_err_t err, const char *topic, int partition,
 void client_input_topic(char *ret, size_t size, const struct config *c);
 /* *ret 1: there is such a topic. Exit code. */
 int client_has_topic(const struct config *c, const char *name, int *ret);
+/* How many partitions a topic, which must be there, has. Exit code. */
+int client_partitions(const struct config *c, const char *topic, int *ret);
 /* How many partitions the input topic, which must be there, has. Exit code. */
 int client_input_partitions(const struct config *c, int *ret);
 /* A plain producer and the input topic, which must be there; the topic is to be destroyed before the producer. Exit code. */

@@ -175,6 +175,8 @@ int staged_dead_letter(struct staged *s, const struct dead_letter *d, size_t max
 		r = header_number(s, "s4rec.truncated", (int64_t)d->value_len);
 	if (r == 0 && d->key && key_kept < d->key_len)
 		r = header_number(s, "s4rec.truncated.key", (int64_t)d->key_len);
+	if (r == 0 && d->header_count)
+		r = header_number(s, "s4rec.headers", (int64_t)d->header_count);
 	rec.headers_len = (uint32_t)(s->used - mark);
 	if (r == 0)
 		r = stage(s, &rec, d->key, key_kept, d->value, kept);

@@ -15,13 +15,14 @@ void staged_clear(struct staged *s);
 int staged_record(struct staged *s, enum topic_id topic, int32_t partition, const void *key, size_t key_len, const void *value, size_t value_len);
 /* A dead letter: at most max_bytes of the value, and of the key as much, but no more than DEAD_KEY_MAX; headers s4rec.reason, s4rec.topic,
  * s4rec.partition, s4rec.offset, and s4rec.truncated (s4rec.truncated.key) = full length when it was cut. The caller may hold less than
- * the whole: value_kept bytes of value_len, key_kept of key_len. */
+ * the whole: value_kept bytes of value_len, key_kept of key_len. Headers of the record are not kept: s4rec.headers says how many it had, where they may matter. */
 struct dead_letter {
 	const char *topic;                 /* where the record stood */
 	int32_t partition;
 	int64_t offset;
 	const void *key, *value;           /* NULL = none */
 	size_t key_kept, key_len, value_kept, value_len;
+	size_t header_count;               /* of the record */
 	const char *reason;
 };
 int staged_dead_letter(struct staged *s, const struct dead_letter *d, size_t max_bytes);

@@ -7,6 +7,7 @@
 #include <sysexits.h>
 
 #include "topics/topics.h"
+#include "worker/event_config.h"
 #include "worker/log.h"
 
 #define IDLE_SLICE_MS 10 /* no queue signals for all partitions at once: look again this often while idle */
@@ -42,30 +43,13 @@ struct input {
 static int decoder_from_config(struct decoder **ret, const struct config *c)
 {
 	const char *why = "";
-	struct decoder_options o = {
-		.format = (enum event_format)c->format,
-		.user_path = c->map_user[0] ? c->map_user : NULL,
-		.item_path = c->map_item[0] ? c->map_item : NULL,
-		.time_path = c->map_time[0] ? c->map_time : NULL,
-		.type_path = c->map_type[0] ? c->map_type : NULL,
-		.weight_path = c->map_weight[0] ? c->map_weight : NULL,
-		.event_id_path = c->map_event_id[0] ? c->map_event_id : NULL,
-		.attribute_paths = c->map_user_attributes,
-		.item_attribute_paths = c->map_item_attributes,
-		.time_unit = (enum event_time_unit)c->time_unit,
-		.id_max_bytes = (size_t)c->id_max_bytes,
-		.record_max_bytes = (size_t)c->record_max_bytes,
-		.past_max_ms = c->time_past_max_ms,
-		.future_max_ms = c->time_future_max_ms,
-		.future_clamp = c->time_future,
-		.weight_max = c->weight_max,
-	};
+	struct decoder_options o = event_config(c);
 	int r = decoder_new(ret, &o, &why);
 	if (r == 0)
 		return 0;
 	if (r == -ENOMEM)
 		return log_no_memory();
-	log_error("the input mapping is not usable: %s (see map.*)", why);
+	log_error("the input mapping is not usable: %s (see map.*, type.weights)", why);
 	return EX_CONFIG;
 }
 
@@ -214,6 +198,25 @@ void input_filter(struct input *in, const struct forgets *f)
 	in->filter = f;
 }
 
+#define HEADERS_MAX 64 /* of a record that are looked at */
+
+/* What a decoder is told of a message. The client makes a list of its headers when it is asked for them, so it is asked where they matter only. */
+static struct event_source source_of(const struct input *in, const rd_kafka_message_t *m, struct event_header headers[HEADERS_MAX])
+{
+	rd_kafka_timestamp_type_t type;
+	rd_kafka_headers_t *list;
+	struct event_source ret = { .key = m->key, .key_len = m->key_len, .value = m->payload, .value_len = m->len,
+		.record_ts_ms = rd_kafka_message_timestamp(m, &type), .headers = headers };
+	struct event_header *h = headers;
+	if (!decoder_wants_headers(in->decoder) || rd_kafka_message_headers(m, &list) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return ret;
+	while (ret.header_count < HEADERS_MAX && rd_kafka_header_get_all(list, ret.header_count, &h->name, &h->value, &h->len) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+		ret.header_count++;
+		h++;
+	}
+	return ret;
+}
+
 /* Takes one message of partition p. 0 or an exit code. */
 static int take(struct input *in, int p, const rd_kafka_message_t *m)
 {
@@ -227,9 +230,10 @@ static int take(struct input *in, int p, const rd_kafka_message_t *m)
 	if (m->offset < s->read)
 		return 0; /* from before a seek */
 
-	rd_kafka_timestamp_type_t type;
+	struct event_header headers[HEADERS_MAX];
+	struct event_source from = source_of(in, m, headers);
 	struct record *r;
-	if (record_new(&r, in->pool, in->decoder, in->kept_max, p, m->offset, rd_kafka_message_timestamp(m, &type), m->key, m->key_len, m->payload, m->len) < 0)
+	if (record_decode(&r, in->pool, in->decoder, in->kept_max, p, m->offset, &from) < 0)
 		return log_no_memory();
 	if (in->filter && forgets_drop(in->filter, r))
 		record_free(r);

@@ -260,7 +260,8 @@ static int dead_letter(struct learner *l, const struct record *r, const char *re
 	if (!out)
 		return 0;
 	struct dead_letter d = { .topic = l->input_topic, .partition = r->partition, .offset = r->offset, .key = r->key, .value = r->value,
-		.key_kept = r->key_kept, .key_len = r->key_len, .value_kept = r->value_kept, .value_len = r->value_len, .reason = reason };
+		.key_kept = r->key_kept, .key_len = r->key_len, .value_kept = r->value_kept, .value_len = r->value_len, .header_count = r->header_count,
+		.reason = reason };
 	if (staged_dead_letter(out, &d, (size_t)l->cfg->dlq_max_bytes) < 0)
 		return log_no_memory();
 	return 0;
@@ -465,13 +466,6 @@ static void move_watermark(struct learner *l, const struct record *r)
 		l->watermark_ms = ms;
 }
 
-static int refuse_late(struct learner *l, const struct record *r, struct staged *out)
-{
-	enum { DROP, DLQ };
-	l->late++;
-	return l->cfg->late_events == DLQ ? dead_letter(l, r, "late", out) : 0;
-}
-
 static int add_visit(struct learner *l, const struct record *r, const struct scored *p, uint32_t fresh)
 {
 	struct visit visit = { .item = p->item, .weight = r->ev.weight, .id = r->id, .fresh = fresh };
@@ -489,7 +483,10 @@ static int is_sampled(const struct learner *l, size_t number)
 	return rng_unit(rng_bits((uint64_t)l->cfg->seed, RNG_SAMPLE, l->step, number, 0)) < l->cfg->eval_sample;
 }
 
-static int fold_event(struct learner *l, const struct record *r, struct scored *pending, size_t *n, struct staged *out)
+enum { LATE_DROP, LATE_DLQ }; /* late.events */
+
+/* *ret_refused: why it is none that the model learns, for a dead letter; else left alone. */
+static int fold_event(struct learner *l, const struct record *r, struct scored *pending, size_t *n, const char **ret_refused)
 {
 	const char *reason = NULL;
 	struct scored *p = &pending[*n];
@@ -498,7 +495,10 @@ static int fold_event(struct learner *l, const struct record *r, struct scored *
 		l->duplicates++;
 		return 0;
 	case ARRIVAL_LATE:
-		return refuse_late(l, r, out);
+		l->late++;
+		if (l->cfg->late_events == LATE_DLQ)
+			*ret_refused = "late";
+		return 0;
 	case ARRIVAL_NEW:
 		break;
 	}
@@ -509,7 +509,8 @@ static int fold_event(struct learner *l, const struct record *r, struct scored *
 		return code;
 	if (reason) {
 		l->limited++;
-		return dead_letter(l, r, reason, out);
+		*ret_refused = reason;
+		return 0;
 	}
 
 	if (p->item == NO_ITEM) {
@@ -534,14 +535,31 @@ static int fold_event(struct learner *l, const struct record *r, struct scored *
 	return 0;
 }
 
+/* All events of a record, and one dead letter at most, for the first that needs one: it holds the whole record. */
+static int fold_events(struct learner *l, const struct record *r, struct scored *pending, size_t *n, struct staged *out)
+{
+	const char *refused = NULL;
+	int code = 0;
+	for (const struct record *part = r; code == 0 && part; part = part->more) {
+		const char *reason = NULL;
+		code = fold_event(l, part, pending, n, &reason);
+		refused = refused ? refused : reason;
+	}
+	return code == 0 && refused ? dead_letter(l, r, refused, out) : code;
+}
+
 static int fold_record(struct learner *l, const struct record *r, struct scored *pending, size_t *n, struct staged *out)
 {
+	if (r->ignored) {
+		l->ignored++;
+		return 0;
+	}
 	count_record(l, r->reason != NULL); /* what a limit refuses says nothing about the input's format */
 	if (r->reason) {
 		l->last_refused = r->reason;
 		return dead_letter(l, r, r->reason, out);
 	}
-	return r->ev.forget ? fold_forget(l, r) : fold_event(l, r, pending, n, out);
+	return r->ev.forget ? fold_forget(l, r) : fold_events(l, r, pending, n, out);
 }
 
 /* The users of the batch's events, in the order of their first event, each once. */
@@ -667,13 +685,13 @@ int learner_fit(struct learner *l, struct train_result *ret)
 
 int learner_train(struct learner *l, struct record_list *batch, int partitions, uint64_t step, struct staged *out, struct train_result *ret)
 {
-	size_t n = 0, records = 0;
+	size_t n = 0, events = 0;
 	struct record_list done = { 0 };
 	int code = 0, p;
 	*ret = (struct train_result){ 0 };
 	for (int i = 0; i < partitions; i++)
-		records += batch[i].n;
-	struct scored *pending = malloc(records * sizeof *pending + 1);
+		events += batch[i].events;
+	struct scored *pending = malloc(events * sizeof *pending + 1);
 	if (!pending)
 		return log_no_memory();
 
@@ -733,8 +751,8 @@ int learner_skip(struct learner *l, struct record_list *batch, int partitions, u
 	while (code == 0 && (p = record_merge(batch, NULL, NULL, partitions)) >= 0) {
 		struct record *r = record_shift(&batch[p]);
 		ret->records_hash = record_hash(ret->records_hash, r);
-		ret->dead_letters++;
-		code = dead_letter(l, r, r->reason ? r->reason : "skipped batch", out);
+		ret->dead_letters += !r->ignored;
+		code = r->ignored ? 0 : dead_letter(l, r, r->reason ? r->reason : "skipped batch", out);
 		record_free(r);
 	}
 	return code;

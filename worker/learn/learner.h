@@ -77,7 +77,8 @@ struct learner {
 	uint64_t republish;         /* all rows are sent again by the next publication */
 	uint64_t gaps, gap_base, gap_step; /* accepted gaps, and between which steps the newest one lies (gap.c) */
 	uint64_t events, dead_letters;
-	uint64_t limited;           /* of the dead letters: refused by max.users or max.items */
+	uint64_t limited;           /* events that became dead letters by max.users or max.items */
+	uint64_t ignored;           /* records since this start whose type is to be ignored (type.weights) */
 	uint64_t duplicates, late;  /* events that were not trained: the user has them, or they came too late (late.events) */
 	uint64_t unadmitted;        /* events on items that were not seen often enough for a row: not trained */
 	uint64_t expired_items, expired_users; /* gone by age or at a limit */
@@ -131,7 +132,7 @@ int learner_adopt(struct learner *l, const struct model *m, const struct idmap *
 
 /* Folds one batch: lists by partition of the input (emptied and freed). out = NULL: silent. */
 int learner_train(struct learner *l, struct record_list *batch, int partitions, uint64_t step, struct staged *out, struct train_result *ret);
-/* The same place in the fold, but nothing is learned: every record is a dead letter. */
+/* The same place in the fold, but nothing is learned: every record, unless its type is to be ignored, is a dead letter. */
 int learner_skip(struct learner *l, struct record_list *batch, int partitions, uint64_t step, struct staged *out, struct train_result *ret);
 
 /* One commit of the fold: decides which rows readers get, stages them and a version record per partition.

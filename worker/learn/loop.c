@@ -110,14 +110,16 @@ void batch_add(struct loop *w, struct record *r, int64_t now_ms)
 {
 	if (w->batch_records++ == 0)
 		w->batch_since_ms = now_ms;
-	if (!r->reason)
+	w->batch_ignored += (size_t)r->ignored;
+	if (!r->reason && !r->ignored)
 		userset_add(w->batch_users, r->ev.user, r->ev.user_len);
 	record_push(&w->batch[r->partition], r);
 }
 
 static int batch_full(const struct loop *w)
 {
-	return userset_count(w->batch_users) >= (size_t)w->cfg->batch_users || w->batch_records >= (size_t)w->cfg->batch_events;
+	return userset_count(w->batch_users) >= (size_t)w->cfg->batch_users || w->batch_records - w->batch_ignored >= (size_t)w->cfg->batch_events ||
+	       w->batch_ignored >= BATCH_IGNORED_MAX;
 }
 
 static int batch_fill(struct loop *w, int64_t now_ms, int whole_log, int timeout_ms)
@@ -147,7 +149,7 @@ static int batch_due(const struct loop *w, int64_t now_ms, int draining)
 
 void batch_clear(struct loop *w)
 {
-	w->batch_records = 0;
+	w->batch_records = w->batch_ignored = 0;
 	userset_clear(w->batch_users);
 }
 

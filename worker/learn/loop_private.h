@@ -15,6 +15,8 @@
 #define CUTS_MAX 1024 /* steps in one commit at most */
 #define SILENCE_S 30  /* what must come, but does not for so long, is given up */
 
+#define BATCH_IGNORED_MAX 65536 /* records that are ignored end a batch, too: they wait in memory for its cut, and a topic may hold little else */
+
 struct loop {
 	const struct config *cfg;
 	int whole_log;              /* batches by the log alone */
@@ -34,7 +36,7 @@ struct loop {
 	int64_t *own_goal;          /* (partitions) the end that the input had */
 
 	struct record_list *batch;  /* (partitions) the batch being filled */
-	size_t batch_records;
+	size_t batch_records, batch_ignored; /* the second are among the first, and take no room of batch.events */
 	int64_t batch_since_ms;     /* monotonic time of its first record */
 	struct userset *batch_users;
 

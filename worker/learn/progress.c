@@ -116,20 +116,22 @@ static void measure_backlog(struct progress *p, int64_t ms)
 
 static void report(struct progress *p, int repaint)
 {
-	char line[1300], time[32] = "-", backlog[96];
+	char line[1300], time[32] = "-", backlog[96], ignored[32] = "";
 	struct scores m = prequential_scores(p->l->prequential, BY_MODEL), pop = prequential_scores(p->l->prequential, BY_POPULARITY);
 	tell_backlog(p, backlog, sizeof backlog);
+	if (p->l->ignored)
+		snprintf(ignored, sizeof ignored, " ignored=%llu", (unsigned long long)p->l->ignored);
 	if (p->l->watermark_ms)
 		event_time(time, sizeof time, p->l->watermark_ms);
 	snprintf(line, sizeof line,
 	         "events=%llu rate=%.0f/s event_time=%s lag=%lld step=%llu loss_sr=%.3f loss_clust=%.3f loss_scl=%.3f loss_ckd=%.4f loss_adv=%.3f "
-	         "hr5=%.4f ndcg5=%.4f hr10=%.4f ndcg10=%.4f hr20=%.4f ndcg20=%.4f mrr=%.4f popularity_hr20=%.4f popularity_ndcg20=%.4f popularity_mrr=%.4f items_published=%llu users_published=%llu dead_letters=%llu late=%llu duplicates=%llu clamped=%llu unadmitted=%llu items=%zu users=%zu expired_items=%llu expired_users=%llu drifts=%llu%s%s",
+	         "hr5=%.4f ndcg5=%.4f hr10=%.4f ndcg10=%.4f hr20=%.4f ndcg20=%.4f mrr=%.4f popularity_hr20=%.4f popularity_ndcg20=%.4f popularity_mrr=%.4f items_published=%llu users_published=%llu dead_letters=%llu late=%llu duplicates=%llu clamped=%llu unadmitted=%llu items=%zu users=%zu expired_items=%llu expired_users=%llu drifts=%llu%s%s%s",
 	         (unsigned long long)p->l->events, p->rate, time, (long long)input_lag(p->in), (unsigned long long)p->l->step, p->mean.loss_sr,
 	         p->mean.loss_clust, p->mean.loss_scl, p->mean.loss_ckd, p->mean.loss_adv, m.hr5, m.ndcg5, m.hr10, m.ndcg10, m.hr20, m.ndcg20, m.mrr, pop.hr20, pop.ndcg20, pop.mrr,
 	         (unsigned long long)p->l->items_published, (unsigned long long)p->l->users_published, (unsigned long long)p->l->dead_letters, (unsigned long long)p->l->late,
 	         (unsigned long long)p->l->duplicates, (unsigned long long)p->l->clamped, (unsigned long long)p->l->unadmitted, idmap_count(p->l->item_ids),
 	         idmap_count(p->l->user_ids), (unsigned long long)p->l->expired_items, (unsigned long long)p->l->expired_users,
-	         (unsigned long long)p->l->drifts.found, p->l->guard.held ? " held=true" : "", backlog);
+	         (unsigned long long)p->l->drifts.found, ignored, p->l->guard.held ? " held=true" : "", backlog);
 	if (!repaint) {
 		log_info("train %s", line);
 		return;

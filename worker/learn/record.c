@@ -39,10 +39,8 @@ static struct record *take(struct record_pool *p, size_t size)
 	return r;
 }
 
-void record_free(struct record *r)
+static void give_back(struct record *r)
 {
-	if (!r)
-		return;
 	struct record_pool *p = r->pool;
 	if (r->size > SLOT_BYTES || p->n >= SLOTS_KEPT_MAX) {
 		free(r);
@@ -53,6 +51,25 @@ void record_free(struct record *r)
 	p->n++;
 }
 
+void record_free(struct record *r)
+{
+	while (r) {
+		struct record *more = r->more;
+		give_back(r);
+		r = more;
+	}
+}
+
+/* by: 1 or -1 */
+static void count(struct record_list *l, const struct record *r, size_t by)
+{
+	l->n += by;
+	for (; r; r = r->more) {
+		l->events += by;
+		l->bytes += by * r->size;
+	}
+}
+
 void record_push(struct record_list *l, struct record *r)
 {
 	r->next = NULL;
@@ -61,8 +78,7 @@ void record_push(struct record_list *l, struct record *r)
 	else
 		l->first = r;
 	l->last = r;
-	l->n++;
-	l->bytes += r->size;
+	count(l, r, 1);
 }
 
 struct record *record_shift(struct record_list *l)
@@ -73,8 +89,7 @@ struct record *record_shift(struct record_list *l)
 	l->first = r->next;
 	if (!l->first)
 		l->last = NULL;
-	l->n--;
-	l->bytes -= r->size;
+	count(l, r, (size_t)-1);
 	return r;
 }
 
@@ -119,47 +134,89 @@ static uint64_t hash_hashes(uint64_t hash, const uint64_t attribute[EVENT_ATTRIB
 	return memcmp(attribute, none, sizeof none) ? XXH3_64bits_withSeed(attribute, sizeof none, hash) : hash;
 }
 
-int record_new(struct record **ret, struct record_pool *pool, struct decoder *d, size_t kept_max, int32_t partition, int64_t offset, int64_t ts_ms,
-               const void *key, size_t key_len, const void *value, size_t value_len)
+/* A copy of an event, and of what a dead letter keeps of its record. NULL: out of memory. */
+static struct record *make(struct record_pool *pool, const struct event *ev, const void *key, size_t key_kept, const void *value, size_t value_kept)
+{
+	size_t size = sizeof(struct record) + key_kept + value_kept + ev->user_len + ev->item_len + ev->event_id_len + ev->type_len;
+	struct record *r = take(pool, size);
+	if (!r)
+		return NULL;
+
+	unsigned char *at = r->bytes;
+	r->next = r->more = NULL;
+	r->pool = pool;
+	r->size = size;
+	r->id = hash_id(ev);
+	r->ignored = ev->ignored;
+	r->key = key ? copy(&at, key, key_kept) : NULL;
+	r->value = value ? copy(&at, value, value_kept) : NULL;
+	r->key_kept = key_kept;
+	r->value_kept = value_kept;
+	r->ev = *ev;
+	hash_attributes(r->attribute, r->ev.attribute, USER_PLACES);
+	hash_attributes(r->item_attribute, r->ev.item_attribute, ITEM_PLACES);
+	r->ev.user = copy(&at, ev->user, ev->user_len);
+	r->ev.item = copy(&at, ev->item, ev->item_len);
+	r->ev.event_id = copy(&at, ev->event_id, ev->event_id_len);
+	r->ev.type = copy(&at, ev->type, ev->type_len);
+	return r;
+}
+
+static void set_place(struct record *r, int32_t partition, int64_t offset, const struct event_source *from, const char *reason)
+{
+	r->partition = partition;
+	r->offset = offset;
+	r->reason = reason;
+	r->kafka_ms = from->record_ts_ms;
+	r->order_ms = reason || r->ignored || r->ev.forget ? INT64_MIN : r->ev.ts_ms;
+	r->key_len = from->key_len;
+	r->value_len = from->value_len;
+	r->header_count = 0;
+	for (size_t i = 0; i < from->header_count; i++)
+		r->header_count += strncmp(from->headers[i].name, "s4rec.", 6) != 0;
+}
+
+/* The record's other events, behind r. */
+static int add_more(struct record *r, struct decoder *d, const struct event_source *from)
+{
+	struct event ev;
+	for (; decoder_more(d, &ev); r = r->more) {
+		r->more = make(r->pool, &ev, NULL, 0, NULL, 0);
+		if (!r->more)
+			return -ENOMEM;
+		set_place(r->more, r->partition, r->offset, from, NULL);
+	}
+	return 0;
+}
+
+int record_decode(struct record **ret, struct record_pool *pool, struct decoder *d, size_t kept_max, int32_t partition, int64_t offset, const struct event_source *from)
 {
 	struct event ev = { .forget = 0 };
 	const char *reason = NULL;
-	if (decoder_decode(d, &ev, key, key_len, value, value_len, ts_ms, &reason) < 0) {
+	if (decoder_decode_from(d, &ev, from, &reason) < 0) {
 		reason = reason ? reason : "undecodable";
 		memset(&ev, 0, sizeof ev);
 	}
-	size_t text = ev.user_len + ev.item_len + ev.event_id_len + ev.type_len;
-	size_t key_kept = key_len < kept_max ? key_len : kept_max, value_kept = value_len < kept_max ? value_len : kept_max;
-	size_t size = sizeof(struct record) + key_kept + value_kept + text;
-	struct record *r = take(pool, size);
+	if (ev.ignored)
+		kept_max = 0; /* it becomes no dead letter */
+	size_t key_kept = from->key_len < kept_max ? from->key_len : kept_max, value_kept = from->value_len < kept_max ? from->value_len : kept_max;
+	struct record *r = make(pool, &ev, from->key, key_kept, from->value, value_kept);
 	if (!r)
 		return -ENOMEM;
-
-	unsigned char *at = r->bytes;
-	r->next = NULL;
-	r->pool = pool;
-	r->partition = partition;
-	r->offset = offset;
-	r->id = hash_id(&ev);
-	r->reason = reason;
-	r->kafka_ms = ts_ms;
-	r->order_ms = reason || ev.forget ? INT64_MIN : ev.ts_ms;
-	r->size = size;
-	r->key = key ? copy(&at, key, key_kept) : NULL;
-	r->value = value ? copy(&at, value, value_kept) : NULL;
-	r->key_len = key_len;
-	r->value_len = value_len;
-	r->key_kept = key_kept;
-	r->value_kept = value_kept;
-	r->ev = ev;
-	hash_attributes(r->attribute, r->ev.attribute, USER_PLACES);
-	hash_attributes(r->item_attribute, r->ev.item_attribute, ITEM_PLACES);
-	r->ev.user = copy(&at, ev.user, ev.user_len);
-	r->ev.item = copy(&at, ev.item, ev.item_len);
-	r->ev.event_id = copy(&at, ev.event_id, ev.event_id_len);
-	r->ev.type = copy(&at, ev.type, ev.type_len);
+	set_place(r, partition, offset, from, reason);
+	if (!reason && add_more(r, d, from) < 0) {
+		record_free(r);
+		return -ENOMEM;
+	}
 	*ret = r;
 	return 0;
+}
+
+int record_new(struct record **ret, struct record_pool *pool, struct decoder *d, size_t kept_max, int32_t partition, int64_t offset, int64_t ts_ms,
+               const void *key, size_t key_len, const void *value, size_t value_len)
+{
+	return record_decode(ret, pool, d, kept_max, partition, offset, &(struct event_source){ .key = key, .key_len = key_len, .value = value, .value_len = value_len,
+	                                                                                        .record_ts_ms = ts_ms });
 }
 
 const struct record *record_head(const struct record_list *l, int64_t end)
@@ -180,7 +237,7 @@ int record_merge(const struct record_list *heads, const int64_t *ends, const uin
 	return best ? best->partition : -1;
 }
 
-uint64_t record_hash(uint64_t hash, const struct record *r)
+static uint64_t hash_event(uint64_t hash, const struct record *r)
 {
 	struct { int64_t offset, ts_ms, kafka_ms; uint64_t id; float weight; int32_t partition; uint32_t user_len, item_len, forget, refused; } fixed;
 	memset(&fixed, 0, sizeof fixed);
@@ -193,10 +250,17 @@ uint64_t record_hash(uint64_t hash, const struct record *r)
 	fixed.user_len = (uint32_t)r->ev.user_len;
 	fixed.item_len = (uint32_t)r->ev.item_len;
 	fixed.forget = (uint32_t)r->ev.forget;
-	fixed.refused = r->reason != NULL;
+	fixed.refused = r->reason ? 1 : r->ignored ? 2 : 0;
 	hash = XXH3_64bits_withSeed(&fixed, sizeof fixed, hash);
 	hash = hash_hashes(hash, r->attribute);
 	hash = hash_hashes(hash, r->item_attribute);
 	hash = XXH3_64bits_withSeed(r->ev.user, r->ev.user_len, hash);
 	return XXH3_64bits_withSeed(r->ev.item, r->ev.item_len, hash);
+}
+
+uint64_t record_hash(uint64_t hash, const struct record *r)
+{
+	for (; r; r = r->more)
+		hash = hash_event(hash, r);
+	return hash;
 }
