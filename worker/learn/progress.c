@@ -163,6 +163,11 @@ void progress_replay(struct progress *p, uint64_t step)
 		log_info("replay step=%llu events=%llu", (unsigned long long)step, (unsigned long long)p->l->events);
 }
 
+void progress_look(const struct progress *p, struct progress_view *ret)
+{
+	*ret = (struct progress_view){ .mean = p->mean, .rate = p->rate, .left = records_left(p) };
+}
+
 void progress_end(struct progress *p, int64_t now_ms, int code)
 {
 	struct committer_stats s;
