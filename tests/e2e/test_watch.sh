@@ -13,7 +13,7 @@ get() {
 	sed '1,/^$/d' "$TMP/answer" >"$TMP/body"
 }
 code() { cut -d' ' -f2 "$TMP/status"; }
-port_of() { sed -n 's/.* http listens at 127.0.0.1:\([0-9]*\):.*/\1/p' "$1"; }
+port_of() { sed -n 's/.*http listens at 127.0.0.1:\([0-9]*\):.*/\1/p' "$1"; }
 listens() { [ -n "$(port_of "$1")" ]; }
 # value METRIC: of the last page, without its labels' braces quoted
 value() { awk -v name="$1" '{ if (substr($0, 1, length(name) + 1) == name " ") print $NF }' "$TMP/body"; }
@@ -58,7 +58,7 @@ get "$A" /metrics; version=$(value s4rec_version)
 [ "$version" -le "$(cat "$TMP/version")" ] || fail "shows version $version, readers have $(cat "$TMP/version")"
 
 # 2. a second worker is alive and not ready, and says why; a port that is taken is an error with a name
-start "$TMP/b.log" train $options $(small); second=$pid
+start "$TMP/b.log" train $options --log.format json $(small); second=$pid
 eventually 10 listens "$TMP/b.log"; B=$(port_of "$TMP/b.log")
 eventually 30 answered "$B" /readyz "stands by: another worker leads"
 [ "$(code)" = 503 ] || fail "a standby is ready: $(cat "$TMP/status")"
@@ -77,7 +77,11 @@ answered "$B" /status "\"events\": $good" || fail "the model has forgotten its e
 is "$B" s4rec_leader 1 || fail "it does not say that it leads"
 [ "$(value s4rec_restored_records)" -gt 100 ] || fail "restored: $(value s4rec_restored_records)"
 
-# 4. bytes that are no request harm nobody
+# 4. its log is JSON, line by line, with fields where a line has them
+! grep -vq '^{"ts":"20[0-9T:.-]*Z","level":"\(info\|warn\|error\)","msg":".*}$' "$TMP/b.log" || fail "no JSON: $(grep -v '^{"ts":' "$TMP/b.log")"
+eventually 10 logged '"msg":"train","events":[0-9]*,' "$TMP/b.log"
+
+# 5. bytes that are no request harm nobody
 for i in 1 2 3 4 5 6 7 8 9 10; do
 	{ head -c 3000 /dev/urandom >"/dev/tcp/127.0.0.1/$B"; } 2>/dev/null || :
 done

@@ -59,6 +59,7 @@ static int run(struct config *c)
 		r = loop_run(w, &stop);
 	loop_free(w);
 	watch_free(watch);
+	log_end();
 	return r == LOOP_STOPPED ? 0 : r;
 }
 
@@ -87,6 +88,7 @@ static int is_place(const char *text)
 
 int train_start(struct config *c)
 {
+	log_as((enum log_format)c->log_format);
 	if (!is_place(c->from) || !is_place(c->until)) {
 		log_error("%s=%s is no place in the input: beginning, end, committed, an ISO-8601 time, a duration before the end (7d, 12h, 30m, 45s), or offsets (0:1200,1:77)",
 		          is_place(c->from) ? "until" : "from", is_place(c->from) ? c->until : c->from);

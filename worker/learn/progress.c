@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "worker/log.h"
 
@@ -37,7 +36,7 @@ int progress_new(struct progress **ret, const struct config *c, const struct lea
 	if (!p)
 		return -ENOMEM;
 
-	*p = (struct progress){ .cfg = c, .l = l, .in = in, .k = k, .terminal = isatty(STDERR_FILENO) };
+	*p = (struct progress){ .cfg = c, .l = l, .in = in, .k = k, .terminal = log_repaints() };
 	*ret = p;
 	return 0;
 }
