@@ -47,6 +47,15 @@ done
 if command -v promtool >/dev/null 2>&1; then
 	promtool check metrics <"$TMP/body" >"$TMP/promtool.log" 2>&1 || fail "promtool: $(cat "$TMP/promtool.log")"
 	[ ! -s "$TMP/promtool.log" ] || fail "promtool: $(cat "$TMP/promtool.log")"
+	# the alerts, whether they fire when they should, and what the dashboard asks, as if it were rules
+	promtool check rules worker/watch/alerts.yml >"$TMP/promtool.log" 2>&1 || fail "promtool: $(cat "$TMP/promtool.log")"
+	promtool test rules tests/e2e/alerts.yml >"$TMP/promtool.log" 2>&1 || fail "promtool: $(cat "$TMP/promtool.log")"
+	{
+		printf 'groups:\n- name: dashboard\n  rules:\n'
+		sed -n 's/\$__rate_interval/5m/g; s/^[[:space:]]*"expr": \(".*"\),*$/\1/p' worker/watch/dashboard.json | awk '{ print "  - { record: d:" NR ", expr: " $0 " }" }'
+	} >"$TMP/dashboard.yml"
+	[ "$(wc -l <"$TMP/dashboard.yml")" -gt 30 ] || fail "the dashboard asks nothing"
+	promtool check rules "$TMP/dashboard.yml" >"$TMP/promtool.log" 2>&1 || fail "promtool: $(cat "$TMP/promtool.log")"
 fi
 get "$A" /status
 for part in '"phase": "live"' '"leads": true' '"ready": true' "\"prefix\": \"$PREFIX\"" "\"events\": $good" '"space_id": "default-1"' '"held": false'; do

@@ -242,6 +242,52 @@ static void says(const char *text, const char *line)
 		fail_msg("no line: %s", line);
 }
 
+/* ---- what is asked of Prometheus ---- */
+
+/* Is it a name of the table, with the end that a part of a histogram has? */
+static int is_series(const char *name)
+{
+	static const char *const parts[] = { "", "_bucket", "_sum", "_count" };
+	char whole[160];
+	for (const struct metric *m = metric_rows; m < metric_rows + METRIC_COUNT; m++)
+		for (size_t i = 0; i < 4; i++) {
+			int histogram = strcmp(m->type, "histogram") == 0;
+			snprintf(whole, sizeof whole, "%s%s", m->name, parts[i]);
+			if (histogram == (i > 0) && strcmp(whole, name) == 0)
+				return 1;
+		}
+	return 0;
+}
+
+/* Each word of the file that looks like one of our names is one; returns how many there are. */
+static size_t check_names(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	char name[128];
+	size_t n = 0;
+	assert_non_null(f);
+	char *text = slurp(f);
+	for (const char *p = text; *p; p++) {
+		int begins = p == text || !name_char((unsigned char)p[-1], 0);
+		if (!begins || (strncmp(p, "s4rec_", 6) != 0 && strncmp(p, "process_", 8) != 0))
+			continue;
+		take_name(&p, name, sizeof name);
+		if (!is_series(name))
+			fail_msg("%s asks for %s, which there is not", path, name);
+		n++;
+		p--;
+	}
+	free(text);
+	fclose(f);
+	return n;
+}
+
+static void test_alerts_and_dashboard_ask_for_what_there_is(void **state)
+{
+	assert_true(check_names("worker/watch/alerts.yml") > 15);
+	assert_true(check_names("worker/watch/dashboard.json") > 30);
+}
+
 static struct snapshot now; /* too large for a stack */
 
 static void test_of_nothing(void **state)
@@ -298,6 +344,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_page_is_fresh), cmocka_unit_test(test_names), cmocka_unit_test(test_of_nothing), cmocka_unit_test(test_of_much),
+		cmocka_unit_test(test_alerts_and_dashboard_ask_for_what_there_is),
 	};
 	if (argc == 2 && strcmp(argv[1], "--page") == 0) {
 		write_page(stdout);
