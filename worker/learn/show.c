@@ -7,7 +7,8 @@
 
 #include "worker/learn/loop_private.h"
 
-#define QUIET_MS 1000 /* a turn in which nothing happened is shown this often: lag and rate change all the same */
+#define QUIET_MS 1000   /* a turn in which nothing happened is shown this often: lag and rate change all the same */
+#define QUALITY_MS 1000
 
 static int64_t clock_us(clockid_t clock)
 {
@@ -55,8 +56,6 @@ static void show_learner(const struct loop *w, struct snapshot *s)
 	s->users = idmap_count(l->user_ids);
 	s->total_events = l->events;
 	s->total_dead_letters = l->dead_letters;
-	s->model = quality(l, BY_MODEL);
-	s->popularity = quality(l, BY_POPULARITY);
 	s->gaps = l->gaps;
 	s->held = l->guard.held != 0;
 	if (s->held)
@@ -64,6 +63,15 @@ static void show_learner(const struct loop *w, struct snapshot *s)
 	s->pass = l->passes.at ? l->passes.done + 1 : 0;
 	s->pass_users = l->passes.at;
 	s->pass_rows = l->passes.rows;
+}
+
+static void show_quality(struct loop *w, struct snapshot *s, int64_t now_ms)
+{
+	if (now_ms - w->show.quality_ms < QUALITY_MS)
+		return;
+	w->show.quality_ms = now_ms;
+	s->model = quality(w->learner, BY_MODEL);
+	s->popularity = quality(w->learner, BY_POPULARITY);
 }
 
 static void show_commits(struct loop *w, struct snapshot *s)
@@ -114,6 +122,7 @@ static void publish(struct loop *w, int64_t now_ms)
 	struct snapshot *s = watch_now(w->show.watch);
 	w->show.told_ms = now_ms;
 	show_learner(w, s);
+	show_quality(w, s, now_ms);
 	if (w->show.trains) {
 		show_counts(w, s);
 		show_commits(w, s);

@@ -16,7 +16,8 @@ struct show {
 	int trains;               /* ... which it did */
 	uint64_t steps;           /* since then */
 	int64_t ranked_us;        /* when the events of the batch under way had been ranked */
-	int64_t told_ms;          /* when the snapshot was last published */
+	int64_t told_ms;          /* when the snapshot was last published ... */
+	int64_t quality_ms;       /* ... and when the means over eval.window were last taken, which costs more than all the rest */
 	uint64_t commits;         /* that were seen */
 };
 
