@@ -311,7 +311,7 @@ static void test_of_much(void **state)
 	now.model.ndcg20 = .25;
 	snprintf(now.prefix, sizeof now.prefix, "a\"b\\c\nd");
 	for (int i = 0; i < REASONS_MAX + 5; i++) {
-		static char text[REASONS_MAX + 5][16];
+		static char text[REASONS_MAX + 5][32];
 		snprintf(text[i], sizeof text[i], "reason %d", i);
 		reasons_add(&now.dead, text[i]);
 	}
