@@ -1,6 +1,7 @@
 /* log.c - log lines and the repainted progress line share stderr; one lock keeps them apart. */
 #include "worker/log.h"
 
+#include <ctype.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -38,20 +39,27 @@ static int64_t monotonic_now(void)
 
 /* ---- with the lock held ---- */
 
+/* Text asks the heap for nothing: it is what is said when there is no memory. */
 static void say(const char *level, const char *text)
 {
-	char stamp[40];
+	char stamp[40] = "", *line = NULL;
 	struct timespec now;
 	struct tm tm;
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
 	size_t n = strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(stamp + n, sizeof stamp - n, ".%03ldZ", now.tv_nsec / 1000000);
-	char *line = log_line(as, stamped ? stamp : NULL, level, text);
+	if (stamped && as != LOG_TEXT)
+		line = log_line(as, stamp, level, text);
 	if (painted)
 		fputs("\r\033[K", stderr);
 	painted = 0;
-	fprintf(stderr, "%s\n", line ? line : text);
+	if (line)
+		fprintf(stderr, "%s\n", line);
+	else if (stamped)
+		fprintf(stderr, "%s %s %s\n", stamp, level, text);
+	else
+		fprintf(stderr, "%s: %s\n", level, text);
 	fflush(stderr);
 	free(line);
 }
@@ -112,6 +120,9 @@ static void log_text(const char *level, const char *kind, const char *fmt, va_li
 	char text[4096];
 	int64_t now_ms = monotonic_now();
 	vsnprintf(text, sizeof text, fmt, ap);
+	for (char *p = text; *p; p++)
+		if (iscntrl((unsigned char)*p)) /* texts of libraries hold line feeds, ids anything: one event stays one line */
+			*p = ' ';
 	pthread_mutex_lock(&lock);
 	say_all_more(now_ms - WINDOW_MS);
 	if (!kind || !stamped || admit(kind, text, now_ms))

@@ -156,35 +156,21 @@ static void write_json(FILE *out, const char *stamp, const char *level, const st
 	yajl_gen_free(g);
 }
 
-static void write_line(FILE *out, enum log_format format, const char *stamp, const char *level, const char *text)
+char *log_line(enum log_format format, const char *stamp, const char *level, const char *text)
 {
 	struct fields f;
-	if (!stamp || format == LOG_TEXT) {
-		fprintf(out, stamp ? "%s %s %s" : "%s%s: %s", stamp ? stamp : "", level, text);
-		return;
-	}
+	char *line = NULL;
+	size_t len;
+	FILE *out = open_memstream(&line, &len);
+	if (!out)
+		return NULL;
+
 	split(&f, text);
 	if (format == LOG_JSON)
 		write_json(out, stamp, level, &f);
 	else
 		write_logfmt(out, stamp, level, &f);
-}
-
-char *log_line(enum log_format format, const char *stamp, const char *level, const char *text)
-{
-	char *line = NULL, *clean = strdup(text);
-	size_t len;
-	FILE *out = clean ? open_memstream(&line, &len) : NULL;
-	if (!out) {
-		free(clean);
-		return NULL;
-	}
-	for (char *p = clean; *p; p++)
-		if (iscntrl((unsigned char)*p)) /* texts of libraries hold line feeds, ids anything: one event stays one line */
-			*p = ' ';
-	write_line(out, format, stamp, level, clean);
-	free(clean);
-	if (fclose(out) == 0)
+	if (fclose(out) == 0 && len > 0)
 		return line;
 	free(line);
 	return NULL;
