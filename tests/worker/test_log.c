@@ -1,4 +1,5 @@
 /* test_log.c - log lines: their formats, whatever stands in them, and repeated trouble, which is counted. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -88,7 +89,7 @@ static void listen(void)
 
 static const char *heard(void)
 {
-	static char text[65536];
+	static char text[1 << 18];
 	fflush(stderr);
 	dup2(saved, STDERR_FILENO);
 	close(saved);
@@ -171,11 +172,39 @@ static void test_json_of_the_sink(void **state)
 	assert_non_null(strstr(text, "\"level\":\"info\",\"msg\":\"train\",\"events\":5}\n"));
 }
 
+static void *chatter(void *arg)
+{
+	for (int i = 0; i < 200; i++) {
+		log_info("from thread=%d line=%d", *(int *)arg, i);
+		log_warn("trouble of thread %d", *(int *)arg);
+	}
+	return NULL;
+}
+
+static void test_threads_do_not_mix_their_lines(void **state)
+{
+	pthread_t t[4];
+	int number[4] = { 1, 2, 3, 4 };
+	log_as(LOG_LOGFMT);
+	listen();
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, chatter, &number[i]), 0);
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	log_end();
+	const char *text = heard();
+	log_as(LOG_TEXT);
+	assert_int_equal(times(text, "\n"), 4 * 200 + 3 + 1);
+	assert_int_equal(times(text, " level=info msg=from thread="), 4 * 200);
+	assert_int_equal(times(text, " level=warn msg=\"trouble of thread "), 3);
+	assert_int_equal(times(text, " level=warn msg=\"... and 797 more like it: trouble of thread "), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_formats), cmocka_unit_test(test_what_is_no_list_of_fields_is_all_message), cmocka_unit_test(test_any_bytes_are_valid_json),
-		cmocka_unit_test(test_many_fields), cmocka_unit_test(test_a_command_that_ends_soon), cmocka_unit_test(test_repeated_trouble_is_counted), cmocka_unit_test(test_many_kinds), cmocka_unit_test(test_json_of_the_sink),
+		cmocka_unit_test(test_many_fields), cmocka_unit_test(test_a_command_that_ends_soon), cmocka_unit_test(test_repeated_trouble_is_counted), cmocka_unit_test(test_many_kinds), cmocka_unit_test(test_json_of_the_sink), cmocka_unit_test(test_threads_do_not_mix_their_lines),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
