@@ -27,7 +27,16 @@ stream "$TMP/events.jsonl" 3000
 load "$PREFIX" "$TMP/events.jsonl"
 options="--http.listen 127.0.0.1:0 --linger.ms 20 --commit.ms 50 --state.flush.ms 200 --progress.ms 100 --election.timeout.ms 6000"
 
-# 1. live: what it counts is what the topics hold
+# 1. a run with an end is alive and not ready, and says how far it is
+load "${PREFIX}_end" "$TMP/events.jsonl"
+start "$TMP/end.log" train -t "${PREFIX}_end" --until end --http.listen 127.0.0.1:0 $(small) --batch.users 2; bounded=$pid
+eventually 10 listens "$TMP/end.log"; E=$(port_of "$TMP/end.log")
+eventually 30 answered "$E" /readyz "catches up: "
+[ "$(code)" = 503 ] || fail "ready while it catches up: $(cat "$TMP/status")"
+get "$E" /livez; [ "$(code)" = 200 ] || fail "not alive while it catches up"
+kill -TERM "$bounded"; ends "$bounded" 0
+
+# 2. live: what it counts is what the topics hold
 start "$TMP/a.log" train $options $(small); first=$pid
 eventually 10 listens "$TMP/a.log"; A=$(port_of "$TMP/a.log")
 get "$A" /livez; [ "$(code)" = 200 ] || fail "not alive at its start: $(cat "$TMP/status")"
@@ -66,7 +75,7 @@ get "$A" /metrics; version=$(value s4rec_version)
 "$S4REC" read -e --vectors 0 2>"$TMP/read.log" | sed -n 's/^{"key":"model",.*"version":\([0-9]*\),.*/\1/p' | sort -n | tail -n 1 >"$TMP/version"
 [ "$version" -le "$(cat "$TMP/version")" ] || fail "shows version $version, readers have $(cat "$TMP/version")"
 
-# 2. a second worker is alive and not ready, and says why; a port that is taken is an error with a name
+# 3. a second worker is alive and not ready, and says why; a port that is taken is an error with a name
 start "$TMP/b.log" train $options --log.format json $(small); second=$pid
 eventually 10 listens "$TMP/b.log"; B=$(port_of "$TMP/b.log")
 eventually 30 answered "$B" /readyz "stands by: another worker leads"
@@ -78,7 +87,7 @@ says "http.listen=127.0.0.1:$A: Address already in use: another process has this
 expect 78 train $(small) --http.listen 127.0.0.1
 says "is no host:port"
 
-# 3. the leader is killed: the other one restores, is ready, and its counters begin at 0
+# 4. the leader is killed: the other one restores, is ready, and its counters begin at 0
 kill -KILL "$first"; ends "$first" 137
 eventually 30 ready "$B"
 is "$B" s4rec_events_total 0 || fail "a replay was counted: $(value s4rec_events_total)"
@@ -86,11 +95,11 @@ answered "$B" /status "\"events\": $good" || fail "the model has forgotten its e
 is "$B" s4rec_leader 1 || fail "it does not say that it leads"
 [ "$(value s4rec_restored_records)" -gt 100 ] || fail "restored: $(value s4rec_restored_records)"
 
-# 4. its log is JSON, line by line, with fields where a line has them
+# 5. its log is JSON, line by line, with fields where a line has them
 ! grep -vq '^{"ts":"20[0-9T:.-]*Z","level":"\(info\|warn\|error\)","msg":".*}$' "$TMP/b.log" || fail "no JSON: $(grep -v '^{"ts":' "$TMP/b.log")"
 eventually 10 logged '"msg":"train","events":[0-9]*,' "$TMP/b.log"
 
-# 5. bytes that are no request harm nobody
+# 6. bytes that are no request harm nobody
 for i in 1 2 3 4 5 6 7 8 9 10; do
 	{ head -c 3000 /dev/urandom >"/dev/tcp/127.0.0.1/$B"; } 2>/dev/null || :
 done
