@@ -130,7 +130,11 @@ static void log_text(const char *level, const char *kind, const char *fmt, va_li
 	pthread_mutex_unlock(&lock);
 }
 
-void log_stamped(void) { stamped = 1; }
+void log_stamped(void)
+{
+	stamped = 1;
+	atexit(log_end);
+}
 
 void log_as(enum log_format format)
 {

@@ -19,7 +19,7 @@ void log_warn_of(const char *kind, const char *fmt, ...) __attribute__((format(p
 void log_stamped(void);
 /* From now on so; before there are threads. */
 void log_as(enum log_format format);
-/* The end: says what was counted and not told yet. */
+/* Says what was counted and not told yet. The end of a process does that, too, but for one by _exit. */
 void log_end(void);
 /* "out of memory", and the exit code for it. */
 int log_no_memory(void);

@@ -59,7 +59,7 @@ static int run(struct config *c)
 		r = loop_run(w, &stop);
 	loop_free(w);
 	watch_free(watch);
-	log_end();
+	log_end(); /* a worker under --restart leaves by _exit */
 	return r == LOOP_STOPPED ? 0 : r;
 }
 
