@@ -21,7 +21,7 @@ PKG_CONFIG := pkg-config
 endif
 
 WARN    := -std=gnu11 -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
-PKGS    := rdkafka libzstd libprotobuf-c yajl
+PKGS    := rdkafka libzstd libprotobuf-c yajl libmicrohttpd
 CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE $(shell $(PKG_CONFIG) --cflags $(PKGS) openblas 2>/dev/null)
 LDLIBS  := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null) $(BLAS_LIBS) -lm -lpthread
 ALLFLAGS = $(CFLAGS) $(HARDEN) $(WARN) $(CPPFLAGS) -MMD -MP
@@ -331,13 +331,16 @@ lint: ## static analysis with cppcheck
 analyze: ## gcc's own analyser: slow, and not free of false alarms
 	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)/analyze CFLAGS="-O1 -fanalyzer" WERROR= all
 
+metrics-page: $(BUILD)/tests/test_metrics ## write worker/watch/METRICS.md from the table of metrics
+	$(BUILD)/tests/test_metrics --page >worker/watch/METRICS.md
+
 format: ## lay out the sources by .clang-format
 	clang-format -i $(shell git ls-files '*.[ch]')
 
 clean: ## remove what was built (keeps the downloaded broker)
 	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} +
 
-.PHONY: all lib install test-readers bench-torch eval eval-ablation eval-beauty eval-browser eval-drift eval-globo-kafka eval-loo eval-prequential eval-paper eval-replay help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e faults fault-tools soak mutations bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
+.PHONY: all lib install metrics-page test-readers bench-torch eval eval-ablation eval-beauty eval-browser eval-drift eval-globo-kafka eval-loo eval-prequential eval-paper eval-replay help setup tests check check-topics check-codec check-model check-worker units-topics units-codec units-model units-worker test demo e2e faults fault-tools soak mutations bench asan ubsan asan-e2e tsan fuzz lint analyze format clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -path $(BUILD)/kafka -prune -o -name '*.d' -print 2>/dev/null)

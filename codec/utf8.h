@@ -1,4 +1,4 @@
-/* utf8.h - is this text? Internal to codec/. */
+/* utf8.h - is this text? */
 #ifndef S4REC_CODEC_UTF8_H
 #define S4REC_CODEC_UTF8_H
 

@@ -17,7 +17,7 @@ java_major() { # 17, 21, ...; 0 where there is no java
 	java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | grep . || echo 0
 }
 
-have dpkg-query || die "not a Debian: install gcc, make, pkg-config, librdkafka, zstd, protobuf-c with protoc-c, yajl, xxhash, cmocka, OpenBLAS (pthread build), Java 17, Maven, clang, cppcheck yourself"
+have dpkg-query || die "not a Debian: install gcc, make, pkg-config, librdkafka, zstd, protobuf-c with protoc-c, yajl, libmicrohttpd, xxhash, cmocka, OpenBLAS (pthread build), Java 17, Maven, clang, cppcheck yourself"
 . /etc/os-release
 jars_complete() { [ -e "$kafka/lib/.complete" ] && cmp -s "$kafka/lib/.complete" "$root/tests/broker/pom.xml"; }
 
@@ -25,7 +25,7 @@ jars_complete() { [ -e "$kafka/lib/.complete" ] && cmp -s "$kafka/lib/.complete"
 need=
 want() { for p; do has_package "$p" || need="$need $p"; done; }
 want build-essential pkg-config librdkafka-dev libopenblas-pthread-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler \
-	libzstd-dev libyajl-dev libxxhash-dev libcmocka-dev
+	libzstd-dev libyajl-dev libmicrohttpd-dev libxxhash-dev libcmocka-dev
 if [ "$what" != build ]; then
 	want ca-certificates
 	/usr/bin/python3 -c 'import confluent_kafka' 2>/dev/null || want python3-confluent-kafka # a reader of topics/readers

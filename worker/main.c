@@ -2,14 +2,11 @@
 #include "worker/command.h"
 #include "worker/log.h"
 #include "worker/nearest.h"
+#include "worker/version.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
-
-#ifndef S4REC_VERSION
-#define S4REC_VERSION "0.1.0"
-#endif
 
 static const struct {
 	const char *name;

@@ -13,6 +13,7 @@
 #include "worker/learn/side.h"
 #include "worker/learn/loop.h"
 #include "worker/log.h"
+#include "worker/watch/watch.h"
 
 static volatile sig_atomic_t stop, running;
 
@@ -38,12 +39,18 @@ static void handle_signals(void)
 static int run(struct config *c)
 {
 	struct loop *w = NULL;
+	struct watch *watch = NULL;
 	kernel_portable(c->kernel == 1);
-	int r = side_resolve(c);
-	if (r || c->dry_run)
-		return r ? r : backfill_dry_run(c);
-	r = loop_new(&w, c);
+	int r = c->dry_run ? 0 : watch_new(&watch, c);
+	if (r == 0)
+		r = side_resolve(c);
+	if (r == 0 && c->dry_run)
+		return backfill_dry_run(c);
+	if (r == 0)
+		r = loop_new(&w, c);
 	running = 1;
+	if (r == 0)
+		loop_watch(w, watch);
 	if (r == 0)
 		r = loop_stand_by(w, &stop);
 	if (r == 0)
@@ -51,6 +58,8 @@ static int run(struct config *c)
 	if (r == 0)
 		r = loop_run(w, &stop);
 	loop_free(w);
+	watch_free(watch);
+	log_end(); /* a worker under --restart leaves by _exit */
 	return r == LOOP_STOPPED ? 0 : r;
 }
 
@@ -79,6 +88,7 @@ static int is_place(const char *text)
 
 int train_start(struct config *c)
 {
+	log_as((enum log_format)c->log_format);
 	if (!is_place(c->from) || !is_place(c->until)) {
 		log_error("%s=%s is no place in the input: beginning, end, committed, an ISO-8601 time, a duration before the end (7d, 12h, 30m, 45s), or offsets (0:1200,1:77)",
 		          is_place(c->from) ? "until" : "from", is_place(c->from) ? c->until : c->from);

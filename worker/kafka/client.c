@@ -16,24 +16,18 @@
 
 #define QUEUE_KBYTES_MAX 2097151 /* what librdkafka allows */
 #define MEMBER_POLL_MS 600000 /* a member that does not call for so long is put out of its group; a trainer that publishes a large model anew is busy for long */
-#define LOG_KINDS 16
-#define LOG_EVERY_MS 10000
 
-/* Lines of one kind (librdkafka's "facility") are printed once in LOG_EVERY_MS; the others are counted. */
 static struct {
 	pthread_mutex_t lock;
-	struct { char fac[24]; int64_t printed_ms; unsigned swallowed; } kind[LOG_KINDS];
-	unsigned next;
 	int connecting;       /* > 0: keep lines for the error message instead of printing them */
 	char last[512];
 } klog = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+/* A kind of line is what librdkafka calls a facility: log.h shows some of each and counts the others. */
 static void on_log(const rd_kafka_t *rk, int level, const char *fac, const char *buf)
 {
 	const char *text = strstr(buf, ": ");
-	int64_t now_ms = base_clock_ms();
-	unsigned i, swallowed = 0;
-	int print = 0;
+	int print;
 
 	if (level == 7) { /* only with kafka.debug: the user wants all of it */
 		log_info("librdkafka %s: %s", fac, buf);
@@ -45,29 +39,11 @@ static void on_log(const rd_kafka_t *rk, int level, const char *fac, const char 
 	pthread_mutex_lock(&klog.lock);
 	/* "[thrd:127.0.0.1:9/bootstrap]: text": people want the text */
 	snprintf(klog.last, sizeof klog.last, "%s", buf[0] == '[' && text ? text + 2 : buf);
-	if (!klog.connecting) {
-		for (i = 0; i < LOG_KINDS && strcmp(klog.kind[i].fac, fac) != 0; i++)
-			;
-		if (i == LOG_KINDS) {
-			i = klog.next++ % LOG_KINDS;
-			snprintf(klog.kind[i].fac, sizeof klog.kind[i].fac, "%.23s", fac);
-			klog.kind[i].swallowed = 0;
-			print = 1;
-		} else
-			print = now_ms - klog.kind[i].printed_ms >= LOG_EVERY_MS;
-		if (print) {
-			klog.kind[i].printed_ms = now_ms;
-			swallowed = klog.kind[i].swallowed;
-			klog.kind[i].swallowed = 0;
-		} else
-			klog.kind[i].swallowed++;
-	}
+	print = !klog.connecting;
 	pthread_mutex_unlock(&klog.lock);
 
-	if (print && swallowed)
-		log_warn("kafka what=%s not_shown=%u %s", fac, swallowed, buf);
-	else if (print)
-		log_warn("kafka what=%s %s", fac, buf);
+	if (print)
+		log_warn_of(fac, "kafka what=%s %s", fac, buf);
 }
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)

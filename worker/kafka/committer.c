@@ -124,6 +124,7 @@ static void *commit_thread(void *arg)
 			c->cut_offset[c->stats.commits++ % RING] = txn_last_cut(c->txn);
 			c->stats.records += c->staged->count;
 			c->stats.last_ms = ms;
+			histogram_add(&c->stats.took, (int64_t)(ms * 1000));
 		}
 		c->stats.retries += retries;
 		if (c->code == 0)
@@ -226,6 +227,13 @@ int committer_busy(struct committer *c)
 	r = c->busy;
 	pthread_mutex_unlock(&c->lock);
 	return r;
+}
+
+void committer_totals(struct committer *c, struct committer_stats *ret)
+{
+	pthread_mutex_lock(&c->lock);
+	*ret = c->stats;
+	pthread_mutex_unlock(&c->lock);
 }
 
 static int by_value(const void *a, const void *b)

@@ -9,6 +9,7 @@
 #define S4REC_COMMITTER_H
 #include "worker/kafka/client.h"
 #include "worker/kafka/staged.h"
+#include "worker/watch/histogram.h"
 
 struct committer;
 /* Makes the transactional producer and runs init_transactions (which fences any other worker of this id), retrying while it
@@ -27,7 +28,8 @@ uint64_t committer_done(struct committer *c);
 int64_t committer_cut_offset(struct committer *c, uint64_t n);
 /* 1 while one is in flight. */
 int committer_busy(struct committer *c);
-struct committer_stats { uint64_t commits, records, retries; double last_ms, p50_ms, p99_ms; };
+struct committer_stats { uint64_t commits, records, retries; double last_ms, p50_ms, p99_ms; struct histogram took; };
 void committer_stats(struct committer *c, struct committer_stats *ret);
+void committer_totals(struct committer *c, struct committer_stats *ret); /* without p50 and p99, for which it need not sort */
 void committer_free(struct committer *c);
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 
 #include "topics/topics.h"
 #include "worker/event_config.h"
@@ -37,8 +38,16 @@ struct input {
 	int64_t *next;             /* (partitions) next offset to consume */
 	uint8_t *awaited;          /* (partitions) of the merge: record_merge */
 	int64_t idle_ms;
+	int64_t waited_us;
 	const struct forgets *filter; /* borrowed, or NULL */
 };
+
+static int64_t clock_us(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
 
 static int decoder_from_config(struct decoder **ret, const struct config *c)
 {
@@ -281,7 +290,9 @@ int input_fill(struct input *in, int timeout_ms)
 		if (taken || waited >= timeout_ms)
 			return 0;
 		/* Serves errors and callbacks, and is the wait. */
+		int64_t since_us = clock_us();
 		rd_kafka_message_t *m = rd_kafka_consumer_poll(in->rk, IDLE_SLICE_MS);
+		in->waited_us += clock_us() - since_us;
 		int r = m ? common_queue(in, m) : 0;
 		if (m)
 			rd_kafka_message_destroy(m);
@@ -357,16 +368,28 @@ int input_committed(struct input *in, int64_t *ret)
 	return EX_UNAVAILABLE;
 }
 
+int64_t input_partition_lag(struct input *in, int p)
+{
+	int64_t low, high;
+	if (rd_kafka_get_watermark_offsets(in->rk, in->topic, p, &low, &high) || high < 0)
+		return -1;
+	int consumed = !in->heads[p].first && in->src[p].eof >= high; /* what is left are markers and aborted records */
+	return high > in->next[p] && !consumed ? high - in->next[p] : 0;
+}
+
 int64_t input_lag(struct input *in)
 {
 	int64_t lag = 0;
 	for (int p = 0; p < in->partitions; p++) {
-		int64_t low, high;
-		if (rd_kafka_get_watermark_offsets(in->rk, in->topic, p, &low, &high) || high < 0)
+		int64_t n = input_partition_lag(in, p);
+		if (n < 0)
 			return -1;
-		int consumed = !in->heads[p].first && in->src[p].eof >= high; /* what is left are markers and aborted records */
-		if (high > in->next[p] && !consumed)
-			lag += high - in->next[p];
+		lag += n;
 	}
 	return lag;
+}
+
+int64_t input_waited_us(const struct input *in)
+{
+	return in->waited_us;
 }

@@ -44,6 +44,9 @@ int input_at_end(const struct input *in);
 const int64_t *input_offsets(const struct input *in);
 /* The offsets committed under group.id, a mirror of the position for lag tools; -1 where there is none. (partitions) */
 int input_committed(struct input *in, int64_t *ret);
-/* Records behind the newest known high watermark, transaction markers included while they are not the last; -1 unknown. */
+/* Records behind the newest known high watermark, transaction markers included while they are not the last; -1 unknown. Of one partition, of all. */
+int64_t input_partition_lag(struct input *in, int partition);
 int64_t input_lag(struct input *in);
+/* Microseconds that were spent waiting for records, of all the time in input_fill. */
+int64_t input_waited_us(const struct input *in);
 #endif

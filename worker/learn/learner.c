@@ -259,6 +259,7 @@ static int dead_letter(struct learner *l, const struct record *r, const char *re
 	l->dead_letters++;
 	if (!out)
 		return 0;
+	reasons_add(&l->refused, reason);
 	struct dead_letter d = { .topic = l->input_topic, .partition = r->partition, .offset = r->offset, .key = r->key, .value = r->value,
 		.key_kept = r->key_kept, .key_len = r->key_len, .value_kept = r->value_kept, .value_len = r->value_len, .header_count = r->header_count,
 		.reason = reason };

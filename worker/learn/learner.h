@@ -25,6 +25,7 @@
 #include "worker/learn/record.h"
 #include "worker/learn/sketch.h"
 #include "worker/learn/users.h"
+#include "worker/watch/reasons.h"
 #include "worker/state/changes.h"
 
 struct published; /* what readers have: publish.c */
@@ -89,7 +90,8 @@ struct learner {
 	const char *last_refused;   /* reason of the last dead letter that was not for a limit */
 	uint64_t recent_records, recent_refused; /* of the last REFUSED_WINDOW records: the older half is forgotten at a time */
 	uint64_t items_published, users_published; /* rows sent, for the progress line */
-	int64_t freshness_p99_ms;   /* of the last commit */
+	int64_t freshness_p50_ms, freshness_p99_ms; /* of the last commit; zeros: it had no event */
+	struct reasons refused;     /* dead letters that were staged; no part of the fold */
 	struct guard guard;
 	struct drifts drifts;
 	struct passes passes;

@@ -125,6 +125,8 @@ static int batch_full(const struct loop *w)
 static int batch_fill(struct loop *w, int64_t now_ms, int whole_log, int timeout_ms)
 {
 	struct record *r;
+	size_t before = w->batch_records;
+	int64_t since_us = show_clock_us(w), waited_us = input_waited_us(w->input);
 	int code = input_fill(w->input, 0);
 	for (int turn = 0; code == 0 && turn < 2; turn++) {
 		while (!batch_full(w) && (r = input_next(w->input, whole_log ? INPUT_WAIT : now_ms)))
@@ -133,6 +135,8 @@ static int batch_fill(struct loop *w, int64_t now_ms, int whole_log, int timeout
 			break;
 		code = input_fill(w->input, timeout_ms); /* waits only when all that is here was taken */
 	}
+	if (w->batch_records != before)
+		show_stage(w, STAGE_POLL, since_us + input_waited_us(w->input) - waited_us);
 	return code;
 }
 
@@ -209,9 +213,10 @@ static int note_attempt(struct loop *w, uint64_t step)
 	return r ? r : committer_wait(w->committer);
 }
 
-/* What was trained as step `number`. */
-static void note_step(struct loop *w, uint64_t number, const struct train_result *t)
+/* What was trained as step `number`, from since_us on. */
+static void note_step(struct loop *w, uint64_t number, const struct train_result *t, int64_t since_us)
 {
+	show_step(w, t, since_us);
 	say_discarded(w, number, t);
 	note_cut(w, number, t);
 	progress_step(w->progress, t);
@@ -229,6 +234,7 @@ static int step(struct loop *w)
 	uint64_t number = w->learner->step + 1;
 	int skip = is_skipped(w, number);
 	int r = w->attempted ? 0 : note_attempt(w, number);
+	int64_t since_us = show_clock_us(w);
 	if (r == 0)
 		r = fold(w, number, skip, w->staged, &t);
 	if (r)
@@ -237,7 +243,7 @@ static int step(struct loop *w)
 	if (skip)
 		log_warn("step=%llu skipped: its %u records are in %s.dlq, none was trained, none forgot a user", (unsigned long long)number, t.dead_letters,
 		         w->cfg->topic_prefix);
-	note_step(w, number, &t);
+	note_step(w, number, &t, since_us);
 	return 0;
 }
 
@@ -258,13 +264,14 @@ static int pass_step(struct loop *w)
 	uint64_t number = w->learner->step + 1, done = p->done;
 	int skip = is_skipped(w, number);
 	int r = w->attempted ? 0 : note_attempt(w, number);
+	int64_t since_us = show_clock_us(w);
 	if (r == 0)
 		r = learner_pass(w->learner, number, skip, &t);
 	if (r)
 		return r;
 	if (skip)
 		log_warn("step=%llu skipped: pass %llu leaves its users out", (unsigned long long)number, (unsigned long long)t.pass);
-	note_step(w, number, &t);
+	note_step(w, number, &t, since_us);
 	crash_point("backfill.in_pass");
 	if (p->done != done) {
 		crash_point("backfill.pass_done");
@@ -357,9 +364,11 @@ static int commit(struct loop *w)
 	last->republish = w->republish;
 	w->republish = 0;
 	last->now_ms = wall_ms(); /* the one clock of this commit: freshness is told by it, and a replay tells the same */
+	int64_t since_us = show_clock_us(w);
 	int r = learner_publish(w->learner, w->staged, w->version, last->now_ms, last->offsets, w->partitions);
 	if (r)
 		return r;
+	show_stage(w, STAGE_PUBLISH, since_us);
 	say_held(w);
 	crash_point("commit.published");
 	if (stage_position(w) < 0)
@@ -408,6 +417,7 @@ static void go_live(struct loop *w)
 	w->whole_log = w->cfg->cut == 2;
 	input_limit(w->input, NULL);
 	progress_goal(w->progress, NULL, 0);
+	watch_phase(w->show.watch, PHASE_LIVE);
 	log_info("live from here: step=%llu events=%llu", (unsigned long long)w->learner->step, (unsigned long long)w->learner->events);
 }
 
@@ -443,10 +453,13 @@ int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 {
 	int r = 0, refused = 0;
 	w->commit_ms = monotonic_ms() - w->cfg->commit_ms; /* readers have waited for this start: its first batch is committed at once */
+	show_training(w);
+	watch_phase(w->show.watch, w->goal ? PHASE_CATCHING_UP : PHASE_LIVE);
 	if (!*stop)
 		r = publish_owed(w);
 	while (r == 0 && !(*stop && may_stop(w)) && !backfill_finished(w)) {
 		int64_t now_ms = monotonic_ms();
+		uint64_t step_before = w->learner->step, version_before = w->version;
 		refused = check_refused_share(w); /* first: a restart must not get a batch further each time */
 		if (refused)
 			break;
@@ -464,7 +477,9 @@ int loop_run(struct loop *w, const volatile sig_atomic_t *stop)
 		if (r == 0)
 			r = state_turn(w->state, flush_cut_offset(w));
 		progress_tick(w->progress, now_ms);
+		show_turn(w, now_ms, w->learner->step != step_before || w->version != version_before);
 	}
+	watch_phase(w->show.watch, PHASE_STOPPING);
 	/* Drain: what was read is trained and committed, then nothing is left to lose. With cut=log only whole batches count. */
 	if (r == 0 && !w->whole_log && batch_due(w, 0, 1))
 		r = step(w);

@@ -8,9 +8,12 @@
 #include "worker/config.h"
 
 struct loop;
+struct watch;
 /* Connects, checks the topics. Prints its errors; exit code. */
 int loop_new(struct loop **ret, const struct config *c);
 void loop_free(struct loop *w); /* gives up the lead last */
+/* Before anything else: shows there what it does (worker/watch/watch.h); borrowed until loop_free, NULL = nobody watches. */
+void loop_watch(struct loop *w, struct watch *watch);
 /* Reads the state and follows it until this worker leads (kafka/election.h), then fences any other worker of this model. Exit code, or
  * LOOP_STOPPED when *stop was set meanwhile: nothing was written. */
 #define LOOP_STOPPED (-1)

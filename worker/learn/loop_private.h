@@ -8,6 +8,7 @@
 #include "worker/learn/learner.h"
 #include "worker/learn/loop.h"
 #include "worker/learn/progress.h"
+#include "worker/learn/show.h"
 #include "worker/learn/userset.h"
 #include "worker/state/state.h"
 
@@ -57,6 +58,7 @@ struct loop {
 	uint64_t scored;            /* lines of scores up to this step are those of the state that was found */
 	int said_held;              /* the log says that publishing is held */
 	struct progress *progress;
+	struct show show;           /* what of this is shown (show.h) */
 };
 
 /* loop.c: the clock of all waits. */

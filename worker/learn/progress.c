@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "worker/log.h"
 
@@ -37,7 +36,7 @@ int progress_new(struct progress **ret, const struct config *c, const struct lea
 	if (!p)
 		return -ENOMEM;
 
-	*p = (struct progress){ .cfg = c, .l = l, .in = in, .k = k, .terminal = isatty(STDERR_FILENO) };
+	*p = (struct progress){ .cfg = c, .l = l, .in = in, .k = k, .terminal = log_repaints() };
 	*ret = p;
 	return 0;
 }
@@ -163,6 +162,11 @@ void progress_replay(struct progress *p, uint64_t step)
 {
 	if (step && step % 1000 == 0)
 		log_info("replay step=%llu events=%llu", (unsigned long long)step, (unsigned long long)p->l->events);
+}
+
+void progress_look(const struct progress *p, struct progress_view *ret)
+{
+	*ret = (struct progress_view){ .mean = p->mean, .rate = p->rate, .left = records_left(p) };
 }
 
 void progress_end(struct progress *p, int64_t now_ms, int code)

@@ -13,5 +13,8 @@ void progress_goal(struct progress *p, const int64_t *goal, int partitions);
 void progress_step(struct progress *p, const struct train_result *t);
 void progress_replay(struct progress *p, uint64_t step);
 void progress_tick(struct progress *p, int64_t now_ms); /* monotonic */
+/* What the lines say that nobody else knows. */
+struct progress_view { struct step_stats mean; double rate; int64_t left; }; /* running means of the losses; events/s; records before the goal */
+void progress_look(const struct progress *p, struct progress_view *ret);
 void progress_end(struct progress *p, int64_t now_ms, int code); /* the last line, in full */
 #endif

@@ -590,6 +590,7 @@ static int send_version(struct learner *l, struct staged *out, uint64_t number, 
 	};
 	int r = 0;
 	freshness(p, now_ms, &v.freshness_p50_ms, &v.freshness_p99_ms);
+	l->freshness_p50_ms = v.freshness_p50_ms;
 	l->freshness_p99_ms = v.freshness_p99_ms;
 	if (!out)
 		return 0;

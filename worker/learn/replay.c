@@ -349,6 +349,7 @@ static int replay_cuts(struct loop *w, struct cutlog *log, uint64_t from, const 
 			return r;
 		crash_point("replay.after_cut");
 		progress_replay(w->progress, c.step);
+		show_turn(w, monotonic_ms(), 0);
 		r = flush_replayed(w, &c, flush_due(w));
 		if (r)
 			return r;
@@ -513,6 +514,7 @@ int loop_replay(struct loop *w, const volatile sig_atomic_t *stop)
 	int r = cutlog_new(&log, w->cfg, END_ALL);
 	if (r == 0)
 		r = restore(w, log, &from);
+	watch_phase(w->show.watch, PHASE_REPLAYING);
 	if (r == 0 && progress_new(&w->progress, w->cfg, w->learner, w->input, w->committer) < 0)
 		r = log_no_memory();
 	if (r == 0)

@@ -39,6 +39,7 @@ static int follow(struct standby *b)
 		return loop_read_anew(b->w);
 	if (r == 0 && b->state.caught_up)
 		b->anew = 0;
+	show_followed(b->w, &b->state);
 	return r;
 }
 
@@ -72,12 +73,15 @@ static int wait_for_lead(struct standby *b, const volatile sig_atomic_t *stop)
 static int lead(struct loop *w)
 {
 	log_info("leading %s", w->cfg->topic_prefix);
+	watch_phase(w->show.watch, PHASE_RESTORING);
 	crash_point("start.before_fence");
 	int r = committer_new(&w->committer, w->cfg);
 	crash_point("start.between_fences");
 	if (r == 0)
 		r = state_write(w->state, w->run_id);
 	crash_point("start.fenced");
+	if (r == 0)
+		show_lead(w);
 	return r;
 }
 
@@ -104,6 +108,7 @@ static int read_state(struct standby *b, const volatile sig_atomic_t *stop)
 int loop_stand_by(struct loop *w, const volatile sig_atomic_t *stop)
 {
 	struct standby b = { .w = w, .told_ms = monotonic_ms() };
+	watch_phase(w->show.watch, PHASE_READING);
 	int r = loop_set_until(w); /* the end is that of our start, however long we wait */
 	if (r == 0)
 		r = loop_check_model(w); /* now, not only when it would have to take over */
@@ -112,6 +117,7 @@ int loop_stand_by(struct loop *w, const volatile sig_atomic_t *stop)
 	if (r == 0)
 		r = election_new(&w->election, w->cfg);
 	b.told_ms = monotonic_ms() + QUIET_MS - w->cfg->progress_ms; /* a standby says soon that it is one */
+	watch_phase(w->show.watch, PHASE_STANDING_BY);
 	if (r == 0)
 		r = wait_for_lead(&b, stop);
 	return r ? r : lead(w);
@@ -121,5 +127,6 @@ int loop_check_lead(struct loop *w)
 {
 	enum election_role role = ELECTION_LEADING; /* verify has no election */
 	int r = w->election ? election_poll(w->election, 0, &role) : 0;
+	watch_beat(w->show.watch);
 	return r ? r : role == ELECTION_LEADING ? 0 : EX_TEMPFAIL;
 }
