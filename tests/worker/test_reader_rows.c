@@ -170,7 +170,7 @@ static void test_ties(void **state)
 	rows_free(r);
 }
 
-/* Another width begins anew, what cannot be read is odd, and both have no score until they come again. */
+/* Rows of two widths, what cannot be read is odd, and both have no score until they come again. */
 static void test_odd(void **state)
 {
 	struct rows *r;
@@ -189,8 +189,18 @@ static void test_odd(void **state)
 	assert_int_equal(rows_dimension(r), 3);
 	assert_int_equal(rows_top(r, &q, hits, 3), 1);
 	assert_true(hits[0].score == 14);
+	/* partitions are read side by side: one that is behind, then both */
+	assert_int_equal(rows_set(r, ROW_ITEM, "a", 1, 0, &two, &new_width), 0);
+	assert_int_equal(rows_odd(r), 1);
+	assert_int_equal(rows_set(r, ROW_ITEM, "a", 1, 0, &three, &new_width), 0);
+	assert_int_equal(rows_odd(r), 0);
+	assert_int_equal(rows_top(r, &q, hits, 3), 2);
+	assert_true(hits[0].score == 14 && hits[1].score == 14);
+	assert_int_equal(rows_set(r, ROW_ITEM, "a", 1, 0, &two, &new_width), 0);
 	assert_int_equal(rows_set(r, ROW_ITEM, "b", 1, 0, NULL, &new_width), 0);
-	assert_int_equal(rows_odd(r), 2);
+	assert_int_equal(rows_odd(r), 1);
+	assert_int_equal(rows_set(r, ROW_ITEM, "a", 1, 0, &three, &new_width), 0);
+	assert_int_equal(rows_odd(r), 1);
 	assert_int_equal(rows_live(r, 0)[ROW_ITEM], 2);
 	rows_delete(r, ROW_ITEM, "a", 1);
 	rows_delete(r, ROW_ITEM, "never there", 11);

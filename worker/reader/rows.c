@@ -50,7 +50,7 @@ void rows_free(struct rows *x)
 
 static size_t row_bytes(const struct rows *x)
 {
-	return x->D * (x->form == FORM_INT8 ? sizeof(int8_t) : sizeof(float));
+	return x->stride * (x->form == FORM_INT8 ? sizeof(int8_t) : sizeof(float));
 }
 
 static int reserve_place(struct kind *x, uint32_t number)
@@ -82,7 +82,7 @@ static int reserve_row(const struct rows *v, struct kind *x)
 	if (rows == NULL)
 		return -ENOMEM;
 	x->rows = rows;
-	if (v->keep && v->D) {
+	if (v->keep && v->stride) {
 		matrix = realloc(x->matrix, n * row_bytes(v));
 		if (matrix == NULL)
 			return -ENOMEM;
@@ -92,50 +92,70 @@ static int reserve_row(const struct rows *v, struct kind *x)
 	return 0;
 }
 
-/* The rows that were here are odd until they come again. */
-static int set_width(struct rows *v, const struct embedding *e)
-{
-	v->D = e->D;
-	v->form = e->int8 ? FORM_INT8 : FORM_FLOAT;
-	v->odd = 0;
-	for (int k = 0; k < ROW_VECTORS; k++) {
-		struct kind *x = &v->kinds[k];
-
-		v->odd += x->count;
-		if (!v->keep)
-			continue;
-		free(x->matrix);
-		x->matrix = x->size ? malloc(x->size * row_bytes(v)) : NULL;
-		if (x->size && x->matrix == NULL)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
 static void expand(float *to, const int8_t *from, float scale, size_t D)
 {
 	for (size_t d = 0; d < D; d++)
 		to[d] = (float)from[d] * scale;
 }
 
-/* The first float row among int8 rows: all become float. */
-static int set_float(struct rows *v)
+static void move(const struct rows *to, char *wide, const struct rows *from, struct kind *x)
 {
-	for (int k = 0; v->keep && k < ROW_VECTORS; k++) {
-		struct kind *x = &v->kinds[k];
-		float *wide = x->size ? malloc(x->size * v->D * sizeof *wide) : NULL;
+	for (size_t i = 0; x->matrix && i < x->count; i++) {
+		struct row *row = &x->rows[i];
+		const char *at = (char *)x->matrix + i * row_bytes(from);
 
-		if (x->size && wide == NULL)
-			return -ENOMEM;
-		for (size_t i = 0; i < x->count; i++)
-			if (x->rows[i].D == v->D)
-				expand(wide + i * v->D, (int8_t *)x->matrix + i * v->D, x->rows[i].scale, v->D);
-		free(x->matrix);
-		x->matrix = wide;
-		for (size_t i = 0; i < x->count; i++)
-			x->rows[i].scale = 1;
+		if (from->form == to->form) {
+			memcpy(wide + i * row_bytes(to), at, row->D * (row_bytes(from) / from->stride));
+		} else {
+			expand((float *)(void *)(wide + i * row_bytes(to)), (const int8_t *)at, row->scale, row->D);
+			row->scale = 1;
+		}
 	}
-	v->form = FORM_FLOAT;
+}
+
+/* Room for wider rows, or for float rows among int8 rows: each moves to its new place. Without memory all stays as it is. */
+static int lay_out(struct rows *v, size_t stride, enum form form)
+{
+	const struct rows to = { .stride = stride, .form = form };
+	char *wide[ROW_VECTORS] = { NULL };
+	int r = 0;
+
+	for (int k = 0; v->keep && k < ROW_VECTORS; k++) {
+		wide[k] = v->kinds[k].size ? malloc(v->kinds[k].size * row_bytes(&to)) : NULL;
+		if (v->kinds[k].size && wide[k] == NULL)
+			r = -ENOMEM;
+	}
+	for (int k = 0; k < ROW_VECTORS; k++) {
+		if (r < 0) {
+			free(wide[k]);
+			continue;
+		}
+		if (v->keep)
+			move(&to, wide[k], v, &v->kinds[k]);
+		free(v->kinds[k].matrix);
+		v->kinds[k].matrix = wide[k];
+	}
+	if (r < 0)
+		return r;
+	v->stride = stride;
+	v->form = form;
+	return 0;
+}
+
+/* Rows of the width before are odd until they come again, or the width comes back: partitions are read side by side, and one may be ahead. */
+static int set_width(struct rows *v, const struct embedding *e)
+{
+	int r = 0;
+
+	if (e->D > v->stride)
+		r = lay_out(v, e->D, v->D ? v->form : e->int8 ? FORM_INT8 : FORM_FLOAT);
+	if (r < 0)
+		return r;
+	v->D = e->D;
+	v->odd = 0;
+	for (int k = 0; k < ROW_VECTORS; k++)
+		for (size_t i = 0; i < v->kinds[k].count; i++)
+			v->odd += v->kinds[k].rows[i].D != v->D;
 	return 0;
 }
 
@@ -189,8 +209,8 @@ int rows_set(struct rows *v, enum row_kind kind, const char *id, size_t id_len, 
 	*ret_new_width = e && v->D && e->D != v->D;
 	if (e && e->D != v->D)
 		r = set_width(v, e);
-	else if (e && v->form == FORM_INT8 && !e->int8)
-		r = set_float(v);
+	if (r == 0 && e && v->form == FORM_INT8 && !e->int8)
+		r = lay_out(v, v->stride, FORM_FLOAT);
 	if (r == 0)
 		r = idmap_intern(x->ids, &number, &is_new, id, id_len);
 	if (r == 0 && is_new)
@@ -230,7 +250,7 @@ void rows_delete(struct rows *v, enum row_kind kind, const char *id, size_t id_l
 	if (i != last) {
 		x->rows[i] = x->rows[last];
 		x->place[x->rows[i].number] = (uint32_t)i;
-		if (v->keep && v->D)
+		if (v->keep && v->stride)
 			memcpy((char *)x->matrix + i * bytes, (char *)x->matrix + last * bytes, bytes);
 	}
 	x->count--;
@@ -282,7 +302,7 @@ void rows_get(const struct rows *x, enum row_kind kind, size_t i, struct s4rec_r
 	if (row->D != x->D || !x->keep)
 		memset(vector, 0, x->D * sizeof *vector);
 	else if (x->form == FORM_INT8)
-		expand(vector, (const int8_t *)k->matrix + i * x->D, row->scale, x->D);
+		expand(vector, (const int8_t *)k->matrix + i * x->stride, row->scale, x->D);
 	else
-		memcpy(vector, (const float *)k->matrix + i * x->D, x->D * sizeof *vector);
+		memcpy(vector, (const float *)k->matrix + i * x->stride, x->D * sizeof *vector);
 }

@@ -12,8 +12,8 @@
 struct rows;
 int rows_new(struct rows **ret, int partitions, int keep); /* keep 0: no vectors. -ENOMEM */
 void rows_free(struct rows *x);
-/* e NULL: a row is there, but nobody can read it. A row of another width than those before begins all matrices anew (*ret_new_width 1): vectors of
- * two widths have nothing to say to each other. -ENOMEM. */
+/* e NULL: a row is there, but nobody can read it. The width of the view is that of the row that came last (*ret_new_width 1: another one than
+ * before). -ENOMEM. */
 int rows_set(struct rows *x, enum row_kind kind, const char *id, size_t id_len, int32_t partition, const struct embedding *e, int *ret_new_width);
 void rows_delete(struct rows *x, enum row_kind kind, const char *id, size_t id_len);
 

@@ -22,13 +22,14 @@ struct kind {
 	uint32_t *place;     /* (place_size) dense index of a row number */
 	size_t place_size;
 	struct row *rows;    /* (size), count of them in use */
-	void *matrix;        /* (size, D) float or int8_t when kept */
+	void *matrix;        /* (size, stride) float or int8_t when kept */
 	size_t count, size;
 };
 
 struct rows {
 	int keep;
-	size_t D;            /* 0 = no row yet */
+	size_t D;            /* of the newest row; 0 = no row yet */
+	size_t stride;       /* from row to row of a matrix: the widest that came */
 	enum form form;
 	size_t odd;          /* rows whose width is not D */
 	uint64_t (*live)[ROW_VECTORS]; /* (partitions) */

@@ -9,10 +9,10 @@
 
 #define BLOCK 256 /* rows scored before they are looked at */
 
-/* y (n) = X (n,D) q (D) */
-S4_CLONES static void dots_float(float *y, const float *X, const float *q, size_t n, size_t D)
+/* y (n) = X (n,D) q (D); a row every `stride` */
+S4_CLONES static void dots_float(float *y, const float *X, size_t stride, const float *q, size_t n, size_t D)
 {
-	for (size_t i = 0; i < n; i++, X += D) {
+	for (size_t i = 0; i < n; i++, X += stride) {
 		float s = 0;
 
 		for (size_t d = 0; d < D; d++)
@@ -22,9 +22,9 @@ S4_CLONES static void dots_float(float *y, const float *X, const float *q, size_
 }
 
 /* Without the rows' scales. */
-S4_CLONES static void dots_int8(float *y, const int8_t *X, const float *q, size_t n, size_t D)
+S4_CLONES static void dots_int8(float *y, const int8_t *X, size_t stride, const float *q, size_t n, size_t D)
 {
-	for (size_t i = 0; i < n; i++, X += D) {
+	for (size_t i = 0; i < n; i++, X += stride) {
 		float s = 0;
 
 		for (size_t d = 0; d < D; d++)
@@ -85,9 +85,9 @@ static void sift_down(struct s4rec_hit *h, size_t n)
 static void score(float *y, const struct rows *x, const struct kind *k, size_t from, size_t n, const struct s4rec_query *q, float q_norm)
 {
 	if (x->form == FORM_INT8)
-		dots_int8(y, (const int8_t *)k->matrix + from * x->D, q->vector, n, x->D);
+		dots_int8(y, (const int8_t *)k->matrix + from * x->stride, x->stride, q->vector, n, x->D);
 	else
-		dots_float(y, (const float *)k->matrix + from * x->D, q->vector, n, x->D);
+		dots_float(y, (const float *)k->matrix + from * x->stride, x->stride, q->vector, n, x->D);
 	for (size_t i = 0; i < n; i++) {
 		const struct row *row = &k->rows[from + i];
 
