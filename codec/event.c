@@ -499,6 +499,17 @@ static int forget(struct decoder *d, struct event *ret, const struct event_sourc
 	return r;
 }
 
+/* In binary mode. */
+static int is_cloudevent(const struct decoder *d, const struct event_source *from)
+{
+	if (d->format != EVENT_AUTO && d->format != EVENT_CLOUDEVENTS)
+		return 0;
+	for (size_t i = 0; i < from->header_count; i++)
+		if (strcmp(from->headers[i].name, "ce_specversion") == 0)
+			return 1;
+	return 0;
+}
+
 int decoder_decode_from(struct decoder *d, struct event *ret, const struct event_source *from, const char **reterr_why)
 {
 	struct reading in;
@@ -510,8 +521,13 @@ int decoder_decode_from(struct decoder *d, struct event *ret, const struct event
 	in.why = why_undecodable;
 	d->event_count = d->next = 0;
 	d->arena.used = 0;
-	if (!from->value)
-		return forget(d, ret, from, reterr_why);
+	struct event_source bare = *from;
+	if (!from->value) {
+		if (!is_cloudevent(d, from))
+			return forget(d, ret, from, reterr_why);
+		bare.value = ""; /* all that such an event says may be in its headers */
+		from = &bare;
+	}
 	if (from->value_len > d->record_max_bytes)
 		return fail(reterr_why, why_oversized, -E2BIG);
 

@@ -199,13 +199,20 @@ static void test_structured_mode(void **state)
 }
 
 /* A null value forgets, whatever its headers say. */
-static void test_forget_in_an_envelope(void **state)
+/* A null value forgets a user; but a CloudEvent without data has one, too. */
+static void test_no_data_is_no_forget(void **state)
 {
-	struct decoder *d = make(EVENT_CLOUDEVENTS);
+	const enum event_format formats[] = { EVENT_AUTO, EVENT_CLOUDEVENTS };
 
-	assert_int_equal(decode(d, NULL, 0, binary), 0);
-	assert_int_equal(ev.forget, 1);
-	decoder_free(d);
+	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+		struct decoder *d = make(formats[i]);
+
+		assert_true(decode(d, NULL, 0, binary) < 0);
+		assert_string_equal(why, "no item");
+		assert_int_equal(decode(d, NULL, 0, NULL), 0);
+		assert_int_equal(ev.forget, 1);
+		decoder_free(d);
+	}
 }
 
 static void test_base64(void **state)
@@ -227,7 +234,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_confluent), cmocka_unit_test(test_confluent_headers), cmocka_unit_test(test_binary_mode),
-		cmocka_unit_test(test_binary_refusals), cmocka_unit_test(test_structured_mode), cmocka_unit_test(test_forget_in_an_envelope),
+		cmocka_unit_test(test_binary_refusals), cmocka_unit_test(test_structured_mode), cmocka_unit_test(test_no_data_is_no_forget),
 		cmocka_unit_test(test_base64),
 	};
 
