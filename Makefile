@@ -97,6 +97,7 @@ install: all lib ## the binary, and libs4rec-reader with its header and pkg-conf
 	ln -sf $(READER_SO) $(DESTDIR)$(LIBDIR)/libs4rec-reader.so.$(READER_ABI)
 	ln -sf libs4rec-reader.so.$(READER_ABI) $(DESTDIR)$(LIBDIR)/libs4rec-reader.so
 	sed 's,@PREFIX@,$(PREFIX),; s,@LIBDIR@,$(LIBDIR),; s,@VERSION@,$(READER_VERSION),; s,@PKGS@,$(READER_PKGS),' worker/reader/s4rec-reader.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/s4rec-reader.pc
+	[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || :
 
 # Looks once at what the build stands on, so that what is missing has a name.
 $(BUILD)/.checked:

@@ -177,7 +177,7 @@ int handle_assign(rd_kafka_t *rk, const struct handles *h, const char *topic, in
 	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
 		return 0;
 	handles_say(h, S4REC_ERROR, "%s: %s", topic, rd_kafka_err2str(err));
-	return -EIO;
+	return -EHOSTUNREACH;
 }
 
 int handle_partitions(rd_kafka_t *rk, const struct handles *h, const char *topic, int *ret)

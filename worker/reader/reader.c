@@ -49,6 +49,7 @@ struct part {
 	uint64_t version;              /* 0 = none yet */
 	char space[64];
 	int at_end;
+	int amid;                      /* rows of a transaction are in the view that is built, and not yet its version record */
 	char *pending;                 /* (pending_size) waiting records */
 	size_t pending_len, pending_size;
 };
@@ -160,7 +161,7 @@ static int take_ends(struct s4rec_reader *r)
 
 		if (err) {
 			handles_say(&r->handles, S4REC_ERROR, "%s [%d]: its end cannot be read: %s", r->topic, p, rd_kafka_err2str(err));
-			x = -EIO;
+			x = -EHOSTUNREACH;
 		} else if (part->end == low || part->end == 0) {
 			part->at_end = 1;
 			r->parts_at_end++;
@@ -394,6 +395,7 @@ static int take_version(struct s4rec_reader *r, const rd_kafka_message_t *m)
 		if (x < 0)
 			return x;
 	}
+	part->amid = 0;
 	part->version = v.version;
 	memcpy(part->space, v.space_id, sizeof part->space);
 	part->counted[ROW_ITEM] = v.items;
@@ -477,11 +479,23 @@ static int find_pointer(struct s4rec_reader *r)
 		x = poll_watch(r, 100, &any);
 	if (x == 0 && !r->watch_end) {
 		handles_say(&r->handles, S4REC_ERROR, "%s cannot be read to its end", r->home_topic);
-		x = -EIO;
+		x = -EHOSTUNREACH;
 	}
 	if (x == 0 && strcmp(r->wanted, r->home))
 		handles_say(&r->handles, S4REC_INFO, "readers of %s are led to %s (s4rec promote; --pointer false stays)", r->home, r->wanted);
 	return x;
+}
+
+/* After an error: what was read may be gone because readers are led elsewhere by now. */
+static int find_pointer_anew(struct s4rec_reader *r)
+{
+	char *home = strdup(r->home);
+
+	if (home == NULL)
+		return -ENOMEM;
+	free(r->wanted);
+	r->wanted = home;
+	return find_pointer(r);
 }
 
 /* --- poll --------------------------------------------------------------------------------------------------------------- */
@@ -503,6 +517,7 @@ static int take(struct s4rec_reader *r, const rd_kafka_message_t *m)
 	}
 	if (kind == ROW_MODEL)
 		return take_version(r, m);
+	r->parts[m->partition].amid = 1;
 	if (r->next)
 		return take_row(r, r->next, m->partition, m->offset, m->key, m->key_len, m->payload, m->len);
 	return wait_for_version(r, &r->parts[m->partition], m);
@@ -588,6 +603,11 @@ static void look(const struct s4rec_reader *r, char *why, size_t size)
 			snprintf(why, size, "partition %d of %s was read to offset %lld of %lld", p, r->topic, (long long)r->parts[p].position, (long long)r->parts[p].end);
 			return;
 		}
+	for (int p = 0; p < r->part_count; p++)
+		if (r->parts[p].amid) {
+			snprintf(why, size, "partition %d of %s was read amid a transaction behind version %llu", p, r->topic, (unsigned long long)r->parts[p].version);
+			return;
+		}
 	for (int p = 1; p < r->part_count; p++)
 		if (strcmp(r->parts[p].space, r->parts[0].space) != 0) {
 			snprintf(why, size, "partition %d of %s is in space %s, partition 0 in %s", p, r->topic, r->parts[p].space, r->parts[0].space);
@@ -635,6 +655,8 @@ int s4rec_reader_poll(struct s4rec_reader *r, int timeout_ms)
 {
 	int x = drain_watch(r);
 
+	if (x == 0 && r->rk == NULL && !r->stay && r->watch == NULL)
+		x = find_pointer_anew(r);
 	if (x == 0 && r->rk == NULL)
 		x = build(r);
 	if (x == 0)

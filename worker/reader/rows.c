@@ -293,7 +293,7 @@ void rows_get(const struct rows *x, enum row_kind kind, size_t i, struct s4rec_r
 	const struct row *row = &k->rows[i];
 
 	if (ret) {
-		*ret = (struct s4rec_row){ .kind = (enum s4rec_kind)kind, .vector = vector, .dimension = row->D, .version = row->version,
+		*ret = (struct s4rec_row){ .kind = (enum s4rec_kind)kind, .vector = vector, .dimension = x->D, .version = row->version,
 			.event_time_ms = row->event_time_ms, .generation = row->generation, .prototype = row->prototype };
 		ret->id = idmap_id(k->ids, row->number, &ret->id_len);
 	}
