@@ -18,6 +18,7 @@
 
 #include "worker/command.h"
 #include "worker/commands/interrupt.h"
+#include "worker/kafka/base.h"
 #include "worker/kafka/delivery.h"
 #include "worker/kafka/letters.h"
 #include "worker/kafka/positions.h"
@@ -37,7 +38,8 @@ struct redrive {
 	rd_kafka_t *rk;          /* NULL: a dry run */
 	char dlq[TOPIC_NAME_MAX];
 	struct delivery delivery;
-	int open;                /* a transaction is */
+	int open;                /* a transaction is ... */
+	int64_t open_ms;         /* ... since then */
 	size_t txn_letters, txn_bytes;
 	uint64_t sent, fetched, gone, elsewhere;
 };
@@ -75,7 +77,10 @@ static int begin(struct redrive *x)
 {
 	int r = x->open ? 0 : check("begin", rd_kafka_begin_transaction(x->rk));
 
-	x->open |= r == 0;
+	if (r == 0 && !x->open) {
+		x->open = 1;
+		x->open_ms = base_clock_ms();
+	}
 	return r;
 }
 
@@ -92,6 +97,12 @@ static int commit(struct redrive *x)
 	x->open = 0;
 	x->txn_letters = x->txn_bytes = 0;
 	return r;
+}
+
+/* Before something that may take long: the broker ends a transaction after its time, and until its end readers of the input, a trainer among them, wait. */
+static int commit_old(struct redrive *x)
+{
+	return x->open && base_clock_ms() - x->open_ms >= x->cfg->transaction_timeout_ms / 8 ? commit(x) : 0;
 }
 
 /* headers: the client's from here on, whatever becomes of it. */
@@ -207,7 +218,9 @@ static int on_letter(void *ctx, const struct letter *letter)
 		x->elsewhere++;
 		return 0;
 	}
-	r = letter->whole ? 0 : origin_fetch(x->origin, letter->origin_partition, letter->origin_offset, &found);
+	r = commit_old(x);
+	if (r == 0 && !letter->whole)
+		r = origin_fetch(x->origin, letter->origin_partition, letter->origin_offset, &found);
 	if (r)
 		return r;
 	if (repair)
@@ -297,6 +310,8 @@ static int redrive(struct redrive *x)
 	}
 	if (r == 0)
 		summary(x);
+	else if (x->open) /* else those who read the input wait until its time is over */
+		rd_kafka_error_destroy(rd_kafka_abort_transaction(x->rk, INIT_MS / 10));
 	return r ? r : x->gone ? EX_DATAERR : 0;
 }
 
