@@ -510,6 +510,17 @@ static int is_cloudevent(const struct decoder *d, const struct event_source *fro
 	return 0;
 }
 
+/* The envelope of what cannot be read otherwise says that nobody wants to. */
+static int is_of_ignored_type(const struct decoder *d, const struct reading *in)
+{
+	struct raw_event raw = { 0 };
+
+	if (in->wrapping == WRAPPED_NOT || !in->envelope.type.len)
+		return 0;
+	raw.type = in->envelope.type;
+	return types_apply(d->types, &raw);
+}
+
 int decoder_decode_from(struct decoder *d, struct event *ret, const struct event_source *from, const char **reterr_why)
 {
 	struct reading in;
@@ -535,6 +546,10 @@ int decoder_decode_from(struct decoder *d, struct event *ret, const struct event
 		r = read_wrapped(d, &in, from);
 	else
 		r = read_body(d, &in, from->value, from->value_len);
+	if (r < 0 && is_of_ignored_type(d, &in)) {
+		ignore(d, ret, &(struct event_text){ from->key, from->key ? from->key_len : 0 });
+		return 0;
+	}
 	if (r < 0)
 		return fail(reterr_why, r == -E2BIG ? why_oversized : in.why, r);
 

@@ -215,6 +215,22 @@ static void test_no_data_is_no_forget(void **state)
 	}
 }
 
+/* A topic may hold types in formats that are none of ours. */
+static void test_an_ignored_type_needs_no_readable_data(void **state)
+{
+	const char *header[] = { "ce_specversion", "1.0", "ce_id", "7", "ce_source", "/shop", "ce_type", "refund", NULL };
+	struct decoder *d = NULL;
+
+	assert_int_equal(decoder_new(&d, &(struct decoder_options){ .format = EVENT_AUTO, .type_weights = "refund:ignore" }, &why), 0);
+	assert_int_equal(decode(d, BYTES("<xml/>"), header), 0);
+	assert_int_equal(ev.ignored, 1);
+	assert_int_equal(decode(d, NULL, 0, header), 0);
+	assert_int_equal(ev.ignored, 1);
+	header[7] = "viewed";
+	assert_true(decode(d, BYTES("<xml/>"), header) < 0);
+	decoder_free(d);
+}
+
 static void test_base64(void **state)
 {
 	static const char *const good[] = { "", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy" }; /* RFC 4648, section 10 */
@@ -235,6 +251,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_confluent), cmocka_unit_test(test_confluent_headers), cmocka_unit_test(test_binary_mode),
 		cmocka_unit_test(test_binary_refusals), cmocka_unit_test(test_structured_mode), cmocka_unit_test(test_no_data_is_no_forget),
+		cmocka_unit_test(test_an_ignored_type_needs_no_readable_data),
 		cmocka_unit_test(test_base64),
 	};
 

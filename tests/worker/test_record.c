@@ -272,6 +272,7 @@ static void several_events_are_one_record(void **state)
 		record_push(&l, r);
 		assert_int_equal(l.n, 1);
 		assert_int_equal(l.events, 3);
+		assert_int_equal(record_events(r), 3);
 		assert_int_equal(l.bytes, r->size + r->more->size + r->more->more->size);
 		assert_null(r->more->more->more);
 		assert_int_equal(r->value_kept, sizeof order - 1);

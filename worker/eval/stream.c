@@ -322,7 +322,7 @@ static int all_events(struct stream *s)
 		if (!r->reason)
 			userset_add(s->users, r->ev.user, r->ev.user_len);
 		record_push(&s->batch, r);
-		if (userset_count(s->users) >= (size_t)s->cfg->batch_users || s->batch.n >= (size_t)s->cfg->batch_events)
+		if (userset_count(s->users) >= (size_t)s->cfg->batch_users || s->batch.events >= (size_t)s->cfg->batch_events)
 			code = fold_batch(s);
 	}
 	return code ? code : fold_batch(s);

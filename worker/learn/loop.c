@@ -111,6 +111,7 @@ void batch_add(struct loop *w, struct record *r, int64_t now_ms)
 	if (w->batch_records++ == 0)
 		w->batch_since_ms = now_ms;
 	w->batch_ignored += (size_t)r->ignored;
+	w->batch_events += r->ignored ? 0 : record_events(r);
 	if (!r->reason && !r->ignored)
 		userset_add(w->batch_users, r->ev.user, r->ev.user_len);
 	record_push(&w->batch[r->partition], r);
@@ -118,7 +119,7 @@ void batch_add(struct loop *w, struct record *r, int64_t now_ms)
 
 static int batch_full(const struct loop *w)
 {
-	return userset_count(w->batch_users) >= (size_t)w->cfg->batch_users || w->batch_records - w->batch_ignored >= (size_t)w->cfg->batch_events ||
+	return userset_count(w->batch_users) >= (size_t)w->cfg->batch_users || w->batch_events >= (size_t)w->cfg->batch_events ||
 	       w->batch_ignored >= BATCH_IGNORED_MAX;
 }
 
@@ -153,7 +154,7 @@ static int batch_due(const struct loop *w, int64_t now_ms, int draining)
 
 void batch_clear(struct loop *w)
 {
-	w->batch_records = w->batch_ignored = 0;
+	w->batch_records = w->batch_ignored = w->batch_events = 0;
 	userset_clear(w->batch_users);
 }
 

@@ -38,6 +38,7 @@ struct loop {
 
 	struct record_list *batch;  /* (partitions) the batch being filled */
 	size_t batch_records, batch_ignored; /* the second are among the first, and take no room of batch.events */
+	size_t batch_events;        /* of the others: those of a record, one of what is refused or forgets */
 	int64_t batch_since_ms;     /* monotonic time of its first record */
 	struct userset *batch_users;
 

@@ -60,6 +60,14 @@ void record_free(struct record *r)
 	}
 }
 
+size_t record_events(const struct record *r)
+{
+	size_t n = 0;
+	for (; r; r = r->more)
+		n++;
+	return n;
+}
+
 /* by: 1 or -1 */
 static void count(struct record_list *l, const struct record *r, size_t by)
 {

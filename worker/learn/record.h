@@ -36,6 +36,7 @@ struct record {
 /* First in, first out; a zero struct is an empty list. */
 struct record_list { struct record *first, *last; size_t n, events, bytes; }; /* events: of its records, at least one each */
 
+size_t record_events(const struct record *r); /* at least 1 */
 void record_push(struct record_list *l, struct record *r);
 struct record *record_shift(struct record_list *l); /* NULL when empty */
 void record_free(struct record *r);                 /* NULL is fine */

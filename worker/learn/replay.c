@@ -115,7 +115,7 @@ static int differs(const struct loop *w, const struct cut *c)
 /* More than one batch can hold: the topic has other records than it had. */
 static int batch_too_large(const struct loop *w)
 {
-	return userset_count(w->batch_users) > (size_t)w->cfg->batch_users || w->batch_records - w->batch_ignored > (size_t)w->cfg->batch_events ||
+	return userset_count(w->batch_users) > (size_t)w->cfg->batch_users || w->batch_events >= (size_t)w->cfg->batch_events + EVENTS_PER_RECORD_MAX ||
 	       w->batch_ignored > BATCH_IGNORED_MAX;
 }
 
