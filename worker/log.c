@@ -1,5 +1,6 @@
 /* log.c - log lines and the repainted progress line share stderr; one lock keeps them apart. */
 #include "worker/log.h"
+#include "worker/clock.h"
 
 #include <ctype.h>
 #include <pthread.h>
@@ -29,13 +30,6 @@ static int stamped;
 static enum log_format as = LOG_TEXT;
 static int painted; /* a progress line stands on the terminal */
 static struct kind kinds[KINDS];
-
-static int64_t monotonic_now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* ---- with the lock held ---- */
 
@@ -118,7 +112,7 @@ static void log_text(const char *level, const char *kind, const char *fmt, va_li
 static void log_text(const char *level, const char *kind, const char *fmt, va_list ap)
 {
 	char text[4096];
-	int64_t now_ms = monotonic_now();
+	int64_t now_ms = monotonic_ms();
 	vsnprintf(text, sizeof text, fmt, ap);
 	for (char *p = text; *p; p++)
 		if (iscntrl((unsigned char)*p)) /* texts of libraries hold line feeds, ids anything: one event stays one line */

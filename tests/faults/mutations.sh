@@ -47,6 +47,6 @@ breaks "a clock in the fold" faults-kills worker/learn/publish.c \
 breaks "a flush that lost a slice is ended all the same" faults-alloc worker/state/state.c \
 	's/\tif \(r < 0\) \{\n\t\tstaged_free\(next\);\n\t\treturn r;\n\t\}/\tif (r < 0)\n\t\tstaged_free(s->slice);/'
 breaks "a worker whose time is over aborts, and so fences its successor" faults-zombie worker/kafka/txn.c \
-	's/if \(now_us\(\) - t->begun_us > \(int64_t\)t->timeout_ms \* 1000\)\n\t\treturn stop/if (0)\n\t\treturn stop/'
+	's/if \(monotonic_us\(\) - t->begun_us > \(int64_t\)t->timeout_ms \* 1000\)\n\t\treturn stop/if (0)\n\t\treturn stop/'
 echo "$killed killed, $survivors survived"
 [ "$survivors" = 0 ]

@@ -16,6 +16,7 @@
 #include <sysexits.h>
 #include <time.h>
 
+#include "worker/clock.h"
 #include "worker/command.h"
 #include "worker/commands/interrupt.h"
 #include "worker/kafka/base.h"
@@ -79,7 +80,7 @@ static int begin(struct redrive *x)
 
 	if (r == 0 && !x->open) {
 		x->open = 1;
-		x->open_ms = base_clock_ms();
+		x->open_ms = monotonic_ms();
 	}
 	return r;
 }
@@ -102,7 +103,7 @@ static int commit(struct redrive *x)
 /* Before something that may take long: the broker ends a transaction after its time, and until its end readers of the input, a trainer among them, wait. */
 static int commit_old(struct redrive *x)
 {
-	return x->open && base_clock_ms() - x->open_ms >= x->cfg->transaction_timeout_ms / 8 ? commit(x) : 0;
+	return x->open && monotonic_ms() - x->open_ms >= x->cfg->transaction_timeout_ms / 8 ? commit(x) : 0;
 }
 
 /* headers: the client's from here on, whatever becomes of it. */

@@ -10,18 +10,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "worker/clock.h"
 #include "worker/log.h"
 
 #define BACKOFF_MIN_MS 1000
 #define BACKOFF_MAX_MS 30000
 #define GOOD_RUN_MS 60000
-
-static long now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static sigset_t watched(void)
 {
@@ -94,9 +88,9 @@ static int await(pid_t pid, int *asked)
 static int pause_for(int ms)
 {
 	sigset_t signals = watched();
-	long end_ms = now_ms() + ms;
+	int64_t end_ms = monotonic_ms() + ms;
 	for (;;) {
-		long left = end_ms - now_ms();
+		int64_t left = end_ms - monotonic_ms();
 		if (left <= 0)
 			return 0;
 		struct timespec t = { .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
@@ -117,7 +111,7 @@ int restart_run(restart_worker *worker, void *ctx)
 	int asked = 0, backoff_ms = 0;
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	for (int first = 1; ; first = 0) {
-		long begun_ms = now_ms();
+		int64_t begun_ms = monotonic_ms();
 		pid_t pid = start(worker, ctx, first);
 		if (pid < 0) {
 			log_error("cannot start the worker: %s", strerror(errno));
@@ -127,7 +121,7 @@ int restart_run(restart_worker *worker, void *ctx)
 		int status = await(pid, &asked);
 		if (asked || !restart_helps(status))
 			return code_of(status);
-		backoff_ms = restart_backoff_ms(backoff_ms, now_ms() - begun_ms);
+		backoff_ms = restart_backoff_ms(backoff_ms, monotonic_ms() - begun_ms);
 		log_warn("worker ended: code=%d; started again in %d ms", code_of(status), backoff_ms);
 		if (pause_for(backoff_ms))
 			return 0;

@@ -1,22 +1,14 @@
 /* base.c - see base.h. */
 #include "worker/kafka/base.h"
+#include "worker/clock.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LEADERS_MS 5000
 #define WATERMARKS_MS 30000
-
-int64_t base_clock_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* --- settings ------------------------------------------------------------------------------------------------------- */
 
@@ -142,7 +134,7 @@ static rd_kafka_resp_err_t ask_offset(rd_kafka_t *rk, const char *topic, int par
 rd_kafka_resp_err_t base_watermarks(rd_kafka_t *rk, const char *topic, int partition, int64_t *ret_low, int64_t *ret_high)
 {
 	rd_kafka_resp_err_t err;
-	int64_t end_ms = base_clock_ms() + WATERMARKS_MS;
+	int64_t end_ms = monotonic_ms() + WATERMARKS_MS;
 
 	do { /* a leader that moves is no reason to give up */
 		err = ask_offset(rk, topic, partition, RD_KAFKA_OFFSET_BEGINNING, ret_low);
@@ -151,7 +143,7 @@ rd_kafka_resp_err_t base_watermarks(rd_kafka_t *rk, const char *topic, int parti
 		if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
 			return err;
 		usleep(100000);
-	} while (base_clock_ms() < end_ms);
+	} while (monotonic_ms() < end_ms);
 	return err;
 }
 

@@ -31,6 +31,4 @@ rd_kafka_resp_err_t base_partitions(rd_kafka_t *rk, const char *topic, int timeo
  * records, and these would be lost. */
 enum base_error { BASE_PASSES, BASE_OFFSET_GONE, BASE_TOPIC_GONE, BASE_DENIED, BASE_UNREADABLE };
 enum base_error base_read_error(rd_kafka_resp_err_t err);
-
-int64_t base_clock_ms(void); /* monotonic */
 #endif

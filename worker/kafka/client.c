@@ -1,5 +1,6 @@
 /* client.c - see client.h. */
 #include "worker/kafka/client.h"
+#include "worker/clock.h"
 #include "worker/kafka/delivery.h"
 #include "topics/topics.h"
 #include "worker/log.h"
@@ -9,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 /* --- librdkafka's own log ------------------------------------------------------------------------------------------- */
@@ -143,12 +143,12 @@ static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_
 /* Asks for the metadata of all topics: proof of a connection, and without it the first produce or assign costs a second. */
 static int connect_broker(rd_kafka_t *rk, const struct config *c)
 {
-	int64_t end_ms = base_clock_ms() + c->connect_timeout_ms, left_ms;
+	int64_t end_ms = monotonic_ms() + c->connect_timeout_ms, left_ms;
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__TIMED_OUT;
 	const struct rd_kafka_metadata *md;
 	char why[512];
 
-	while ((left_ms = end_ms - base_clock_ms()) > 0) {
+	while ((left_ms = end_ms - monotonic_ms()) > 0) {
 		err = rd_kafka_metadata(rk, 1, NULL, &md, (int)left_ms);
 		if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
 			rd_kafka_metadata_destroy(md);

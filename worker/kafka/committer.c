@@ -1,5 +1,6 @@
 /* committer.c - see committer.h; what the calls mean: txn.h */
 #include "worker/kafka/committer.h"
+#include "worker/clock.h"
 #include "worker/crash_point.h"
 #include "worker/kafka/staged_private.h"
 #include "worker/kafka/txn.h"
@@ -32,14 +33,6 @@ struct committer {
 	double ring[RING];        /* how long the last commits took ... */
 	int64_t cut_offset[RING]; /* ... and where their last cuts stand */
 };
-
-static int64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
 
 /* One attempt. */
 static enum verdict transaction(struct txn *t, const struct staged *s)
@@ -113,10 +106,10 @@ static void *commit_thread(void *arg)
 			break;
 		pthread_mutex_unlock(&c->lock);
 
-		start_us = now_us();
+		start_us = monotonic_us();
 		retries = 0;
 		code = send_staged(c, c->staged, &retries);
-		ms = (double)(now_us() - start_us) / 1000;
+		ms = (double)(monotonic_us() - start_us) / 1000;
 
 		pthread_mutex_lock(&c->lock);
 		if (code == 0) {
@@ -268,7 +261,7 @@ static int wait_coordinator(const struct config *cfg)
 {
 	rd_kafka_topic_partition_list_t *list;
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
-	int64_t end_us = now_us() + (int64_t)INIT_MS * 1000;
+	int64_t end_us = monotonic_us() + (int64_t)INIT_MS * 1000;
 	char input[TOPIC_NAME_MAX];
 	rd_kafka_t *rk = NULL;
 	int r;
@@ -285,7 +278,7 @@ static int wait_coordinator(const struct config *cfg)
 		err = rd_kafka_committed(rk, list, 5000);
 		if (err)
 			usleep(50000);
-	} while (err && err != RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED && now_us() < end_us);
+	} while (err && err != RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED && monotonic_us() < end_us);
 	rd_kafka_topic_partition_list_destroy(list);
 	client_free(rk);
 	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)

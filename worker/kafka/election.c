@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "topics/topics.h"
+#include "worker/clock.h"
 #include "worker/kafka/client.h"
 #include "worker/log.h"
 
@@ -36,13 +36,6 @@ struct election {
 	int doubt;           /* the partition went to another one, who may be dead */
 	int64_t patience_ms; /* with take.over: when it ends (monotonic) */
 };
-
-static int64_t clock_ms(clockid_t clock)
-{
-	struct timespec t;
-	clock_gettime(clock, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* ---- who is in the group ---- */
 
@@ -119,7 +112,7 @@ static struct census count_members(struct election *e)
 /* Takes a number; leads already when there are members and none of them lives. */
 static void take_number(struct election *e)
 {
-	uint64_t now_ms = (uint64_t)clock_ms(CLOCK_REALTIME);
+	uint64_t now_ms = (uint64_t)wall_ms();
 	struct census n = count_members(e);
 	if (e->cfg->take_over)
 		e->self.order = (n.low < now_ms ? n.low : now_ms) - 1;
@@ -229,7 +222,7 @@ int election_new(struct election **ret, const struct config *c)
 
 	e->cfg = c;
 	e->self.pid = (long)getpid();
-	e->patience_ms = clock_ms(CLOCK_MONOTONIC) + c->election_timeout_ms;
+	e->patience_ms = monotonic_ms() + c->election_timeout_ms;
 	topic_name(e->topic, sizeof e->topic, c->topic_prefix, TOPIC_BATCHES);
 	name_machine(e->self.machine, sizeof e->self.machine);
 	int r = draw_number(e);
@@ -272,7 +265,7 @@ int election_poll(struct election *e, int timeout_ms, enum election_role *ret)
 	if (e->doubt && count_members(e).alive_before)
 		lose(e, "it was given to another worker");
 	e->doubt = 0;
-	if (e->role == ELECTION_WAITING && e->cfg->take_over && clock_ms(CLOCK_MONOTONIC) > e->patience_ms) {
+	if (e->role == ELECTION_WAITING && e->cfg->take_over && monotonic_ms() > e->patience_ms) {
 		log_warn("the leader does not let go: taking over");
 		e->role = ELECTION_LEADING;
 	}

@@ -1,5 +1,6 @@
 /* txn.c - see txn.h */
 #include "worker/kafka/txn.h"
+#include "worker/clock.h"
 #include "worker/crash_point.h"
 #include "worker/kafka/delivery.h"
 #include "worker/kafka/staged_private.h"
@@ -9,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #define INIT_MS 60000
@@ -30,24 +30,16 @@ struct txn {
 	_Atomic int64_t deadline_ms; /* the call that the owner's thread is in returns before this; 0 = no call */
 };
 
-static int64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 static void expect_within(struct txn *t, int ms)
 {
-	atomic_store(&t->deadline_ms, now_us() / 1000 + ms);
+	atomic_store(&t->deadline_ms, monotonic_ms() + ms);
 }
 
 int txn_overdue(const struct txn *t)
 {
 	int64_t deadline_ms = atomic_load(&t->deadline_ms);
 
-	return deadline_ms && now_us() / 1000 > deadline_ms + OVERDUE_MS;
+	return deadline_ms && monotonic_ms() > deadline_ms + OVERDUE_MS;
 }
 
 /* The process ends over this error; begun_us tells whether the broker may have ended the transaction for its age. */
@@ -58,9 +50,9 @@ static enum verdict stop(struct txn *t, rd_kafka_resp_err_t code)
 	t->code = verdict_exit(code, &hint);
 	if (hint)
 		log_error("%s: %s: %s", t->what, rd_kafka_err2str(code), hint);
-	else if (t->begun_us && now_us() - t->begun_us > (int64_t)t->timeout_ms * 1000)
+	else if (t->begun_us && monotonic_us() - t->begun_us > (int64_t)t->timeout_ms * 1000)
 		log_error("%s: its transaction took %.1f s, and the broker ends one after %d ms: raise %s.timeout.ms", t->what,
-		          (double)(now_us() - t->begun_us) / 1e6, t->timeout_ms, strcmp(t->what, "state") ? "transaction" : "state");
+		          (double)(monotonic_us() - t->begun_us) / 1e6, t->timeout_ms, strcmp(t->what, "state") ? "transaction" : "state");
 	return V_STOP;
 }
 
@@ -91,7 +83,7 @@ enum verdict txn_begin(struct txn *t)
 	expect_within(t, 2 * t->timeout_ms);
 	memset(&t->delivery, 0, sizeof t->delivery);
 	memset(&t->cuts, 0, sizeof t->cuts);
-	t->begun_us = now_us();
+	t->begun_us = monotonic_us();
 	return judge(t, "begin", rd_kafka_begin_transaction(t->rk)) == V_OK ? V_OK : V_STOP;
 }
 
@@ -120,7 +112,7 @@ static enum verdict produce_one(struct txn *t, const struct staged *s, const str
 	void *key = rec->key == STAGED_NONE ? NULL : s->bytes + rec->key;
 	void *value = rec->value == STAGED_NONE ? NULL : s->bytes + rec->value;
 	struct delivery *d = rec->topic == TOPIC_BATCHES ? &t->cuts : &t->delivery;
-	int64_t end_us = now_us() + (int64_t)t->timeout_ms * 1000;
+	int64_t end_us = monotonic_us() + (int64_t)t->timeout_ms * 1000;
 	rd_kafka_resp_err_t err;
 
 	for (;;) {
@@ -140,7 +132,7 @@ static enum verdict produce_one(struct txn *t, const struct staged *s, const str
 		}
 		if (h)
 			rd_kafka_headers_destroy(h);
-		if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL || now_us() > end_us)
+		if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL || monotonic_us() > end_us)
 			break;
 		rd_kafka_poll(t->rk, 10); /* full is normal: serve reports, try again */
 	}
@@ -246,12 +238,12 @@ enum verdict txn_commit(struct txn *t)
 
 enum verdict txn_abort(struct txn *t)
 {
-	int64_t end_us = now_us() + (int64_t)t->timeout_ms * 2000;
+	int64_t end_us = monotonic_us() + (int64_t)t->timeout_ms * 2000;
 	enum verdict v;
 
 	/* The broker has ended it itself by then, and a successor may be at work. The client's abort would ask for a new epoch, and the broker takes
 	 * the epoch before the present one for a retry (KIP-360): it would end the successor's transaction and fence it. */
-	if (now_us() - t->begun_us > (int64_t)t->timeout_ms * 1000)
+	if (monotonic_us() - t->begun_us > (int64_t)t->timeout_ms * 1000)
 		return stop(t, RD_KAFKA_RESP_ERR__TIMED_OUT);
 
 	expect_within(t, 4 * t->timeout_ms);
@@ -259,14 +251,14 @@ enum verdict txn_abort(struct txn *t)
 		v = judge(t, "abort", rd_kafka_abort_transaction(t->rk, t->timeout_ms));
 		if (v == V_AGAIN)
 			usleep(20000);
-	} while (v == V_AGAIN && now_us() < end_us);
+	} while (v == V_AGAIN && monotonic_us() < end_us);
 	return v == V_OK ? V_OK : V_STOP;
 }
 
 /* Fences whoever held this id and ends what it left open; the broker may ask for patience while it does. */
 static int init_transactions(struct txn *t)
 {
-	int64_t end_us = now_us() + (int64_t)INIT_MS * 1000;
+	int64_t end_us = monotonic_us() + (int64_t)INIT_MS * 1000;
 	rd_kafka_resp_err_t code;
 	rd_kafka_error_t *e;
 
@@ -276,7 +268,7 @@ static int init_transactions(struct txn *t)
 		if (e == NULL)
 			return 0;
 		code = rd_kafka_error_code(e);
-		if (verdict_of(code, flags_of(e)) != V_AGAIN || now_us() > end_us)
+		if (verdict_of(code, flags_of(e)) != V_AGAIN || monotonic_us() > end_us)
 			break;
 		rd_kafka_error_destroy(e);
 		usleep(50000);
@@ -290,7 +282,7 @@ static int init_transactions(struct txn *t)
 enum verdict txn_offsets(struct txn *t, const struct staged *s)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)s->partitions + 1);
-	int64_t end_us = now_us() + (int64_t)t->timeout_ms * 1000;
+	int64_t end_us = monotonic_us() + (int64_t)t->timeout_ms * 1000;
 	enum verdict v = V_OK;
 	size_t p;
 
@@ -301,7 +293,7 @@ enum verdict txn_offsets(struct txn *t, const struct staged *s)
 		expect_within(t, t->timeout_ms);
 		rd_kafka_poll(t->rk, 0);
 		v = judge(t, "offsets", rd_kafka_send_offsets_to_transaction(t->rk, list, t->group, t->timeout_ms));
-		if (v != V_AGAIN || now_us() > end_us)
+		if (v != V_AGAIN || monotonic_us() > end_us)
 			break;
 		usleep(20000);
 	}

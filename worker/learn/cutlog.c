@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "worker/clock.h"
 #include "worker/kafka/reader.h"
 #include "worker/log.h"
 
@@ -17,9 +17,7 @@
 
 void cutlog_run_id(char *ret, size_t size)
 {
-	struct timespec t;
-	clock_gettime(CLOCK_REALTIME, &t);
-	snprintf(ret, size, "%lld-%d", (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000, (int)getpid());
+	snprintf(ret, size, "%lld-%d", (long long)wall_ms(), (int)getpid());
 }
 
 void cutlog_sign(struct cut *c, const struct learner *l, const char *run_id, int embedding_partitions)

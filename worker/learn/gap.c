@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 
 #include "codec/embedding.h"
 #include "worker/kafka/view.h"
@@ -178,8 +177,7 @@ int loop_pass_gap(struct loop *w, uint64_t base, const struct cut *last)
 {
 	struct learner *l = w->learner;
 	struct staged *rows = NULL;
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
+	int64_t now_ms = wall_ms();
 	if (last->commit)
 		w->version = last->version;
 	int r = find_position(w, last);
@@ -188,7 +186,7 @@ int loop_pass_gap(struct loop *w, uint64_t base, const struct cut *last)
 	if (r == 0)
 		r = reconcile(w, rows, last, base);
 	struct cut gap = { .step = last->step + 1, .offsets = w->position, .partitions = (size_t)w->partitions, .commit = 1, .version = w->version + 1,
-		.now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, .gap = 1, .gap_base = base };
+		.now_ms = now_ms, .gap = 1, .gap_base = base };
 	l->catching_up = (uint64_t)last->catching_up; /* what lies between may have released the model */
 	cutlog_sign(&gap, l, w->run_id, w->embedding_partitions);
 	l->step = gap.step;

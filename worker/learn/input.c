@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 
 #include "topics/topics.h"
+#include "worker/clock.h"
 #include "worker/event_config.h"
 #include "worker/log.h"
 
@@ -41,13 +41,6 @@ struct input {
 	int64_t waited_us;
 	const struct forgets *filter; /* borrowed, or NULL */
 };
-
-static int64_t clock_us(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 static int decoder_from_config(struct decoder **ret, const struct config *c)
 {
@@ -290,9 +283,9 @@ int input_fill(struct input *in, int timeout_ms)
 		if (taken || waited >= timeout_ms)
 			return 0;
 		/* Serves errors and callbacks, and is the wait. */
-		int64_t since_us = clock_us();
+		int64_t since_us = monotonic_us();
 		rd_kafka_message_t *m = rd_kafka_consumer_poll(in->rk, IDLE_SLICE_MS);
-		in->waited_us += clock_us() - since_us;
+		in->waited_us += monotonic_us() - since_us;
 		int r = m ? common_queue(in, m) : 0;
 		if (m)
 			rd_kafka_message_destroy(m);

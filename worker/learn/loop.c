@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 
 #include "worker/kafka/check.h"
 #include "worker/crash_point.h"
@@ -19,20 +18,6 @@
 
 #define STAGED_RECORDS_MAX 1000000  /* records in one transaction at which a commit is made early ... */
 #define STAGED_BYTES_MAX (64u * 1024 * 1024) /* ... or bytes */
-
-static int64_t wall_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-int64_t monotonic_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* ---- life cycle ---- */
 

@@ -1,6 +1,7 @@
 /* loop_private.h - the inside of struct loop, for loop.c, standby.c, replay.c, gap.c and verify.c. */
 #ifndef S4REC_LOOP_PRIVATE_H
 #define S4REC_LOOP_PRIVATE_H
+#include "worker/clock.h"
 #include "worker/kafka/committer.h"
 #include "worker/kafka/election.h"
 #include "worker/learn/cutlog.h"
@@ -62,8 +63,6 @@ struct loop {
 	struct show show;           /* what of this is shown (show.h) */
 };
 
-/* loop.c: the clock of all waits. */
-int64_t monotonic_ms(void);
 /* loop.c: the batch being filled; as step `step`, with out NULL silently; its end as a cut of the next commit. */
 void batch_add(struct loop *w, struct record *r, int64_t now_ms);
 void batch_clear(struct loop *w); /* after its records were taken */

@@ -3,19 +3,12 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "worker/clock.h"
 #include "worker/learn/loop_private.h"
 
 #define QUIET_MS 1000   /* a turn in which nothing happened is shown this often: lag and rate change all the same */
 #define QUALITY_MS 1000
-
-static int64_t clock_us(clockid_t clock)
-{
-	struct timespec t;
-	clock_gettime(clock, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 /* ---- what is shown ---- */
 
@@ -82,7 +75,7 @@ static void show_commits(struct loop *w, struct snapshot *s)
 	s->commit_retries = c.retries;
 	s->stage[STAGE_COMMIT] = c.took;
 	if (c.commits != w->show.commits)
-		s->published_ms = clock_us(CLOCK_REALTIME) / 1000;
+		s->published_ms = wall_ms();
 	w->show.commits = c.commits;
 	if (w->learner->freshness_p99_ms) {
 		s->freshness_p50_ms = w->learner->freshness_p50_ms;
@@ -189,7 +182,7 @@ void show_training(struct loop *w)
 
 int64_t show_clock_us(const struct loop *w)
 {
-	return w->show.watch ? clock_us(CLOCK_MONOTONIC) : 0;
+	return w->show.watch ? monotonic_us() : 0;
 }
 
 void show_stage(struct loop *w, enum stage stage, int64_t since_us)

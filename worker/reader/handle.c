@@ -1,5 +1,6 @@
 /* handle.c - see handle.h. */
 #include "worker/reader/handle.h"
+#include "worker/clock.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -51,7 +52,7 @@ static void on_log(const rd_kafka_t *rk, int level, const char *fac, const char 
 
 void handles_tell(struct handles *h)
 {
-	int64_t now_ms = base_clock_ms();
+	int64_t now_ms = monotonic_ms();
 	char text[512];
 	unsigned lines = 0;
 
@@ -108,11 +109,11 @@ void handles_release(struct handles *h)
 /* Asks for the metadata of all topics: proof of a connection, and without it the first assign costs a second. */
 static int connect_broker(rd_kafka_t *rk, struct handles *h)
 {
-	int64_t end_ms = base_clock_ms() + h->timeout_ms, left_ms;
+	int64_t end_ms = monotonic_ms() + h->timeout_ms, left_ms;
 	const struct rd_kafka_metadata *md;
 	char why[512];
 
-	while ((left_ms = end_ms - base_clock_ms()) > 0) {
+	while ((left_ms = end_ms - monotonic_ms()) > 0) {
 		if (rd_kafka_metadata(rk, 1, NULL, &md, (int)left_ms) == RD_KAFKA_RESP_ERR_NO_ERROR) {
 			rd_kafka_metadata_destroy(md);
 			return 0;

@@ -19,6 +19,7 @@
 
 #include "codec/embedding.h"
 #include "topics/topics.h"
+#include "worker/clock.h"
 #include "worker/reader/handle.h"
 #include "worker/reader/rows.h"
 
@@ -212,12 +213,12 @@ static int set_watch(struct s4rec_reader *r)
 
 static int begin(struct s4rec_reader *r, const char *why)
 {
-	int64_t early_ms = r->built_ms + BUILD_EVERY_MS - base_clock_ms();
+	int64_t early_ms = r->built_ms + BUILD_EVERY_MS - monotonic_ms();
 	int x;
 
 	if (r->built_ms && early_ms > 0) /* what is wrong may be so for a while */
 		usleep((useconds_t)early_ms * 1000);
-	r->built_ms = base_clock_ms();
+	r->built_ms = monotonic_ms();
 	topic_name(r->topic, sizeof r->topic, r->wanted, TOPIC_EMBEDDINGS);
 	memset(&r->newest, 0, sizeof r->newest);
 	r->bad = 0;
@@ -472,10 +473,10 @@ static int poll_watch(struct s4rec_reader *r, int timeout_ms, int *ret_any)
 /* At the start: the newest one, before anything is read in vain. */
 static int find_pointer(struct s4rec_reader *r)
 {
-	int64_t end_ms = base_clock_ms() + POINTER_MS;
+	int64_t end_ms = monotonic_ms() + POINTER_MS;
 	int any, x = open_watch(r);
 
-	while (x == 0 && !r->watch_end && base_clock_ms() < end_ms)
+	while (x == 0 && !r->watch_end && monotonic_ms() < end_ms)
 		x = poll_watch(r, 100, &any);
 	if (x == 0 && !r->watch_end) {
 		handles_say(&r->handles, S4REC_ERROR, "%s cannot be read to its end", r->home_topic);

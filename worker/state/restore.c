@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 
 #include "codec/cut.h"
+#include "worker/clock.h"
 #include "worker/crash_point.h"
 #include "worker/kafka/reader.h"
 #include "worker/log.h"
@@ -278,23 +278,16 @@ void state_close_topic(struct state *s)
 	s->reading = NULL;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* What has come, for a turn at most; waits only when nothing has. */
 static int follow(struct restore *x, int timeout_ms)
 {
 	rd_kafka_message_t *m;
-	int64_t end_ms = now_ms() + TURN_MS;
+	int64_t end_ms = monotonic_ms() + TURN_MS;
 	int r = reader_follow(&x->in, timeout_ms, &m);
 	while (r == 0 && m) {
 		x->unchecked = 0;
 		r = load_and_free(x, m);
-		if (r == 0 && now_ms() < end_ms)
+		if (r == 0 && monotonic_ms() < end_ms)
 			r = reader_follow(&x->in, 0, &m);
 		else
 			m = NULL;

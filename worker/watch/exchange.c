@@ -1,11 +1,11 @@
 /* exchange.c - see exchange.h */
 #include "worker/watch/exchange.h"
+#include "worker/clock.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define FRESH 4 /* beside the number of the place between: the reader has not seen it */
 
@@ -15,13 +15,6 @@ struct exchange {
 	atomic_int between;
 	atomic_llong beat_ms;
 };
-
-static long long monotonic_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 int exchange_new(struct exchange **ret, const struct snapshot *first)
 {

@@ -2,8 +2,8 @@
 #include "worker/watch/watch.h"
 
 #include <stdlib.h>
-#include <time.h>
 
+#include "worker/clock.h"
 #include "worker/kafka/client.h"
 #include "worker/log.h"
 #include "worker/watch/exchange.h"
@@ -20,13 +20,6 @@ struct watch {
 	int64_t phase_ms, restoring_ms; /* monotonic: when the phase began; spent so far on the way to training */
 };
 
-static int64_t clock_ms(clockid_t clock)
-{
-	struct timespec t;
-	clock_gettime(clock, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 int watch_new(struct watch **ret, const struct config *c)
 {
 	*ret = NULL;
@@ -36,8 +29,8 @@ int watch_new(struct watch **ret, const struct config *c)
 	if (!w)
 		return log_no_memory();
 
-	w->now.started_ms = w->now.phase_ms = clock_ms(CLOCK_REALTIME);
-	w->phase_ms = clock_ms(CLOCK_MONOTONIC);
+	w->now.started_ms = w->now.phase_ms = wall_ms();
+	w->phase_ms = monotonic_ms();
 	w->now.config_hash = config_fold_hash(c);
 	snprintf(w->now.prefix, sizeof w->now.prefix, "%s", c->topic_prefix);
 	snprintf(w->now.model_id, sizeof w->now.model_id, "%s", c->model_id);
@@ -76,7 +69,7 @@ void watch_publish(struct watch *w)
 /* The wait for the lead is no part of it. */
 static void measure_restore(struct watch *w, enum phase next)
 {
-	int64_t now_ms = clock_ms(CLOCK_MONOTONIC);
+	int64_t now_ms = monotonic_ms();
 	if (w->now.phase < PHASE_CATCHING_UP && w->now.phase != PHASE_STANDING_BY)
 		w->restoring_ms += now_ms - w->phase_ms;
 	w->phase_ms = now_ms;
@@ -90,7 +83,7 @@ void watch_phase(struct watch *w, enum phase phase)
 		return;
 	measure_restore(w, phase);
 	w->now.phase = phase;
-	w->now.phase_ms = clock_ms(CLOCK_REALTIME);
+	w->now.phase_ms = wall_ms();
 	watch_publish(w);
 }
 
