@@ -499,17 +499,6 @@ static int forget(struct decoder *d, struct event *ret, const struct event_sourc
 	return r;
 }
 
-/* In binary mode. */
-static int is_cloudevent(const struct decoder *d, const struct event_source *from)
-{
-	if (d->format != EVENT_AUTO && d->format != EVENT_CLOUDEVENTS)
-		return 0;
-	for (size_t i = 0; i < from->header_count; i++)
-		if (strcmp(from->headers[i].name, "ce_specversion") == 0)
-			return 1;
-	return 0;
-}
-
 /* The envelope of what cannot be read otherwise says that nobody wants to. */
 static int is_of_ignored_type(const struct decoder *d, const struct reading *in)
 {
@@ -534,7 +523,7 @@ int decoder_decode_from(struct decoder *d, struct event *ret, const struct event
 	d->arena.used = 0;
 	struct event_source bare = *from;
 	if (!from->value) {
-		if (!is_cloudevent(d, from))
+		if ((d->format != EVENT_AUTO && d->format != EVENT_CLOUDEVENTS) || !envelope_is_binary(from))
 			return forget(d, ret, from, reterr_why);
 		bare.value = ""; /* all that such an event says may be in its headers */
 		from = &bare;

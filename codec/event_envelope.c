@@ -90,6 +90,17 @@ static struct event_text *header_place(struct envelope *e, struct event_text *co
 	return strcasecmp(name, "content-type") == 0 ? content : NULL;
 }
 
+int envelope_is_binary(const struct event_source *in)
+{
+	struct envelope e;
+	struct event_text ignored;
+
+	for (size_t i = 0; i < in->header_count; i++)
+		if (header_place(&e, &ignored, &ignored, in->headers[i].name) == &e.specversion)
+			return 1;
+	return 0;
+}
+
 int envelope_headers(enum wrapping *ret, struct envelope *e, int *ret_schema, const struct event_source *in, const char **reterr_why)
 {
 	struct event_text content = { NULL, 0 }, schema = { NULL, 0 }, *to;

@@ -63,6 +63,8 @@ struct envelope {
 /* How a record is wrapped, by its headers. */
 enum wrapping { WRAPPED_NOT, WRAPPED_BINARY, WRAPPED_STRUCTURED };
 
+/* 1: a CloudEvent in binary mode. */
+int envelope_is_binary(const struct event_source *in);
 /* Looks at a record's headers: what they say goes to e. *ret_schema 1: the schema's id is among them. -EBADMSG with *reterr_why. */
 int envelope_headers(enum wrapping *ret, struct envelope *e, int *ret_schema, const struct event_source *in, const char **reterr_why);
 /* Is it one that we read? -EBADMSG with *reterr_why. */

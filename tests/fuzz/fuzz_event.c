@@ -20,12 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		struct event ev;
 		int r = decoder_decode(d[i], &ev, data + 1, key_len, data + 1 + key_len, size - 1 - key_len, size & 1 ? 1700000000000 : -1, &why);
 
-		if (r < 0) {
-			check_reason(r, why);
-			continue;
-		}
-		check_event(&ev, 300);
-		check_roundtrip(&ev, again);
+		check_decoded(r, why, d[i], &ev, 300, again);
 	}
 	return 0;
 }

@@ -15,9 +15,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 
 	r = decoder_decode(d, &ev, NULL, 0, data, size, -1, &why);
-	if (r < 0)
-		check_reason(r, why);
-	else
-		check_all(d, &ev, 40, again);
+	check_decoded(r, why, d, &ev, 40, again);
 	return 0;
 }

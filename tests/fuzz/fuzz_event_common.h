@@ -72,6 +72,15 @@ static inline void check_all(struct decoder *d, const struct event *first, size_
 	MUST(n <= EVENTS_PER_RECORD_MAX && (n == 1 || !(first->forget || first->ignored)));
 }
 
+/* What a decoder said of a record: r, and the reason or the first event. */
+static inline void check_decoded(int r, const char *why, struct decoder *d, const struct event *ev, size_t id_max, struct decoder *again)
+{
+	if (r < 0)
+		check_reason(r, why);
+	else
+		check_all(d, ev, id_max, again);
+}
+
 static inline struct decoder *must_decoder(const struct decoder_options *o)
 {
 	const char *why = "";

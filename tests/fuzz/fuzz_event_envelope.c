@@ -48,10 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		struct event ev;
 		int r = decoder_decode_from(d[i], &ev, &in, &why);
 
-		if (r < 0)
-			check_reason(r, why);
-		else
-			check_all(d[i], &ev, 300, again);
+		check_decoded(r, why, d[i], &ev, 300, again);
 	}
 	return 0;
 }

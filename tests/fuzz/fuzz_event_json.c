@@ -15,11 +15,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 
 	r = decoder_decode(d, &ev, NULL, 0, data, size, -1, &why);
-	if (r < 0) {
-		check_reason(r, why);
-		return 0;
-	}
-	check_event(&ev, 256);
-	check_roundtrip(&ev, again);
+	check_decoded(r, why, d, &ev, 256, again);
 	return 0;
 }

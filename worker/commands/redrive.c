@@ -39,8 +39,7 @@ struct redrive {
 	rd_kafka_t *rk;          /* NULL: a dry run */
 	char dlq[TOPIC_NAME_MAX];
 	struct delivery delivery;
-	int open;                /* a transaction is ... */
-	int64_t open_ms;         /* ... since then */
+	int64_t open_ms;         /* since then a transaction is open; 0 = none is */
 	size_t txn_letters, txn_bytes;
 	uint64_t sent, fetched, gone, elsewhere;
 };
@@ -76,12 +75,12 @@ static int check(const char *what, rd_kafka_error_t *e)
 
 static int begin(struct redrive *x)
 {
-	int r = x->open ? 0 : check("begin", rd_kafka_begin_transaction(x->rk));
+	if (x->open_ms)
+		return 0;
+	int r = check("begin", rd_kafka_begin_transaction(x->rk));
 
-	if (r == 0 && !x->open) {
-		x->open = 1;
+	if (r == 0)
 		x->open_ms = monotonic_ms();
-	}
 	return r;
 }
 
@@ -89,13 +88,13 @@ static int commit(struct redrive *x)
 {
 	int r;
 
-	if (!x->open)
+	if (!x->open_ms)
 		return 0;
 	rd_kafka_flush(x->rk, (int)x->cfg->transaction_timeout_ms);
 	if (x->delivery.ok < x->delivery.sent)
 		return failed("deliver", x->delivery.failed ? x->delivery.first_error : RD_KAFKA_RESP_ERR__TIMED_OUT, "not all records could be written");
 	r = check("commit", rd_kafka_commit_transaction(x->rk, (int)x->cfg->transaction_timeout_ms + 5000));
-	x->open = 0;
+	x->open_ms = 0;
 	x->txn_letters = x->txn_bytes = 0;
 	return r;
 }
@@ -103,7 +102,7 @@ static int commit(struct redrive *x)
 /* Before something that may take long: the broker ends a transaction after its time, and until its end readers of the input, a trainer among them, wait. */
 static int commit_old(struct redrive *x)
 {
-	return x->open && monotonic_ms() - x->open_ms >= x->cfg->transaction_timeout_ms / 8 ? commit(x) : 0;
+	return x->open_ms && monotonic_ms() - x->open_ms >= x->cfg->transaction_timeout_ms / 8 ? commit(x) : 0;
 }
 
 /* headers: the client's from here on, whatever becomes of it. */
@@ -311,7 +310,7 @@ static int redrive(struct redrive *x)
 	}
 	if (r == 0)
 		summary(x);
-	else if (x->open) /* else those who read the input wait until its time is over */
+	else if (x->open_ms) /* else those who read the input wait until its time is over */
 		rd_kafka_error_destroy(rd_kafka_abort_transaction(x->rk, INIT_MS / 10));
 	return r ? r : x->gone ? EX_DATAERR : 0;
 }

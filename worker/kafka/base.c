@@ -86,6 +86,35 @@ int base_set_user(rd_kafka_conf_t *conf, char *const *kafka, size_t count, char 
 	return 0;
 }
 
+/* --- life ----------------------------------------------------------------------------------------------------------- */
+
+rd_kafka_resp_err_t base_connect(rd_kafka_t *rk, int64_t timeout_ms)
+{
+	int64_t end_ms = monotonic_ms() + timeout_ms, left_ms;
+	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__TIMED_OUT;
+	const struct rd_kafka_metadata *md;
+
+	while ((left_ms = end_ms - monotonic_ms()) > 0) {
+		err = rd_kafka_metadata(rk, 1, NULL, &md, (int)left_ms);
+		if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+			rd_kafka_metadata_destroy(md);
+			return err;
+		}
+		usleep(50000);
+	}
+	return err;
+}
+
+/* "[thrd:127.0.0.1:9/bootstrap]: text" */
+const char *base_log_text(int level, const char *fac, const char *buf)
+{
+	const char *text = strstr(buf, ": ");
+
+	if (level > 4 || strcmp(fac, "CONFWARN") == 0 || strcmp(fac, "TERMINATE") == 0) /* a producer's key on a consumer is no news; nor is an end */
+		return NULL;
+	return buf[0] == '[' && text ? text + 2 : buf;
+}
+
 /* --- questions ------------------------------------------------------------------------------------------------------ */
 
 /* NULL: no memory, or no such name. */
@@ -99,14 +128,14 @@ static rd_kafka_topic_t *topic_with_leaders(rd_kafka_t *rk, const char *topic)
 	return t;
 }
 
-void client_ask_leaders(rd_kafka_t *rk, const char *topic)
+void base_ask_leaders(rd_kafka_t *rk, const char *topic)
 {
 	rd_kafka_topic_t *t = topic_with_leaders(rk, topic);
 	if (t)
 		rd_kafka_topic_destroy(t);
 }
 
-rd_kafka_resp_err_t client_assign(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list)
+rd_kafka_resp_err_t base_assign(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list)
 {
 	rd_kafka_topic_t *t = topic_with_leaders(rk, list->elems[0].topic);
 	rd_kafka_resp_err_t err = rd_kafka_assign(rk, list);

@@ -1,6 +1,5 @@
 /* client.c - see client.h. */
 #include "worker/kafka/client.h"
-#include "worker/clock.h"
 #include "worker/kafka/delivery.h"
 #include "topics/topics.h"
 #include "worker/log.h"
@@ -10,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 /* --- librdkafka's own log ------------------------------------------------------------------------------------------- */
 
@@ -26,19 +24,18 @@ static struct {
 /* A kind of line is what librdkafka calls a facility: log.h shows some of each and counts the others. */
 static void on_log(const rd_kafka_t *rk, int level, const char *fac, const char *buf)
 {
-	const char *text = strstr(buf, ": ");
+	const char *text = base_log_text(level, fac, buf);
 	int print;
 
 	if (level == 7) { /* only with kafka.debug: the user wants all of it */
 		log_info("librdkafka %s: %s", fac, buf);
 		return;
 	}
-	if (level > 4 || strcmp(fac, "CONFWARN") == 0 || strcmp(fac, "TERMINATE") == 0) /* a producer's key on a consumer is no news; nor is an end */
+	if (text == NULL)
 		return;
 
 	pthread_mutex_lock(&klog.lock);
-	/* "[thrd:127.0.0.1:9/bootstrap]: text": people want the text */
-	snprintf(klog.last, sizeof klog.last, "%s", buf[0] == '[' && text ? text + 2 : buf);
+	snprintf(klog.last, sizeof klog.last, "%s", text);
 	print = !klog.connecting;
 	pthread_mutex_unlock(&klog.lock);
 
@@ -140,29 +137,16 @@ static int make_conf(rd_kafka_conf_t **ret, const struct config *c, enum client_
 
 /* --- life ----------------------------------------------------------------------------------------------------------- */
 
-/* Asks for the metadata of all topics: proof of a connection, and without it the first produce or assign costs a second. */
 static int connect_broker(rd_kafka_t *rk, const struct config *c)
 {
-	int64_t end_ms = monotonic_ms() + c->connect_timeout_ms, left_ms;
-	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__TIMED_OUT;
-	const struct rd_kafka_metadata *md;
+	rd_kafka_resp_err_t err = base_connect(rk, c->connect_timeout_ms);
 	char why[512];
-
-	while ((left_ms = end_ms - monotonic_ms()) > 0) {
-		err = rd_kafka_metadata(rk, 1, NULL, &md, (int)left_ms);
-		if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-			rd_kafka_metadata_destroy(md);
-			break;
-		}
-		usleep(50000);
-	}
-
-	pthread_mutex_lock(&klog.lock);
-	snprintf(why, sizeof why, "%s", klog.last[0] ? klog.last : rd_kafka_err2str(err));
-	pthread_mutex_unlock(&klog.lock);
 
 	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
 		return 0;
+	pthread_mutex_lock(&klog.lock);
+	snprintf(why, sizeof why, "%s", klog.last[0] ? klog.last : rd_kafka_err2str(err));
+	pthread_mutex_unlock(&klog.lock);
 	log_error("no broker answers at %s within %g s: %s; is it running? (--bootstrap.servers)",
 	        c->bootstrap_servers, (double)c->connect_timeout_ms / 1000, why);
 	return EX_UNAVAILABLE;
@@ -306,8 +290,7 @@ int client_input_watermarks(const struct config *c, int partitions, int64_t *ret
 	return client_topic_watermarks(c, topic, partitions, ret_low, ret_high);
 }
 
-/* *ret: its partitions, 0 = there is no such topic. */
-static int find_topic(rd_kafka_t *rk, const char *name, const struct config *c, int *ret)
+int client_find_topic(rd_kafka_t *rk, const char *name, const struct config *c, int *ret)
 {
 	rd_kafka_resp_err_t err = base_partitions(rk, name, (int)c->connect_timeout_ms, ret);
 	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -321,7 +304,7 @@ int client_has_topic(const struct config *c, const char *name, int *ret)
 	rd_kafka_t *rk = NULL;
 	int r = client_new(&rk, c, CLIENT_CONSUMER);
 	if (r == 0)
-		r = find_topic(rk, name, c, ret);
+		r = client_find_topic(rk, name, c, ret);
 	*ret = r == 0 && *ret > 0;
 	client_free(rk);
 	return r;
@@ -329,7 +312,7 @@ int client_has_topic(const struct config *c, const char *name, int *ret)
 
 static int need_topic(rd_kafka_t *rk, const char *name, const struct config *c, int *ret_partitions)
 {
-	int r = find_topic(rk, name, c, ret_partitions);
+	int r = client_find_topic(rk, name, c, ret_partitions);
 	if (r || *ret_partitions)
 		return r;
 	log_error("topic %s is missing at %s; %s", name, c->bootstrap_servers,

@@ -31,6 +31,8 @@ int client_read_error(rd_kafka_resp_err_t err, const char *topic, int partition,
 
 /* The name of the input topic (input.topic or <prefix>.interactions). */
 void client_input_topic(char *ret, size_t size, const struct config *c);
+/* *ret: how many partitions a topic has, 0 = there is no such topic. Exit code. */
+int client_find_topic(rd_kafka_t *rk, const char *name, const struct config *c, int *ret);
 /* *ret 1: there is such a topic. Exit code. */
 int client_has_topic(const struct config *c, const char *name, int *ret);
 /* How many partitions a topic, which must be there, has. Exit code. */

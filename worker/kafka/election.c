@@ -191,7 +191,7 @@ static int judge(const struct election *e, const rd_kafka_message_t *m)
 static int join(struct election *e)
 {
 	rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
-	client_ask_leaders(e->rk, e->topic);
+	base_ask_leaders(e->rk, e->topic);
 	rd_kafka_topic_partition_list_add(topics, e->topic, RD_KAFKA_PARTITION_UA);
 	rd_kafka_resp_err_t err = rd_kafka_subscribe(e->rk, topics);
 	rd_kafka_topic_partition_list_destroy(topics);

@@ -213,7 +213,7 @@ static int read_pass(struct pass *s)
 		l->next[p] = l->low[p];
 		rd_kafka_topic_partition_list_add(list, l->topic, p)->offset = l->low[p];
 	}
-	if (r == 0 && client_assign(rk, list)) {
+	if (r == 0 && base_assign(rk, list)) {
 		log_error("cannot read %s", l->topic);
 		r = EX_UNAVAILABLE;
 	}

@@ -25,11 +25,9 @@ static int open_place(struct place *p, const struct config *c, const char *prefi
 		log_error("topic.prefix=%s is too long", prefix);
 		return EX_CONFIG;
 	}
-	rd_kafka_resp_err_t err = base_partitions(p->rk, p->topic, (int)c->connect_timeout_ms, &n);
-	if (err) {
-		log_error("cannot list the topics at %s: %s", c->bootstrap_servers, rd_kafka_err2str(err));
-		return EX_UNAVAILABLE;
-	}
+	r = client_find_topic(p->rk, p->topic, c, &n);
+	if (r)
+		return r;
 	p->partition = n ? partition_of(POINTER_KEY, strlen(POINTER_KEY), n) : -1; /* -1: there is no such topic */
 	return 0;
 }

@@ -155,7 +155,7 @@ static int peek(const struct config *c, int partitions, const int64_t *at, const
 		if (!p.done[i])
 			rd_kafka_topic_partition_list_add(list, p.topic, i)->offset = at[i];
 	}
-	if (r == 0 && p.waiting && client_assign(p.rk, list)) {
+	if (r == 0 && p.waiting && base_assign(p.rk, list)) {
 		log_error("cannot read %s", p.topic);
 		r = EX_UNAVAILABLE;
 	}

@@ -16,7 +16,7 @@ static int assign(struct reader *r)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_topic_partition_list_add(list, r->topic, 0)->offset = r->next;
-	rd_kafka_resp_err_t err = client_assign(r->rk, list);
+	rd_kafka_resp_err_t err = base_assign(r->rk, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	r->assigned = !err;
 	if (!err)

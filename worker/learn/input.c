@@ -175,7 +175,7 @@ int input_seek(struct input *in, const int64_t *offsets)
 		if (in->src[p].queue)
 			rd_kafka_queue_forward(in->src[p].queue, NULL);
 	}
-	rd_kafka_resp_err_t err = client_assign(in->rk, l);
+	rd_kafka_resp_err_t err = base_assign(in->rk, l);
 	rd_kafka_topic_partition_list_destroy(l);
 	if (err) {
 		log_error("cannot read %s: %s", in->topic, rd_kafka_err2str(err));

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define TIMEOUT_MS 10000
 #define TELL_EVERY_MS 10000
@@ -35,17 +34,16 @@ void handles_say(const struct handles *h, enum s4rec_log level, const char *fmt,
 static void on_log(const rd_kafka_t *rk, int level, const char *fac, const char *buf)
 {
 	struct handles *h = rd_kafka_opaque(rk);
-	const char *text = strstr(buf, ": ");
+	const char *text = base_log_text(level, fac, buf);
 
 	if (level == 7) { /* only with the key debug: the user wants all of it */
 		handles_say(h, S4REC_DEBUG, "librdkafka %s: %s", fac, buf);
 		return;
 	}
-	if (level > 4 || strcmp(fac, "CONFWARN") == 0 || strcmp(fac, "TERMINATE") == 0) /* a producer's key on a consumer is no news; nor is an end */
+	if (text == NULL)
 		return;
 	pthread_mutex_lock(&h->lock);
-	/* "[thrd:127.0.0.1:9/bootstrap]: text": people want the text */
-	snprintf(h->last, sizeof h->last, "%s", buf[0] == '[' && text ? text + 2 : buf);
+	snprintf(h->last, sizeof h->last, "%s", text);
 	h->lines++;
 	pthread_mutex_unlock(&h->lock);
 }
@@ -106,20 +104,12 @@ void handles_release(struct handles *h)
 	pthread_mutex_destroy(&h->lock);
 }
 
-/* Asks for the metadata of all topics: proof of a connection, and without it the first assign costs a second. */
 static int connect_broker(rd_kafka_t *rk, struct handles *h)
 {
-	int64_t end_ms = monotonic_ms() + h->timeout_ms, left_ms;
-	const struct rd_kafka_metadata *md;
 	char why[512];
 
-	while ((left_ms = end_ms - monotonic_ms()) > 0) {
-		if (rd_kafka_metadata(rk, 1, NULL, &md, (int)left_ms) == RD_KAFKA_RESP_ERR_NO_ERROR) {
-			rd_kafka_metadata_destroy(md);
-			return 0;
-		}
-		usleep(50000);
-	}
+	if (base_connect(rk, h->timeout_ms) == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return 0;
 	pthread_mutex_lock(&h->lock);
 	snprintf(why, sizeof why, "%s", h->lines ? h->last : "no answer");
 	h->lines = 0;
@@ -173,7 +163,7 @@ int handle_assign(rd_kafka_t *rk, const struct handles *h, const char *topic, in
 	for (int p = 0; p < partitions; p++)
 		if (partition < 0 || p == partition)
 			rd_kafka_topic_partition_list_add(list, topic, p)->offset = RD_KAFKA_OFFSET_BEGINNING;
-	err = client_assign(rk, list);
+	err = base_assign(rk, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
 		return 0;

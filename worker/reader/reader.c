@@ -470,12 +470,17 @@ static int poll_watch(struct s4rec_reader *r, int timeout_ms, int *ret_any)
 	return x;
 }
 
-/* At the start: the newest one, before anything is read in vain. */
+/* At the start: the newest one, before anything is read in vain. After an error, too: what was read may be gone because readers are led elsewhere by now. */
 static int find_pointer(struct s4rec_reader *r)
 {
 	int64_t end_ms = monotonic_ms() + POINTER_MS;
-	int any, x = open_watch(r);
+	char *home = strdup(r->home);
+	int any, x = home ? open_watch(r) : -ENOMEM;
 
+	if (home) {
+		free(r->wanted);
+		r->wanted = home;
+	}
 	while (x == 0 && !r->watch_end && monotonic_ms() < end_ms)
 		x = poll_watch(r, 100, &any);
 	if (x == 0 && !r->watch_end) {
@@ -485,18 +490,6 @@ static int find_pointer(struct s4rec_reader *r)
 	if (x == 0 && strcmp(r->wanted, r->home))
 		handles_say(&r->handles, S4REC_INFO, "readers of %s are led to %s (s4rec promote; --pointer false stays)", r->home, r->wanted);
 	return x;
-}
-
-/* After an error: what was read may be gone because readers are led elsewhere by now. */
-static int find_pointer_anew(struct s4rec_reader *r)
-{
-	char *home = strdup(r->home);
-
-	if (home == NULL)
-		return -ENOMEM;
-	free(r->wanted);
-	r->wanted = home;
-	return find_pointer(r);
 }
 
 /* --- poll --------------------------------------------------------------------------------------------------------------- */
@@ -518,9 +511,10 @@ static int take(struct s4rec_reader *r, const rd_kafka_message_t *m)
 	}
 	if (kind == ROW_MODEL)
 		return take_version(r, m);
-	r->parts[m->partition].amid = 1;
-	if (r->next)
+	if (r->next) {
+		r->parts[m->partition].amid = 1;
 		return take_row(r, r->next, m->partition, m->offset, m->key, m->key_len, m->payload, m->len);
+	}
 	return wait_for_version(r, &r->parts[m->partition], m);
 }
 
@@ -657,7 +651,7 @@ int s4rec_reader_poll(struct s4rec_reader *r, int timeout_ms)
 	int x = drain_watch(r);
 
 	if (x == 0 && r->rk == NULL && !r->stay && r->watch == NULL)
-		x = find_pointer_anew(r);
+		x = find_pointer(r);
 	if (x == 0 && r->rk == NULL)
 		x = build(r);
 	if (x == 0)
